@@ -1,0 +1,371 @@
+//! JSON whose values keep their source bytes (semantics E8, E10).
+//!
+//! serde_json checks the syntax; values stay slices of the source until somebody needs their meaning.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One JSON value as its source text, valid and without surrounding white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+/// What kind of JSON value a [`Raw`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    /// Returns the kind's name with its article, for messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Boolean => "a boolean",
+            Kind::Number => "a number",
+            Kind::String => "a string",
+            Kind::Array => "an array",
+            Kind::Object => "an object",
+        }
+    }
+}
+
+/// One member of an object: its key unescaped, its value as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The key, borrowed unless it held an escape.
+    pub key: Cow<'a, str>,
+    /// The value.
+    pub value: Raw<'a>,
+}
+
+/// A string or key that holds a lone surrogate (`"\ud800"`): JSON by its grammar, but no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoneSurrogate;
+
+impl<'a> Raw<'a> {
+    /// The value `null`.
+    pub const NULL: Raw<'static> = Raw("null");
+
+    /// Checks that `text` is exactly one JSON value.
+    ///
+    /// # Errors
+    /// What serde_json says of it: line, column and what it expected there.
+    pub fn parse(text: &'a str) -> Result<Raw<'a>, serde_json::Error> {
+        serde_json::from_str::<&RawValue>(text).map(|raw| Raw(raw.get()))
+    }
+
+    /// Returns the source text.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        self.0
+    }
+
+    /// Returns what kind of value it is.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self.0.as_bytes().first() {
+            Some(b'n') => Kind::Null,
+            Some(b't' | b'f') => Kind::Boolean,
+            Some(b'"') => Kind::String,
+            Some(b'[') => Kind::Array,
+            Some(b'{') => Kind::Object,
+            Some(_) | None => Kind::Number,
+        }
+    }
+
+    /// Returns whether it is `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// Returns a string's characters, borrowed where it holds no escape; `None` if it is no string.
+    ///
+    /// # Errors
+    /// [`LoneSurrogate`], since such a string has no characters.
+    pub fn string(self) -> Result<Option<Cow<'a, str>>, LoneSurrogate> {
+        if self.kind() != Kind::String {
+            return Ok(None);
+        }
+        let inner = self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default();
+        if !inner.as_bytes().contains(&b'\\') {
+            return Ok(Some(Cow::Borrowed(inner)));
+        }
+        serde_json::from_str(self.0).map(|text: String| Some(Cow::Owned(text))).map_err(|_| LoneSurrogate)
+    }
+
+    /// Appends the members of an object to `members`, duplicates resolved: keys compare unescaped, the last value wins
+    /// at the first one's position (semantics E10). Anything but an object has no members.
+    ///
+    /// # Errors
+    /// [`LoneSurrogate`] if a key has one.
+    pub fn members(self, members: &mut Vec<Member<'a>>) -> Result<(), LoneSurrogate> {
+        if self.kind() != Kind::Object {
+            return Ok(());
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(self.0);
+        // The text is valid JSON, so a key that is no text is all that can go wrong.
+        Members(members).deserialize(&mut deserializer).map_err(|_| LoneSurrogate)?;
+        resolve_duplicates(members);
+        Ok(())
+    }
+
+    /// Returns the elements of an array; anything else has none.
+    #[must_use]
+    pub fn elements(self) -> Vec<Raw<'a>> {
+        let mut elements = Vec::new();
+        if self.kind() == Kind::Array {
+            let mut deserializer = serde_json::Deserializer::from_str(self.0);
+            if Elements(&mut elements).deserialize(&mut deserializer).is_err() {
+                elements.clear();
+            }
+        }
+        elements
+    }
+}
+
+/// Few enough keys that comparing each with each is cheaper than hashing them.
+const FEW_KEYS: usize = 24;
+
+fn resolve_duplicates(members: &mut Vec<Member<'_>>) {
+    let has_duplicates = if members.len() <= FEW_KEYS {
+        members.iter().enumerate().any(|(index, member)| members.iter().take(index).any(|other| other.key == member.key))
+    } else {
+        let mut seen = std::collections::HashSet::with_capacity(members.len());
+        !members.iter().all(|member| seen.insert(&*member.key))
+    };
+    if !has_duplicates {
+        return;
+    }
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut kept: Vec<Member<'_>> = Vec::with_capacity(members.len());
+    for member in members.drain(..) {
+        match first.get(&*member.key).and_then(|index| kept.get_mut(*index)) {
+            Some(earlier) => earlier.value = member.value,
+            None => {
+                first.insert(member.key.to_string(), kept.len());
+                kept.push(member);
+            }
+        }
+    }
+    members.append(&mut kept);
+}
+
+struct Members<'m, 'a>(&'m mut Vec<Member<'a>>);
+
+impl<'a> DeserializeSeed<'a> for Members<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Members<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key_seed(KeySeed)? {
+            let value: &'a RawValue = map.next_value()?;
+            self.0.push(Member { key, value: Raw(value.get()) });
+        }
+        Ok(())
+    }
+}
+
+struct Elements<'m, 'a>(&'m mut Vec<Raw<'a>>);
+
+impl<'a> DeserializeSeed<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while let Some(value) = sequence.next_element::<&'a RawValue>()? {
+            self.0.push(Raw(value.get()));
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed where it holds no escape; serde's own `Cow` would always copy it.
+struct Key<'a>(Cow<'a, str>);
+struct KeySeed;
+
+impl<'a> DeserializeSeed<'a> for KeySeed {
+    type Value = Key<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Key<'a>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'a> for KeySeed {
+    type Value = Key<'a>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
+    }
+}
+
+/// Returns whether any value of the valid JSON `text` is nested deeper than `limit` containers.
+#[must_use]
+pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
+    let is_opening = |byte: &&u8| matches!(byte, b'{' | b'[');
+    // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer.
+    if text.as_bytes().iter().filter(is_opening).count() <= limit {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limit {
+            return true;
+        }
+    }
+    false
+}
+
+/// Returns whether `text` is a number as JSON writes one.
+#[must_use]
+pub fn is_number(text: &str) -> bool {
+    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let integer = digits(unsigned);
+    if integer == 0 || (integer > 1 && unsigned.starts_with('0')) {
+        return false;
+    }
+    let mut rest = unsigned.get(integer..).unwrap_or_default();
+    if let Some(fraction) = rest.strip_prefix('.') {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = fraction.get(length..).unwrap_or_default();
+    }
+    if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
+        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        let length = digits(exponent);
+        return length > 0 && length == exponent.len();
+    }
+    rest.is_empty()
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
+    // Serializing a string into a vector cannot fail.
+    let _: serde_json::Result<()> = serde_json::to_writer(out, text);
+}
+
+/// Returns `text` as a JSON string, quotes included.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members_of(text: &str) -> Result<Vec<(String, &str)>, LoneSurrogate> {
+        let mut members = Vec::new();
+        Raw::parse(text).unwrap().members(&mut members)?;
+        Ok(members.into_iter().map(|member| (member.key.into_owned(), member.value.text())).collect())
+    }
+
+    #[test]
+    fn e8_values_keep_their_source_bytes() {
+        let members = members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
+        let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
+        assert_eq!(values, ["12345678901234567890", "1.0", "1e3", r#""\u00e9""#, r#"[ 1 , {"x": null}]"#]);
+    }
+
+    #[test]
+    fn e10_the_last_duplicate_wins_at_the_first_position() {
+        let expected = Ok(vec![("a".to_owned(), "3"), ("b".to_owned(), "2")]);
+        assert_eq!(members_of(r#"{"a":1,"b":2,"\u0061":3}"#), expected);
+    }
+
+    #[test]
+    fn e10_duplicates_among_many_keys_resolve_alike() {
+        let keys: Vec<String> = (0..100).map(|index| format!(r#""k{index}":{index}"#)).collect();
+        let text = format!(r#"{{{},"k7":"again"}}"#, keys.join(","));
+        let members = members_of(&text).unwrap();
+        assert_eq!(members.len(), 100);
+        assert_eq!(members[7], ("k7".to_owned(), r#""again""#));
+    }
+
+    #[test]
+    fn e10_a_lone_surrogate_in_a_key_is_no_text() {
+        assert_eq!(members_of(r#"{"\ud800":1}"#), Err(LoneSurrogate));
+        assert_eq!(members_of(r#"{"\ud83d\ude00":1}"#), Ok(vec![("😀".to_owned(), "1")]));
+        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(), Err(LoneSurrogate));
+        assert_eq!(members_of(r#"{"a":"\ud800"}"#), Ok(vec![("a".to_owned(), r#""\ud800""#)]));
+    }
+
+    #[test]
+    fn e9_nesting_counts_containers_outside_strings() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(!is_nested_deeper(&nested(64), 64));
+        assert!(is_nested_deeper(&nested(65), 64));
+        assert!(!is_nested_deeper(&format!(r#"["{}\"["]"#, "[".repeat(99)), 64));
+        assert!(!is_nested_deeper(&format!("[{}1]", "[],".repeat(99)), 64));
+    }
+
+    #[test]
+    fn numbers_are_json_numbers() {
+        for number in ["0", "-0", "10", "1.0", "1e3", "-1.5E-07", "12345678901234567890"] {
+            assert!(is_number(number), "{number}");
+            assert!(Raw::parse(number).is_ok(), "{number}");
+        }
+        for text in ["", "-", "01", "+1", ".5", "5.", "1e", "1e+", "1 ", "0x1", "NaN", "１"] {
+            assert!(!is_number(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! groupcast: a Kafka worker that fans Segment-style `group` events out as each destination's own API bodies.
+
+// The core: pure and total. Knows no Kafka, clock, file, environment, log or metric.
+pub mod record;
+pub mod json;
+pub mod diagnostic;
+pub mod yaml;
+pub mod verdict;
+pub mod envelope;
