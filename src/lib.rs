@@ -11,3 +11,5 @@ pub mod envelope;
 pub mod traits;
 pub mod flags;
 pub mod event;
+pub mod destination;
+pub mod router;
