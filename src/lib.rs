@@ -13,3 +13,4 @@ pub mod flags;
 pub mod event;
 pub mod destination;
 pub mod router;
+pub mod examples;
