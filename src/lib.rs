@@ -7,3 +7,4 @@ pub mod diagnostic;
 pub mod yaml;
 pub mod verdict;
 pub mod envelope;
+pub mod config;
