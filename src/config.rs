@@ -2,17 +2,26 @@
 //!
 //! Reads files and nothing else of the world: no broker is asked here, and no clock.
 
+mod merge;
 pub mod pending;
 pub mod properties;
+mod destinations;
+mod read;
+mod secrets;
 
+use std::env;
+use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::config::pending::{Catalogue, DeadLetterRules, FlagMatch, Instance, Limits, Routing, Vocabulary};
 use crate::config::properties::Properties;
-use crate::diagnostic::Diagnostic;
+use crate::config::secrets::Secrets;
+use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
+use crate::yaml;
 
 /// Everything that can be configured, read and checked.
 pub struct Config {
@@ -40,6 +49,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
+    /// What must not be printed.
+    secrets: Vec<String>,
 }
 
 /// How to reach Kafka.
@@ -159,8 +170,20 @@ impl Config {
     /// # Errors
     /// Every fault of the file, the definitions, the environment and the overrides, warnings too.
     pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let _ = (file, overrides);
-        Err(Vec::new())
+        let name = file.display().to_string();
+        let mut diagnostics = Diagnostics::new(&name);
+        let environment = process_environment(&mut diagnostics);
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                diagnostics.error(None, format!("cannot be read: {error}"));
+                return Err(diagnostics.into_sorted());
+            }
+        };
+        if diagnostics.has_errors() {
+            return Err(diagnostics.into_sorted());
+        }
+        Config::from_text(&name, &text, &environment, overrides)
     }
 
     /// Does as [`Config::load`] with the text of a file called `name` and the given environment.
@@ -175,8 +198,22 @@ impl Config {
         environment: &[(String, String)],
         overrides: &[(String, String)],
     ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let _ = (name, text, environment, overrides);
-        Err(Vec::new())
+        let mut diagnostics = Diagnostics::new(name);
+        let Some(file) = yaml::parse(text, &mut diagnostics) else { return Err(diagnostics.into_sorted()) };
+        let (mut tree, origins) = merge::merge(&file, environment, overrides, &mut diagnostics);
+
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+        let mut secrets = Secrets::new(folder, environment);
+        let mut about_secrets = Diagnostics::new(name);
+        secrets.resolve(&mut tree, &mut about_secrets);
+
+        let mut config = read::config(&tree, folder, &mut diagnostics);
+        let about_values = diagnostics.into_sorted().into_iter().filter(|diagnostic| !secrets.is_consequence(diagnostic));
+        about_secrets.extend(about_values);
+        let told = about_secrets.into_sorted().into_iter().map(|found| secrets.redacted(origins.name(found)));
+        let told: Vec<Diagnostic> = told.collect();
+        config.secrets = secrets.into_texts();
+        if has_errors(&told) { Err(told) } else { Ok((config, told)) }
     }
 
     /// Returns what a router is made from.
@@ -192,5 +229,34 @@ impl Config {
             limits: self.limits,
             replay: None,
         }
+    }
+}
+
+/// Returns the variables that are text. One of ours that is not is reported.
+fn process_environment(diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
+    let mut environment = Vec::new();
+    for (name, text) in env::vars_os() {
+        match (name.into_string(), text.into_string()) {
+            (Ok(name), Ok(text)) => environment.push((name, text)),
+            (Ok(name), Err(_)) if name.to_ascii_uppercase().starts_with("GROUPCAST__") => {
+                diagnostics.error(None, format!("not valid UTF-8: environment {name}"));
+            }
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => {}
+        }
+    }
+    environment
+}
+
+impl fmt::Debug for Config {
+    /// Writes everything but what came from a secret, wherever it is used, and but the destinations' settings.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { kafka, source, delivery, format, dead_letters, traits, flags, limits, http, log, .. } = self;
+        let destinations: Vec<&str> = self.destinations.iter().map(|instance| instance.name.as_str()).collect();
+        let shown = format!(
+            "Config {{ kafka: {kafka:?}, source: {source:?}, delivery: {delivery:?}, destinations: {destinations:?}, \
+             format: {format:?}, dead_letters: {dead_letters:?}, traits: {traits:?}, flags: {flags:?}, limits: {limits:?}, \
+             http: {http:?}, log: {log:?} }}"
+        );
+        formatter.write_str(&secrets::redact(shown, &self.secrets))
     }
 }

@@ -1,0 +1,325 @@
+//! Reads the merged tree, section by section. Each reader reports what is wrong and goes on with the default.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::destinations::{self, Placed};
+use crate::config::pending::{DeadLetterRules, FlagMatch, Limits, Vocabulary};
+use crate::config::properties::Properties;
+use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Source, Start};
+use crate::diagnostic::{Diagnostics, Place};
+use crate::envelope::Format;
+use crate::yaml::{Fields, Node, Scalar, Value};
+
+/// Reads the whole tree. The result is only good if `diagnostics` has no errors.
+pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Config {
+    let mut fields = Fields::new(tree, "", diagnostics);
+    let kafka = kafka(&mut fields, diagnostics);
+    let source = source(&mut fields, diagnostics);
+    let delivery = delivery(&mut fields, diagnostics);
+    let catalogue = destinations::catalogue(fields.node("definitions"), folder, diagnostics);
+    let placed: Vec<Placed> = match fields.node("destinations") {
+        Some(node) => destinations::instances(node, &catalogue, diagnostics),
+        None => {
+            fields.missing("destinations", diagnostics);
+            Vec::new()
+        }
+    };
+    let format = format(&mut fields, diagnostics);
+    let (dead_letters, dead_letter_place) = dead_letters(&mut fields, diagnostics);
+    destinations::check_topics(&source.topics, &placed, (&dead_letters, dead_letter_place), diagnostics);
+    let traits = traits(&mut fields, diagnostics);
+    let flags = flags(&mut fields, diagnostics);
+    let limits = limits(&mut fields, diagnostics);
+    let http = http(&mut fields, diagnostics);
+    let log = log(&mut fields, diagnostics);
+    fields.finish(diagnostics);
+    Config {
+        kafka,
+        source,
+        delivery,
+        catalogue,
+        destinations: destinations::into_instances(placed),
+        format,
+        dead_letters,
+        traits,
+        flags,
+        limits,
+        http,
+        log,
+        secrets: Vec::new(),
+    }
+}
+
+/// What stands where nothing is written: null, at the beginning of the file.
+static NOTHING: Node = Node {
+    place: Place { line: 1, column: 1, length: 1 },
+    value: Value::Scalar(Scalar { text: String::new(), is_plain: true, is_secret: false }),
+};
+
+/// Starts to read the mapping under `key`; where there is none, an empty one.
+fn section<'n>(fields: &mut Fields<'n>, key: &'static str, diagnostics: &mut Diagnostics) -> Fields<'n> {
+    let node = fields.node(key).unwrap_or(&NOTHING);
+    Fields::new(node, &fields.name_of(key), diagnostics)
+}
+
+fn kafka(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Kafka {
+    let mut fields = section(fields, "kafka", diagnostics);
+    let brokers = match fields.node("brokers") {
+        Some(node) => brokers(node, diagnostics),
+        None => {
+            fields.missing("brokers", diagnostics);
+            String::new()
+        }
+    };
+    let mut properties = |key| Properties::read(fields.node(key), &fields.name_of(key), diagnostics);
+    let properties_of = (properties("properties"), properties("consumer_properties"), properties("producer_properties"));
+    fields.finish(diagnostics);
+    let (properties, consumer_properties, producer_properties) = properties_of;
+    Kafka { brokers, properties, consumer_properties, producer_properties }
+}
+
+fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
+    let brokers = crate::yaml::strings(node).unwrap_or_default().join(",");
+    if brokers.split(',').any(|broker| broker.trim().is_empty()) {
+        let message = "kafka.brokers must be addresses, comma separated: host:port,host:port";
+        diagnostics.error(node.place, message);
+    }
+    brokers
+}
+
+fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
+    let mut fields = section(fields, "source", diagnostics);
+    let topics = match fields.node("topics") {
+        Some(node) => source_topics(node, diagnostics),
+        None => {
+            fields.missing("topics", diagnostics);
+            Vec::new()
+        }
+    };
+    let group_id = filled(&mut fields, "group_id", "groupcast", diagnostics);
+    let start = fields.node("start").map_or(Start::Earliest, |node| start(node, diagnostics));
+    let on_gap = fields.choice("on_gap", &[("stop", OnGap::Stop), ("continue", OnGap::Continue)], diagnostics);
+    let workers = whole(&mut fields, "workers", 1, 1..=1024, diagnostics);
+    fields.finish(diagnostics);
+    Source { topics, group_id, start, on_gap: on_gap.unwrap_or(OnGap::Stop), workers }
+}
+
+fn source_topics(node: &Node, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        Value::Scalar(_) => std::slice::from_ref(node),
+        Value::Map(_) => &[],
+    };
+    if nodes.is_empty() {
+        diagnostics.error(node.place, format!("source.topics must be a list of one topic or more, not {}", node.describe()));
+    }
+    let mut topics = Vec::new();
+    for node in nodes {
+        let topic = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+        if topics.iter().any(|first| first == topic) {
+            diagnostics.error(node.place, format!("source.topics has it twice: {topic}"));
+        } else if topic.starts_with('^') {
+            let message = format!("source.topics are literal names, not patterns: {topic}");
+            diagnostics.error(node.place, message).hint("write every topic out, so that its outputs are known at the start");
+        } else if !destinations::is_legal_topic(topic) {
+            destinations::report_illegal(topic, node.place, diagnostics);
+        }
+        topics.push(topic.to_owned());
+    }
+    topics
+}
+
+fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {
+    let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    match (written, written.parse::<jiff::Timestamp>()) {
+        ("earliest", _) => Start::Earliest,
+        ("latest", _) => Start::Latest,
+        (_, Ok(time)) => Start::Time(time.as_millisecond()),
+        (_, Err(_)) => {
+            let message = format!("source.start must be earliest, latest or a time, not: {written}");
+            diagnostics.error(node.place, message).hint("write a time with its offset: 2026-01-31T08:00:00Z");
+            Start::Earliest
+        }
+    }
+}
+
+fn delivery(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Delivery {
+    let mut fields = section(fields, "delivery", diagnostics);
+    let guarantee = guarantee(&mut fields, diagnostics);
+    let epoch = epoch(&mut fields, diagnostics);
+    let shutdown_timeout = milliseconds(&mut fields, "shutdown_timeout_ms", 30_000, 100..=3_600_000, diagnostics);
+    fields.finish(diagnostics);
+    Delivery { guarantee, epoch, shutdown_timeout }
+}
+
+fn guarantee(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Guarantee {
+    let Some(node) = fields.node("guarantee") else { return Guarantee::AtLeastOnce };
+    let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    match written {
+        "at_least_once" => return Guarantee::AtLeastOnce,
+        "exactly_once" => {
+            let message = "delivery.guarantee: exactly_once is not in this version";
+            diagnostics.error(node.place, message).hint("write at_least_once; each record's id lets a sender drop repetitions");
+        }
+        _ => {
+            let message = format!("delivery.guarantee must be at_least_once, not: {written}");
+            diagnostics.error(node.place, message).suggest(written, ["at_least_once"]);
+        }
+    }
+    Guarantee::ExactlyOnce
+}
+
+fn epoch(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> EpochBounds {
+    let mut fields = section(fields, "epoch", diagnostics);
+    let bounds = EpochBounds {
+        interval: milliseconds(&mut fields, "interval_ms", 100, 1..=10_000, diagnostics),
+        records: whole(&mut fields, "records", 100_000, 1..=10_000_000, diagnostics),
+        bytes: whole(&mut fields, "bytes", 33_554_432, 1..=1_073_741_824, diagnostics),
+    };
+    fields.finish(diagnostics);
+    bounds
+}
+
+fn format(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Format {
+    let mut fields = section(fields, "records", diagnostics);
+    let format = fields.choice("format", Format::WORDS, diagnostics);
+    fields.finish(diagnostics);
+    format.unwrap_or_default()
+}
+
+fn dead_letters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> (DeadLetterRules, Place) {
+    let mut fields = section(fields, "dead_letters", diagnostics);
+    let topic = fields.node("topic");
+    let place = topic.map_or(fields.place(), |topic| topic.place);
+    let topic = topic.map(|node| node.as_scalar().map_or_else(String::new, |scalar| scalar.text.clone()));
+    let events = fields.boolean("events", diagnostics).unwrap_or(true);
+    fields.finish(diagnostics);
+    (DeadLetterRules { topic, events }, place)
+}
+
+fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
+    let mut fields = section(fields, "traits", diagnostics);
+    let place = fields.place();
+    let known = fields.strings("known", diagnostics).unwrap_or_default();
+    let aliases = fields.node("aliases").map(|node| aliases(node, diagnostics)).unwrap_or_default();
+    fields.finish(diagnostics);
+    Vocabulary::new(&known, &aliases).unwrap_or_else(|message| {
+        diagnostics.error(place, format!("traits: {message}"));
+        Vocabulary::default()
+    })
+}
+
+fn aliases(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("traits.aliases must be a mapping, not {}", node.describe());
+        diagnostics.error(node.place, message).hint("write `alias: trait`");
+        return Vec::new();
+    };
+    let mut aliases = Vec::new();
+    for entry in entries {
+        match entry.value.as_scalar().filter(|_| !entry.value.is_null()) {
+            Some(scalar) => aliases.push((entry.key.clone(), scalar.text.clone())),
+            None => {
+                let message = format!("traits.aliases.{} must be a trait's name, not {}", entry.key, entry.value.describe());
+                diagnostics.error(entry.value.place, message);
+            }
+        }
+    }
+    aliases
+}
+
+fn flags(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> FlagMatch {
+    let mut fields = section(fields, "flags", diagnostics);
+    let flag_match = fields.choice("match", &[("fold", FlagMatch::Fold), ("exact", FlagMatch::Exact)], diagnostics);
+    fields.finish(diagnostics);
+    flag_match.unwrap_or(FlagMatch::Fold)
+}
+
+fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
+    let mut fields = section(fields, "limits", diagnostics);
+    let default = Limits::default();
+    let limits = Limits {
+        record_bytes: whole(&mut fields, "record_bytes", default.record_bytes, 1..=1_000_000_000, diagnostics),
+        nesting: whole(&mut fields, "nesting", default.nesting, 1..=MAX_NESTING, diagnostics),
+        traits: whole(&mut fields, "traits", default.traits, 1..=1_000_000, diagnostics),
+    };
+    fields.finish(diagnostics);
+    limits
+}
+
+/// serde_json refuses what is nested 128 deep, and would call it invalid where the limit calls it too deep.
+const MAX_NESTING: u64 = 127;
+
+fn http(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
+    let mut fields = section(fields, "http", diagnostics);
+    let listen = fields.node("listen");
+    fields.finish(diagnostics);
+    let Some(node) = listen else { return Some(SocketAddr::from(([127, 0, 0, 1], 9464))) };
+    let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    if written == "off" {
+        return None;
+    }
+    let address = written.parse().ok();
+    if address.is_none() {
+        let message = format!("http.listen must be an address and a port, or off, not: {written}");
+        diagnostics.error(node.place, message).hint("write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere");
+    }
+    address
+}
+
+fn log(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Log {
+    let mut fields = section(fields, "log", diagnostics);
+    let format = fields.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], diagnostics);
+    let place = fields.place();
+    let level = filled(&mut fields, "level", "info", diagnostics);
+    fields.finish(diagnostics);
+    if let Err(error) = EnvFilter::try_new(&level) {
+        let message = format!("log.level is no filter ({error}): {level}");
+        diagnostics.error(place, message).hint("write a level, or levels by module: groupcast=debug,warn");
+    }
+    Log { format: format.unwrap_or(LogFormat::Text), level }
+}
+
+/// Takes a string that may be left out but not left empty.
+fn filled(fields: &mut Fields<'_>, key: &'static str, default: &str, diagnostics: &mut Diagnostics) -> String {
+    let place = fields.place();
+    let text = fields.string(key, diagnostics).unwrap_or_else(|| default.to_owned());
+    if text.trim().is_empty() {
+        diagnostics.error(place, format!("must not be empty: {}", fields.name_of(key)));
+    }
+    text
+}
+
+fn milliseconds(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    default: u64,
+    range: RangeInclusive<u64>,
+    diagnostics: &mut Diagnostics,
+) -> Duration {
+    Duration::from_millis(whole(fields, key, default, range, diagnostics))
+}
+
+/// Takes a whole number within `range`.
+fn whole<T: TryFrom<u64>>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    default: T,
+    range: RangeInclusive<u64>,
+    diagnostics: &mut Diagnostics,
+) -> T {
+    let Some(node) = fields.node(key) else { return default };
+    let written = node.as_scalar().map(|scalar| scalar.text.as_str());
+    let number = written.and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
+    number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| {
+        let (name, start, end) = (fields.name_of(key), range.start(), range.end());
+        let found = written.unwrap_or(node.describe());
+        diagnostics.error(node.place, format!("{name} must be a whole number from {start} to {end}, not: {found}"));
+        default
+    })
+}
