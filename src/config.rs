@@ -16,11 +16,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::pending::{Catalogue, DeadLetterRules, FlagMatch, Instance, Limits, Routing, Vocabulary};
+use crate::config::pending::{Catalogue, DeadLetterRules, Instance, Routing};
 use crate::config::properties::Properties;
 use crate::config::secrets::Secrets;
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
+use crate::event::Limits;
+use crate::flags::FlagMatch;
+use crate::traits::Vocabulary;
 use crate::yaml;
 
 /// Everything that can be configured, read and checked.

@@ -297,6 +297,34 @@ pub fn is_number(text: &str) -> bool {
     rest.is_empty()
 }
 
+/// Returns a JSON number as sign and the digits on either side of its point, the exponent applied.
+///
+/// `None` for text that is no JSON number, and for exponents so large that writing the digits out would be a nuisance.
+#[must_use]
+pub fn decimal(text: &str) -> Option<(bool, String, String)> {
+    const MAX_EXPONENT: usize = 400;
+    if !is_number(text) {
+        return None;
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let exponent: isize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let shift = exponent.unsigned_abs();
+    if shift > MAX_EXPONENT {
+        return None;
+    }
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let zeros = "0".repeat(shift);
+    let digits = if exponent < 0 { format!("{zeros}{integer}{fraction}") } else { format!("{integer}{fraction}{zeros}") };
+    let point = if exponent < 0 { integer.len() } else { integer.len() + shift };
+    let (integer, fraction) = digits.split_at_checked(point)?;
+    let integer = integer.trim_start_matches('0');
+    let integer = if integer.is_empty() { "0" } else { integer };
+    // Zeros that only the exponent's padding put there are no digits that came.
+    let fraction = if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
+    Some((text.starts_with('-'), integer.to_owned(), fraction.to_owned()))
+}
+
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
     // Serializing a string into a vector cannot fail.
@@ -356,6 +384,23 @@ mod tests {
         assert!(is_nested_deeper(&nested(65), 64));
         assert!(!is_nested_deeper(&format!(r#"["{}\"["]"#, "[".repeat(99)), 64));
         assert!(!is_nested_deeper(&format!("[{}1]", "[],".repeat(99)), 64));
+    }
+
+    #[test]
+    fn decimals_have_their_exponent_applied() {
+        for (text, negative, integer, fraction) in [
+            ("0", false, "0", ""),
+            ("-1.50", true, "1", "50"),
+            ("1e3", false, "1000", ""),
+            ("1.2345e2", false, "123", "45"),
+            ("1.5E+0", false, "1", "5"),
+            ("12e-1", false, "1", "2"),
+            ("5e-3", false, "0", "005"),
+        ] {
+            assert_eq!(decimal(text), Some((negative, integer.to_owned(), fraction.to_owned())), "{text}");
+        }
+        assert_eq!(decimal("1e999999999999999999999"), None);
+        assert_eq!(decimal("1e-401"), None);
     }
 
     #[test]

@@ -3,8 +3,14 @@
 // The core: pure and total. Knows no Kafka, clock, file, environment, log or metric.
 pub mod record;
 pub mod json;
+pub mod date;
 pub mod diagnostic;
 pub mod yaml;
 pub mod verdict;
 pub mod envelope;
+pub mod traits;
+pub mod flags;
+pub mod event;
+
+// The shell: effects, and no decisions about events.
 pub mod config;

@@ -448,7 +448,7 @@ mod tests {
 
     #[test]
     fn refuses_what_hides_values() {
-        assert!(json_of("a: &x 1\nb: *x").starts_with("test.yaml:1:7: error: anchors"), "{}", json_of("a: &x 1\nb: *x"));
+        assert!(json_of("a: &x 1\nb: *x").starts_with("test.yaml:1:4: error: anchors"));
         assert!(json_of("a: 1\n---\nb: 2").contains("more than one YAML document"));
         assert!(json_of("a: {b: ${x}}").starts_with("test.yaml:1:"));
     }

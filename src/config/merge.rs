@@ -33,13 +33,16 @@ pub(super) fn merge(
         builder = builder.add_source(Layer(nested(&path, Value::new(Some(&origin), text))));
         origins.names.push(origin);
     }
-    match builder.build().and_then(|merged| merged.get::<Value>(ROOT)) {
-        Ok(merged) => (origins.restore(merged, Some(file), file.place, ""), origins),
+    // Not through `Config::get`, which forgets where a value comes from.
+    let merged = builder.build().and_then(|merged| merged.cache.into_table()).map(|mut table| table.remove(ROOT));
+    let tree = match merged {
+        Ok(merged) => origins.restore(merged.unwrap_or_default(), Some(file), file.place, ""),
         Err(error) => {
             diagnostics.error(None, format!("cannot be merged with the environment: {error}"));
-            (file.clone(), origins)
+            file.clone()
         }
-    }
+    };
+    (tree, origins)
 }
 
 /// Returns origin, path and text of each variable that is ours, in a stable order.

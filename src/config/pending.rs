@@ -4,56 +4,10 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::envelope::Format;
+use crate::event::Limits;
+use crate::flags::FlagMatch;
+use crate::traits::Vocabulary;
 use crate::yaml;
-
-/// `crate::traits::Vocabulary`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vocabulary {
-    /// Canonical spellings.
-    pub known: Vec<String>,
-    /// Alias and trait.
-    pub aliases: Vec<(String, String)>,
-}
-
-impl Vocabulary {
-    /// Makes one.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, String> {
-        if aliases.iter().any(|(alias, to)| alias == to) {
-            return Err("an alias of itself".to_owned());
-        }
-        Ok(Vocabulary { known: known.to_vec(), aliases: aliases.to_vec() })
-    }
-}
-
-/// `crate::flags::FlagMatch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FlagMatch {
-    /// Fold.
-    #[default]
-    Fold,
-    /// Exact.
-    Exact,
-}
-
-/// `crate::event::Limits`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a record.
-    pub record_bytes: usize,
-    /// Levels.
-    pub nesting: usize,
-    /// Traits.
-    pub traits: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { record_bytes: 1_048_576, nesting: 64, traits: 10_000 }
-    }
-}
 
 /// `crate::router::DeadLetterRules`.
 #[derive(Debug, Clone, PartialEq, Eq)]

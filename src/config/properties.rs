@@ -328,7 +328,7 @@ mod tests {
             ),
             (
                 "client.id:",
-                "g.yaml:1:11: error: kafka.properties.client.id must be a string, not null\n  hint: a property is written as librdkafka names it: fetch.min.bytes: 1",
+                "g.yaml:1:10: error: kafka.properties.client.id must be a string, not null\n  hint: a property is written as librdkafka names it: fetch.min.bytes: 1",
             ),
             ("[a]", "g.yaml:1:1: error: kafka.properties must be a mapping, not a list"),
             (

@@ -8,12 +8,15 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::destinations::{self, Placed};
-use crate::config::pending::{DeadLetterRules, FlagMatch, Limits, Vocabulary};
+use crate::config::pending::DeadLetterRules;
 use crate::config::properties::Properties;
 use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Source, Start};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
-use crate::yaml::{Fields, Node, Scalar, Value};
+use crate::event::Limits;
+use crate::flags::FlagMatch;
+use crate::traits::Vocabulary;
+use crate::yaml::{self, Entry, Fields, Node, Scalar, Value};
 
 /// Reads the whole tree. The result is only good if `diagnostics` has no errors.
 pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Config {
@@ -84,23 +87,17 @@ fn kafka(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Kafka {
 }
 
 fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
-    let brokers = crate::yaml::strings(node).unwrap_or_default().join(",");
-    if brokers.split(',').any(|broker| broker.trim().is_empty()) {
-        let message = "kafka.brokers must be addresses, comma separated: host:port,host:port";
-        diagnostics.error(node.place, message);
+    let written = yaml::strings(node).unwrap_or_default().join(",");
+    let brokers: Vec<&str> = written.split(',').map(str::trim).collect();
+    if brokers.contains(&"") {
+        diagnostics.error(node.place, "kafka.brokers must be addresses, comma separated: host:port,host:port");
     }
-    brokers
+    brokers.join(",")
 }
 
 fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let mut fields = section(fields, "source", diagnostics);
-    let topics = match fields.node("topics") {
-        Some(node) => source_topics(node, diagnostics),
-        None => {
-            fields.missing("topics", diagnostics);
-            Vec::new()
-        }
-    };
+    let topics = source_topics(&mut fields, diagnostics);
     let group_id = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields.node("start").map_or(Start::Earliest, |node| start(node, diagnostics));
     let on_gap = fields.choice("on_gap", &[("stop", OnGap::Stop), ("continue", OnGap::Continue)], diagnostics);
@@ -109,27 +106,25 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     Source { topics, group_id, start, on_gap: on_gap.unwrap_or(OnGap::Stop), workers }
 }
 
-fn source_topics(node: &Node, diagnostics: &mut Diagnostics) -> Vec<String> {
-    let nodes = match &node.value {
-        Value::List(nodes) => nodes.as_slice(),
-        Value::Scalar(_) => std::slice::from_ref(node),
-        Value::Map(_) => &[],
+fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let Some(written) = strings(fields, "topics", diagnostics) else {
+        fields.missing("topics", diagnostics);
+        return Vec::new();
     };
-    if nodes.is_empty() {
-        diagnostics.error(node.place, format!("source.topics must be a list of one topic or more, not {}", node.describe()));
+    if written.is_empty() {
+        diagnostics.error(fields.place(), "source.topics must name a topic at least");
     }
-    let mut topics = Vec::new();
-    for node in nodes {
-        let topic = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
-        if topics.iter().any(|first| first == topic) {
-            diagnostics.error(node.place, format!("source.topics has it twice: {topic}"));
+    let mut topics: Vec<String> = Vec::new();
+    for (topic, place) in written {
+        if topics.contains(&topic) {
+            diagnostics.error(place, format!("source.topics has it twice: {topic}"));
         } else if topic.starts_with('^') {
             let message = format!("source.topics are literal names, not patterns: {topic}");
-            diagnostics.error(node.place, message).hint("write every topic out, so that its outputs are known at the start");
-        } else if !destinations::is_legal_topic(topic) {
-            destinations::report_illegal(topic, node.place, diagnostics);
+            diagnostics.error(place, message).hint("write every topic out, so that its outputs are known at the start");
+        } else if !destinations::is_legal_topic(&topic) {
+            destinations::report_illegal(&topic, place, diagnostics);
         }
-        topics.push(topic.to_owned());
+        topics.push(topic);
     }
     topics
 }
@@ -204,17 +199,24 @@ fn dead_letters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> (Dead
 
 fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
     let mut fields = section(fields, "traits", diagnostics);
-    let place = fields.place();
-    let known = fields.strings("known", diagnostics).unwrap_or_default();
+    let known = strings(&mut fields, "known", diagnostics).unwrap_or_default();
     let aliases = fields.node("aliases").map(|node| aliases(node, diagnostics)).unwrap_or_default();
     fields.finish(diagnostics);
-    Vocabulary::new(&known, &aliases).unwrap_or_else(|message| {
-        diagnostics.error(place, format!("traits: {message}"));
+    let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
+    let pairs: Vec<(String, String)> = aliases.iter().map(|(entry, name)| (entry.key.clone(), name.clone())).collect();
+    Vocabulary::new(&names, &pairs).unwrap_or_else(|faults| {
+        for fault in faults {
+            // The culprit stands last in the message; of two alike the second is the one too many.
+            let is_culprit = |name: &str| fault.strip_suffix(name).is_some_and(|rest| rest.ends_with(": "));
+            let alias = aliases.iter().rfind(|(entry, _)| is_culprit(&entry.key)).map(|(entry, _)| entry.key_place);
+            let place = alias.or_else(|| known.iter().rfind(|(name, _)| is_culprit(name)).map(|(_, place)| *place));
+            diagnostics.error(place, format!("traits: {fault}"));
+        }
         Vocabulary::default()
     })
 }
 
-fn aliases(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
+fn aliases<'n>(node: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(&'n Entry, String)> {
     let Value::Map(entries) = &node.value else {
         let message = format!("traits.aliases must be a mapping, not {}", node.describe());
         diagnostics.error(node.place, message).hint("write `alias: trait`");
@@ -223,7 +225,7 @@ fn aliases(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, String)> 
     let mut aliases = Vec::new();
     for entry in entries {
         match entry.value.as_scalar().filter(|_| !entry.value.is_null()) {
-            Some(scalar) => aliases.push((entry.key.clone(), scalar.text.clone())),
+            Some(scalar) => aliases.push((entry, scalar.text.clone())),
             None => {
                 let message = format!("traits.aliases.{} must be a trait's name, not {}", entry.key, entry.value.describe());
                 diagnostics.error(entry.value.place, message);
@@ -235,9 +237,9 @@ fn aliases(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, String)> 
 
 fn flags(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> FlagMatch {
     let mut fields = section(fields, "flags", diagnostics);
-    let flag_match = fields.choice("match", &[("fold", FlagMatch::Fold), ("exact", FlagMatch::Exact)], diagnostics);
+    let flag_match = fields.choice("match", FlagMatch::WORDS, diagnostics);
     fields.finish(diagnostics);
-    flag_match.unwrap_or(FlagMatch::Fold)
+    flag_match.unwrap_or_default()
 }
 
 fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
@@ -245,15 +247,12 @@ fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
     let default = Limits::default();
     let limits = Limits {
         record_bytes: whole(&mut fields, "record_bytes", default.record_bytes, 1..=1_000_000_000, diagnostics),
-        nesting: whole(&mut fields, "nesting", default.nesting, 1..=MAX_NESTING, diagnostics),
+        nesting: whole(&mut fields, "nesting", default.nesting, 1..=1_000_000, diagnostics),
         traits: whole(&mut fields, "traits", default.traits, 1..=1_000_000, diagnostics),
     };
     fields.finish(diagnostics);
     limits
 }
-
-/// serde_json refuses what is nested 128 deep, and would call it invalid where the limit calls it too deep.
-const MAX_NESTING: u64 = 127;
 
 fn http(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
     let mut fields = section(fields, "http", diagnostics);
@@ -283,6 +282,26 @@ fn log(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Log {
         diagnostics.error(place, message).hint("write a level, or levels by module: groupcast=debug,warn");
     }
     Log { format: format.unwrap_or(LogFormat::Text), level }
+}
+
+/// Takes a list of strings with their places; a single string is a list of one.
+fn strings(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Vec<(String, Place)>> {
+    let node = fields.node(key)?;
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
+    };
+    let mut strings = Vec::new();
+    for node in nodes {
+        match node.as_scalar().filter(|_| !node.is_null()) {
+            Some(scalar) => strings.push((scalar.text.clone(), node.place)),
+            None => {
+                let message = format!("{} must be a list of strings, not {}", fields.name_of(key), node.describe());
+                diagnostics.error(node.place, message);
+            }
+        }
+    }
+    Some(strings)
 }
 
 /// Takes a string that may be left out but not left empty.

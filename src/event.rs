@@ -1,0 +1,249 @@
+//! One group call, read once from a record's bytes, or the reason that it is none (semantics E).
+
+use std::borrow::Cow;
+
+use crate::date::Instant;
+use crate::json::{self, Kind, LoneSurrogate, Member, Raw};
+use crate::record::Record;
+use crate::traits::{TraitScratch, Traits, Vocabulary};
+use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
+
+/// The most a record may be (semantics E9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of key and value together.
+    pub record_bytes: usize,
+    /// Containers inside one another.
+    pub nesting: usize,
+    /// Traits of one event.
+    pub traits: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { record_bytes: 1024 * 1024, nesting: 64, traits: 10_000 }
+    }
+}
+
+/// A group id is never longer than this, in characters (semantics E3).
+const MAX_GROUP_ID_CHARACTERS: usize = 500;
+
+/// A group call, borrowed from the record.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// The record's value, byte for byte.
+    pub raw: Raw<'a>,
+    /// All members of the event in order, unknown ones too.
+    pub members: Vec<Member<'a>>,
+    /// The group's id (E3).
+    pub group_id: Id<'a>,
+    /// The user's id (E4).
+    pub user_id: Option<Id<'a>>,
+    /// The id of an anonymous user (E4).
+    pub anonymous_id: Option<Id<'a>>,
+    /// The event's time (E6).
+    pub time: Option<Time<'a>>,
+    /// The group's traits (E5, T).
+    pub traits: Traits<'a>,
+}
+
+/// An id: its text, and how the event wrote it.
+#[derive(Debug, Clone)]
+pub struct Id<'a> {
+    /// The id as text; a number's source digits.
+    pub text: Cow<'a, str>,
+    /// The value as it came.
+    pub raw: Raw<'a>,
+}
+
+/// When the event happened, and what said so.
+#[derive(Debug, Clone, Copy)]
+pub struct Time<'a> {
+    /// The instant.
+    pub instant: Instant,
+    /// The value as it came; absent where the Kafka record's timestamp stands in.
+    pub raw: Option<Raw<'a>>,
+}
+
+/// Why a record is no group event: the verdict, and for a dead letter what a person needs beyond its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The verdict; never routed.
+    pub verdict: Verdict,
+    /// Where and what, without trait values.
+    pub detail: String,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the record's value; the first rule of E13 that applies decides.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of a record that is no group event.
+    pub fn parse(
+        record: &Record<'a>,
+        limits: &Limits,
+        vocabulary: &'a Vocabulary,
+        scratch: &mut TraitScratch,
+        observer: &mut impl Observer,
+    ) -> Result<Event<'a>, Rejection> {
+        let raw = parse_json(record, limits)?;
+        let mut members = Vec::with_capacity(16);
+        raw.members(&mut members).map_err(|_| lone_surrogate("a key of the event"))?;
+        let member = |name: &str| members.iter().find(|member| member.key == name).map(|member| member.value);
+        let event_type = member("type");
+        if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array) {
+            return Err(dead(Reason::UnsupportedEnvelope, "a batch body: its events must be produced one a record"));
+        }
+        check_type(event_type)?;
+        let group_id = parse_group_id(member("groupId"))?;
+        let user_id = parse_member_id("userId", member("userId"), observer)?;
+        let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), observer)?;
+        let traits = parse_traits(member("traits"), limits, vocabulary, scratch)?;
+        for collision in traits.collisions() {
+            observer.note(None, Note { code: NoteCode::TraitCollision, subject: &collision.name });
+        }
+        let time = find_time(member, record.timestamp, observer);
+        Ok(Event { raw, group_id, user_id, anonymous_id, time, traits, members })
+    }
+
+    /// Returns the event's member: the user's id, else the anonymous one (E4).
+    #[must_use]
+    pub fn member(&self) -> Option<&Id<'a>> {
+        self.user_id.as_ref().or(self.anonymous_id.as_ref())
+    }
+
+    /// Returns the value of one of the event's own fields.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Raw<'a>> {
+        self.members.iter().find(|member| member.key == name).map(|member| member.value)
+    }
+}
+
+/// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
+fn parse_json<'a>(record: &Record<'a>, limits: &Limits) -> Result<Raw<'a>, Rejection> {
+    let Some(value) = record.value else {
+        return Err(ignored(Reason::Tombstone));
+    };
+    let size = value.len() + record.key.map_or(0, <[u8]>::len);
+    if size > limits.record_bytes {
+        return Err(dead(Reason::RecordTooLarge, format!("{size} bytes, the limit is {}", limits.record_bytes)));
+    }
+    match value {
+        [] => return Err(dead(Reason::EmptyValue, "")),
+        [0x00, ..] => return Err(dead(Reason::UnsupportedEnvelope, "starts with 0x00: a schema registry frame")),
+        [0xC3, 0x01, ..] => return Err(dead(Reason::UnsupportedEnvelope, "starts with 0xC3 0x01: an Avro single object")),
+        _ => {}
+    }
+    let text = std::str::from_utf8(value)
+        .map_err(|error| dead(Reason::InvalidUtf8, format!("first invalid byte at {}", error.valid_up_to())))?;
+    let raw = Raw::parse(text).map_err(|error| {
+        // serde_json's own message can quote the value; its category and place cannot.
+        let what = if error.is_eof() { "ends too early" } else { "syntax error" };
+        dead(Reason::InvalidJson, format!("{what} at line {} column {}", error.line(), error.column()))
+    })?;
+    if json::is_nested_deeper(text, limits.nesting) {
+        return Err(dead(Reason::NestedTooDeep, format!("the limit is {}", limits.nesting)));
+    }
+    match raw.kind() {
+        Kind::Object => Ok(raw),
+        Kind::Array => Err(dead(Reason::UnsupportedEnvelope, "an array: its events must be produced one a record")),
+        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => Err(dead(Reason::NotAnObject, kind.name())),
+    }
+}
+
+fn check_type(event_type: Option<Raw<'_>>) -> Result<(), Rejection> {
+    let Some(event_type) = event_type else {
+        return Err(dead(Reason::MissingType, "absent"));
+    };
+    match event_type.string() {
+        Ok(Some(text)) if text == "group" => Ok(()),
+        // A lone surrogate makes it no text, but certainly another type.
+        Ok(Some(_)) | Err(LoneSurrogate) => Err(ignored(Reason::NotGroup)),
+        Ok(None) => Err(dead(Reason::MissingType, event_type.kind().name())),
+    }
+}
+
+fn parse_group_id(value: Option<Raw<'_>>) -> Result<Id<'_>, Rejection> {
+    let Some(raw) = value else {
+        return Err(dead(Reason::MissingGroupId, "absent"));
+    };
+    let text = match raw.kind() {
+        Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
+        Kind::Boolean | Kind::Array | Kind::Object => return Err(dead(Reason::InvalidGroupId, raw.kind().name())),
+        Kind::Number => Cow::Borrowed(raw.text()),
+        Kind::String => raw.string().map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
+    };
+    if text.is_empty() {
+        return Err(dead(Reason::MissingGroupId, "an empty string"));
+    }
+    // A text has at most as many characters as bytes, and nearly all ids are short.
+    if text.len() > MAX_GROUP_ID_CHARACTERS && text.chars().count() > MAX_GROUP_ID_CHARACTERS {
+        return Err(dead(Reason::GroupIdTooLong, format!("{} characters", text.chars().count())));
+    }
+    Ok(Id { text, raw })
+}
+
+fn parse_member_id<'a>(name: &str, value: Option<Raw<'a>>, observer: &mut impl Observer) -> Result<Option<Id<'a>>, Rejection> {
+    let Some(raw) = value else { return Ok(None) };
+    let text = match raw.kind() {
+        Kind::Null => return Ok(None),
+        Kind::Boolean | Kind::Array | Kind::Object => {
+            observer.note(None, Note { code: NoteCode::InvalidMemberId, subject: name });
+            return Ok(None);
+        }
+        Kind::Number => Cow::Borrowed(raw.text()),
+        Kind::String => raw.string().map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
+    };
+    Ok(Some(Id { text, raw }).filter(|id| !id.text.is_empty()))
+}
+
+fn parse_traits<'a>(
+    value: Option<Raw<'a>>,
+    limits: &Limits,
+    vocabulary: &'a Vocabulary,
+    scratch: &mut TraitScratch,
+) -> Result<Traits<'a>, Rejection> {
+    let Some(raw) = value else { return Ok(Traits::none(vocabulary)) };
+    match raw.kind() {
+        Kind::Null => return Ok(Traits::none(vocabulary)),
+        Kind::Object => {}
+        kind @ (Kind::Boolean | Kind::Number | Kind::String | Kind::Array) => {
+            return Err(dead(Reason::TraitsNotObject, kind.name()));
+        }
+    }
+    let mut members = Vec::with_capacity(32);
+    raw.members(&mut members).map_err(|_| lone_surrogate("a key of traits"))?;
+    if members.len() > limits.traits {
+        return Err(dead(Reason::TooManyTraits, format!("{} traits, the limit is {}", members.len(), limits.traits)));
+    }
+    Traits::resolve(members, vocabulary, scratch).map_err(|_| lone_surrogate("a key of traits.address"))
+}
+
+/// Finds the event's time: the first field that holds a valid one, else the record's (E6).
+fn find_time<'a>(
+    member: impl Fn(&str) -> Option<Raw<'a>>,
+    record_timestamp: Option<i64>,
+    observer: &mut impl Observer,
+) -> Option<Time<'a>> {
+    for name in ["timestamp", "originalTimestamp", "sentAt", "receivedAt"] {
+        let Some(raw) = member(name).filter(|raw| !raw.is_null()) else { continue };
+        match Instant::from_json(raw) {
+            Some(instant) => return Some(Time { instant, raw: Some(raw) }),
+            None => observer.note(None, Note { code: NoteCode::InvalidTimestamp, subject: name }),
+        }
+    }
+    let instant = Instant::from_unix_ms(record_timestamp?)?;
+    Some(Time { instant, raw: None })
+}
+
+fn ignored(reason: Reason) -> Rejection {
+    Rejection { verdict: Verdict::Ignored(reason), detail: String::new() }
+}
+
+fn dead(reason: Reason, detail: impl Into<String>) -> Rejection {
+    Rejection { verdict: Verdict::DeadLettered(reason), detail: detail.into() }
+}
+
+fn lone_surrogate(place: &str) -> Rejection {
+    dead(Reason::InvalidString, place)
+}

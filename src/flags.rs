@@ -1,0 +1,361 @@
+//! May this event reach that destination, and why not (semantics F).
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use crate::json::{Kind, LoneSurrogate, Member, Raw};
+use crate::verdict::{Note, NoteCode, Observer, Reason};
+
+/// Whether a flag in another spelling counts (F4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlagMatch {
+    /// It does: letters and digits only, lower case.
+    #[default]
+    Fold,
+    /// It does not.
+    Exact,
+}
+
+impl FlagMatch {
+    /// The ways to match by the word that configuration uses.
+    pub const WORDS: &'static [(&'static str, FlagMatch)] = &[("fold", FlagMatch::Fold), ("exact", FlagMatch::Exact)];
+}
+
+/// What a destination answers to.
+#[derive(Debug, Clone)]
+pub struct FlagNames<'n> {
+    /// The instance's name, where the configuration writes one.
+    pub instance: Option<&'n str>,
+    /// The definition's name.
+    pub definition: &'n str,
+    /// The definition's other names, in the file's order.
+    pub aliases: &'n [String],
+    /// Whether an event reaches it unless something says otherwise; opt-in where not (F2).
+    pub is_enabled_by_default: bool,
+}
+
+/// Which flag decided, from the first in rank to the last (F4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decider {
+    /// A flag that equals the instance's name.
+    InstanceName,
+    /// A flag that equals the definition's name.
+    DefinitionName,
+    /// A flag that equals the alias of this index.
+    Alias(usize),
+    /// A flag that equals one of the names by fold.
+    Fold,
+    /// `All`.
+    All,
+    /// No flag: the default.
+    Default,
+}
+
+/// Whether one destination is included, and what decided.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    /// Why it is excluded; absent where it is included.
+    pub excluded: Option<Reason>,
+    /// What decided.
+    pub decider: Decider,
+    /// The flag that decided, as the event spelled it.
+    pub flag: Option<Cow<'a, str>>,
+    /// The event's options for this destination: the flag's object (F3).
+    pub options: Option<Raw<'a>>,
+}
+
+/// All names of all destinations, ready for an event's flags.
+#[derive(Debug)]
+pub struct Flags {
+    exact: HashMap<Box<str>, Vec<(usize, Decider)>>,
+    folded: HashMap<Box<str>, Vec<usize>>,
+    /// Exact names of every known definition, configured or not: never used by fold for another (F4).
+    known: HashSet<Box<str>>,
+    is_enabled_by_default: Vec<bool>,
+    flag_match: FlagMatch,
+}
+
+const ALL: &str = "All";
+
+impl Flags {
+    /// Prepares the names of the configured destinations, in their order; `known` are the exact names of all definitions.
+    #[must_use]
+    pub fn new<'n>(
+        destinations: impl IntoIterator<Item = FlagNames<'n>>,
+        known: impl IntoIterator<Item = &'n str>,
+        flag_match: FlagMatch,
+    ) -> Flags {
+        let mut flags = Flags {
+            exact: HashMap::new(),
+            folded: HashMap::new(),
+            known: known.into_iter().map(Box::from).collect(),
+            is_enabled_by_default: Vec::new(),
+            flag_match,
+        };
+        for (destination, names) in destinations.into_iter().enumerate() {
+            flags.is_enabled_by_default.push(names.is_enabled_by_default);
+            let instance = names.instance.map(|name| (name, Decider::InstanceName));
+            let aliases = names.aliases.iter().enumerate().map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
+            for (name, decider) in instance.into_iter().chain([(names.definition, Decider::DefinitionName)]).chain(aliases) {
+                flags.known.insert(Box::from(name));
+                flags.exact.entry(Box::from(name)).or_default().push((destination, decider));
+                let folded = flags.folded.entry(Box::from(fold(name))).or_default();
+                if !folded.contains(&destination) {
+                    folded.push(destination);
+                }
+            }
+        }
+        flags.folded.remove("");
+        flags
+    }
+
+    /// Decides for every destination, in the order of the configuration, what the event's `integrations` say.
+    ///
+    /// # Errors
+    /// [`LoneSurrogate`] if a flag's name has one.
+    pub fn decide<'a>(
+        &self,
+        integrations: Option<Raw<'a>>,
+        decisions: &mut Vec<Decision<'a>>,
+        observer: &mut impl Observer,
+    ) -> Result<(), LoneSurrogate> {
+        decisions.clear();
+        decisions.extend(self.is_enabled_by_default.iter().map(|is_enabled| Decision {
+            excluded: (!is_enabled).then_some(Reason::OptIn),
+            decider: Decider::Default,
+            flag: None,
+            options: None,
+        }));
+        let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else { return Ok(()) };
+        if integrations.kind() != Kind::Object {
+            observer.note(None, Note { code: NoteCode::FlagInvalid, subject: "integrations" });
+            return Ok(());
+        }
+        let mut members = Vec::with_capacity(8);
+        integrations.members(&mut members)?;
+        for Member { key, value } in &members {
+            let Some(flag) = Flag::parse(*value) else {
+                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: key });
+                continue;
+            };
+            self.apply(key, flag, decisions, observer);
+        }
+        self.apply_all(&members, decisions);
+        Ok(())
+    }
+
+    fn apply<'a>(&self, name: &Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
+        if let Some(targets) = self.exact.get(&**name) {
+            for (destination, decider) in targets {
+                decide_one(decisions, *destination, *decider, name, flag);
+            }
+            return;
+        }
+        let folded = fold(name);
+        if self.known.contains(&**name) || folded == "all" {
+            return;
+        }
+        match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
+            Some(targets) => {
+                for destination in targets {
+                    decide_one(decisions, *destination, Decider::Fold, name, flag);
+                }
+            }
+            None => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
+        }
+    }
+
+    /// Lets `All` decide where no flag of a destination's own did: the exact spelling if valid, else by fold (F5).
+    fn apply_all<'a>(&self, members: &[Member<'a>], decisions: &mut [Decision<'a>]) {
+        let valid = |member: &Member<'a>| Flag::parse(member.value).map(|flag| (member.key.clone(), flag));
+        let exact = members.iter().find(|member| member.key == ALL).and_then(valid);
+        let by_fold = || {
+            let mut flags = members.iter().filter(|member| member.key != ALL && fold(&member.key) == "all").filter_map(valid);
+            let first = flags.next()?;
+            // One exclusion outweighs any inclusion, as for a destination's own flags.
+            Some(flags.fold(first, |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen }))
+        };
+        let Some((name, flag)) = exact.or_else(by_fold) else { return };
+        for (decision, is_enabled_by_default) in decisions.iter_mut().zip(&self.is_enabled_by_default) {
+            if decision.decider != Decider::Default {
+                continue;
+            }
+            *decision = Decision {
+                excluded: match flag {
+                    Flag::Exclude => Some(Reason::AllFalse),
+                    // `All: true` does not include an opt-in destination (F2).
+                    Flag::Include(_) => (!is_enabled_by_default).then_some(Reason::OptIn),
+                },
+                decider: Decider::All,
+                flag: Some(name.clone()),
+                options: flag.options(),
+            };
+        }
+    }
+}
+
+/// A valid flag (F3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flag<'a> {
+    Include(Option<Raw<'a>>),
+    Exclude,
+}
+
+impl<'a> Flag<'a> {
+    fn parse(value: Raw<'a>) -> Option<Flag<'a>> {
+        match value.kind() {
+            Kind::Boolean if value.text() == "true" => Some(Flag::Include(None)),
+            Kind::Boolean => Some(Flag::Exclude),
+            Kind::Object => Some(Flag::Include(Some(value))),
+            Kind::Null | Kind::Number | Kind::String | Kind::Array => None,
+        }
+    }
+
+    fn options(self) -> Option<Raw<'a>> {
+        match self {
+            Flag::Include(options) => options,
+            Flag::Exclude => None,
+        }
+    }
+}
+
+/// Lets a flag decide for one destination if it ranks before what decided so far; by fold one exclusion outweighs.
+fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: &Cow<'a, str>, flag: Flag<'a>) {
+    let Some(decision) = decisions.get_mut(destination) else { return };
+    let outweighs = decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
+    if decider < decision.decider || (outweighs && decision.excluded.is_none()) {
+        *decision = Decision {
+            excluded: (flag == Flag::Exclude).then_some(Reason::FlagFalse),
+            decider,
+            flag: Some(name.clone()),
+            options: flag.options(),
+        };
+    }
+}
+
+/// Returns the letters and digits of a flag's name in lower case.
+fn fold(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Notes(Vec<String>);
+
+    impl Observer for Notes {
+        fn note(&mut self, _: Option<usize>, note: Note<'_>) {
+            self.0.push(format!("{}:{}", note.code.code(), note.subject));
+        }
+    }
+
+    /// Decides for Mixpanel (two instances, one of them named `eu`) and opt-in Salesforce; Segment is known but not configured.
+    fn decided(integrations: &str, flag_match: FlagMatch) -> String {
+        let aliases = ["Mixpanel (Actions)".to_owned(), "MP".to_owned()];
+        let mixpanel = FlagNames { instance: None, definition: "Mixpanel", aliases: &aliases, is_enabled_by_default: true };
+        let eu = FlagNames { instance: Some("eu"), ..mixpanel.clone() };
+        let salesforce = FlagNames { instance: None, definition: "Salesforce", aliases: &[], is_enabled_by_default: false };
+        let flags = Flags::new([mixpanel, eu, salesforce], ["Segment", "mix-panel"], flag_match);
+        let (mut decisions, mut notes) = (Vec::new(), Notes(Vec::new()));
+        flags.decide(Some(Raw::parse(integrations).unwrap()), &mut decisions, &mut notes).unwrap();
+        let mut words: Vec<String> = decisions
+            .iter()
+            .map(|decision| match (decision.excluded, decision.options) {
+                (Some(reason), _) => reason.code().to_owned(),
+                (None, Some(options)) => options.text().to_owned(),
+                (None, None) => "yes".to_owned(),
+            })
+            .collect();
+        words.append(&mut notes.0);
+        words.join(" ")
+    }
+
+    #[track_caller]
+    fn check(integrations: &str, expected: &str) {
+        assert_eq!(decided(integrations, FlagMatch::Fold), expected, "{integrations}");
+    }
+
+    #[test]
+    fn f1_everything_is_included_unless_something_says_otherwise() {
+        check("{}", "yes yes opt_in");
+        check(r#"{"All":false}"#, "all_false all_false all_false");
+        check(r#"{"All":false,"Mixpanel":true}"#, "yes yes all_false");
+        check(r#"{"Mixpanel":false}"#, "flag_false flag_false opt_in");
+    }
+
+    #[test]
+    fn f2_an_opt_in_destination_is_included_only_by_its_own_flag() {
+        check(r#"{"All":true}"#, "yes yes opt_in");
+        check(r#"{"All":{}}"#, "{} {} opt_in");
+        check(r#"{"Salesforce":true}"#, "yes yes yes");
+        check(r#"{"salesforce":{}}"#, "yes yes {}");
+    }
+
+    #[test]
+    fn f3_objects_include_and_are_options_and_the_rest_is_absent() {
+        check(r#"{"Mixpanel":{"a":1}}"#, r#"{"a":1} {"a":1} opt_in"#);
+        check(r#"{"Mixpanel":{}}"#, "{} {} opt_in");
+        for value in ["null", r#""false""#, "0", "[]"] {
+            check(&format!(r#"{{"Mixpanel":{value},"All":false}}"#), "all_false all_false all_false flag_invalid:Mixpanel");
+        }
+        for integrations in ["true", "[]", r#""x""#, "1"] {
+            check(integrations, "yes yes opt_in flag_invalid:integrations");
+        }
+        check("null", "yes yes opt_in");
+    }
+
+    #[test]
+    fn f4_the_first_valid_in_rank_decides() {
+        check(r#"{"Mixpanel":false,"eu":true}"#, "flag_false yes opt_in");
+        check(r#"{"Mixpanel (Actions)":false,"Mixpanel":true}"#, "yes yes opt_in");
+        check(r#"{"MP":true,"Mixpanel (Actions)":false}"#, "flag_false flag_false opt_in");
+        check(r#"{"Mixpanel":1,"MP":false}"#, "flag_false flag_false opt_in flag_invalid:Mixpanel");
+        check(r#"{"mixpanel":false,"MP":true}"#, "yes yes opt_in");
+    }
+
+    #[test]
+    fn f4_by_fold_one_exclusion_outweighs_any_inclusion() {
+        check(r#"{"mixpanel":true,"MIXPANEL":false,"mp":true}"#, "flag_false flag_false opt_in");
+        check(r#"{"MixPanel (actions)":false}"#, "flag_false flag_false opt_in");
+        check(r#"{"EU":false}"#, "yes flag_false opt_in");
+    }
+
+    #[test]
+    fn f4_a_flag_that_names_a_definition_exactly_is_never_used_by_fold_for_another() {
+        check(r#"{"mix-panel":false}"#, "yes yes opt_in");
+        check(r#"{"Segment":false}"#, "yes yes opt_in");
+    }
+
+    #[test]
+    fn f4_exact_leaves_out_the_fold() {
+        assert_eq!(decided(r#"{"mixpanel":false}"#, FlagMatch::Exact), "yes yes opt_in flag_unknown:mixpanel");
+        assert_eq!(decided(r#"{"Mixpanel":false}"#, FlagMatch::Exact), "flag_false flag_false opt_in");
+    }
+
+    #[test]
+    fn f5_all_is_exact_if_valid_else_by_fold() {
+        check(r#"{"all":false}"#, "all_false all_false all_false");
+        check(r#"{"ALL":true,"all":false}"#, "all_false all_false all_false");
+        check(r#"{"All":true,"all":false}"#, "yes yes opt_in");
+        check(r#"{"All":null,"all":false}"#, "all_false all_false all_false flag_invalid:All");
+    }
+
+    #[test]
+    fn f6_a_definitions_flag_speaks_for_all_its_instances() {
+        check(r#"{"Mixpanel":false}"#, "flag_false flag_false opt_in");
+    }
+
+    #[test]
+    fn f7_names_of_built_ins_are_names_like_any_other() {
+        check(r#"{"constructor":true,"__proto__":false}"#, "yes yes opt_in flag_unknown:constructor flag_unknown:__proto__");
+    }
+
+    #[test]
+    fn f8_a_flag_that_names_nobody_is_noted() {
+        check(r#"{"Mixpanle":false,"":true}"#, "yes yes opt_in flag_unknown:Mixpanle flag_unknown:");
+    }
+}

@@ -1,0 +1,162 @@
+//! The address: its parts from three places, put together under canonical names (T4).
+
+use std::borrow::Cow;
+
+use super::vocabulary::{PARTS, Part, Target, Vocabulary, fold_onto};
+use super::{Collision, Rank};
+use crate::json::{Kind, LoneSurrogate, Member, Raw};
+
+/// An event's address.
+#[derive(Debug, Default)]
+pub struct Address<'a> {
+    shape: Shape<'a>,
+    items: Vec<AddressItem<'a>>,
+}
+
+/// One member of the address as it leaves.
+#[derive(Debug, Clone)]
+pub struct AddressItem<'a> {
+    /// Its name: canonical for a part, else as it came.
+    pub name: Cow<'a, str>,
+    /// Its value as it came.
+    pub value: Raw<'a>,
+    /// The part that it is.
+    pub part: Option<Part>,
+    key: Cow<'a, str>,
+    rank: Rank,
+    /// Input order of a part that came from outside the address object.
+    position: Option<usize>,
+}
+
+/// What the trait `address` itself is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Shape<'a> {
+    #[default]
+    Absent,
+    Null,
+    Object,
+    /// A string, or something else that has no parts.
+    Text(Raw<'a>),
+}
+
+impl<'a> Address<'a> {
+    pub(super) fn parse(
+        value: Option<Raw<'a>>,
+        vocabulary: &'a Vocabulary,
+        collisions: &mut Vec<Collision<'a>>,
+    ) -> Result<Self, LoneSurrogate> {
+        let shape = match value.map(|value| (value, value.kind())) {
+            None => Shape::Absent,
+            Some((_, Kind::Null)) => Shape::Null,
+            Some((_, Kind::Object)) => Shape::Object,
+            Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => Shape::Text(value),
+        };
+        let mut address = Address { shape, items: Vec::new() };
+        let mut members = Vec::new();
+        if let Some(value) = value {
+            value.members(&mut members)?;
+        }
+        let mut fold = String::new();
+        for Member { key, value } in members {
+            fold.clear();
+            fold_onto(&key, &mut fold);
+            match vocabulary.target(&fold) {
+                Some((Target::Part(part), rank)) => {
+                    let rank = if part.name() == key { Rank::Canonical } else { rank };
+                    address.add(Some(part), key, value, rank, None, collisions);
+                }
+                Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
+                    address.items.push(AddressItem { name: key.clone(), value, part: None, key, rank: Rank::Spelling, position: None });
+                }
+            }
+        }
+        Ok(address)
+    }
+
+    fn add(
+        &mut self,
+        part: Option<Part>,
+        key: Cow<'a, str>,
+        value: Raw<'a>,
+        rank: Rank,
+        position: Option<usize>,
+        collisions: &mut Vec<Collision<'a>>,
+    ) {
+        let name = part.map_or_else(|| key.clone(), |part| Cow::Borrowed(part.name()));
+        let Some(item) = self.items.iter_mut().find(|item| item.part == part) else {
+            self.items.push(AddressItem { name, value, part, key, rank, position });
+            return;
+        };
+        let mut lost = key.clone();
+        if (value.is_null(), rank) < (item.value.is_null(), item.rank) {
+            lost = std::mem::replace(&mut item.key, key);
+            item.value = value;
+            item.rank = rank;
+        }
+        collisions.push(Collision { name, kept: item.key.clone(), lost });
+    }
+
+    /// Adds a part from outside the address; parts come in the order of their places, so the first non-null one stays.
+    pub(super) fn add_part(
+        &mut self,
+        part: Part,
+        key: Cow<'a, str>,
+        value: Raw<'a>,
+        position: usize,
+        collisions: &mut Vec<Collision<'a>>,
+    ) {
+        self.add(Some(part), key, value, Rank::Alias, Some(position), collisions);
+    }
+
+    /// Brings parts from outside into input order, behind those of the object; a null address clears what nothing gave.
+    pub(super) fn finish(&mut self) {
+        self.items.sort_by_key(|item| item.position);
+        if self.shape != Shape::Null || self.items.is_empty() {
+            return;
+        }
+        for part in PARTS {
+            if self.items.iter().all(|item| item.part != Some(part)) {
+                let name = Cow::Borrowed(part.name());
+                self.items.push(AddressItem {
+                    name: name.clone(),
+                    value: Raw::NULL,
+                    part: Some(part),
+                    key: name,
+                    rank: Rank::Alias,
+                    position: None,
+                });
+            }
+        }
+    }
+
+    pub(super) fn states_another_than(&self, part: Part) -> bool {
+        self.items.iter().any(|item| item.part.is_some_and(|other| other != part))
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.shape, Shape::Text(_))
+    }
+
+    /// Returns a part's value; null where the event clears it.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Option<Raw<'a>> {
+        let stated = self.items.iter().find(|item| item.part == Some(part)).map(|item| item.value);
+        stated.or_else(|| (self.shape == Shape::Null).then_some(Raw::NULL))
+    }
+
+    /// Returns what stands in the address's place and is no object, if anything does: null or a text.
+    #[must_use]
+    pub fn whole(&self) -> Option<Raw<'a>> {
+        match self.shape {
+            Shape::Text(value) => Some(value),
+            Shape::Null if self.items.is_empty() => Some(Raw::NULL),
+            Shape::Absent | Shape::Null | Shape::Object => None,
+        }
+    }
+
+    /// Returns the members in order, parts under their canonical names.
+    #[must_use]
+    pub fn items(&self) -> &[AddressItem<'a>] {
+        if self.is_text() { &[] } else { &self.items }
+    }
+}

@@ -1,0 +1,306 @@
+//! The names that traits go by: reserved, listed in the configuration, or mentioned by a definition (T1, T2, T5).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::Rank;
+
+/// A key without what its writers differ in: NFC, lower case, then without white space, `_`, `-` and a leading `$` (T1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fold(Box<str>);
+
+impl Fold {
+    /// Folds `key`.
+    #[must_use]
+    pub fn of(key: &str) -> Fold {
+        let mut folded = String::with_capacity(key.len());
+        fold_onto(key, &mut folded);
+        Fold(folded.into_boxed_str())
+    }
+
+    /// Returns the folded text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Appends the fold of `key` to `out`. A key whose fold would be empty (`___`) folds to itself behind a `_`, which no
+/// other fold holds, so that it is its own trait.
+pub(super) fn fold_onto(key: &str, out: &mut String) {
+    let start = out.len();
+    let mut is_first = true;
+    let mut add = |character: char, out: &mut String| {
+        let is_leading_dollar = is_first && character == '$';
+        if character.is_whitespace() || matches!(character, '_' | '-') {
+            return;
+        }
+        is_first = false;
+        if !is_leading_dollar {
+            out.push(character);
+        }
+    };
+    if key.is_ascii() {
+        key.chars().for_each(|character| add(character.to_ascii_lowercase(), out));
+    } else {
+        key.nfc().flat_map(char::to_lowercase).for_each(|character| add(character, out));
+    }
+    if out.len() == start {
+        out.push('_');
+        out.push_str(key);
+    }
+}
+
+/// A trait that the vocabulary knows, as an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraitId(usize);
+
+impl TraitId {
+    /// The reserved trait `address`.
+    pub const ADDRESS: TraitId = TraitId(0);
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a mapped trait is converted to (T8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraitType {
+    /// An object.
+    Address,
+    /// A date in one of the forms of D2.
+    Date,
+    /// An integral number, or a string of one.
+    Integer,
+    /// A number, or a string of one.
+    Number,
+    /// A string, or a number's digits.
+    Text,
+    /// A custom trait: whatever came.
+    Any,
+}
+
+/// The reserved traits and `revenue`, with their types (T2, T8); `address` comes first, see [`TraitId::ADDRESS`].
+const RESERVED: [(&str, TraitType); 13] = [
+    ("address", TraitType::Address),
+    ("avatar", TraitType::Text),
+    ("createdAt", TraitType::Date),
+    ("description", TraitType::Text),
+    ("email", TraitType::Text),
+    ("employees", TraitType::Integer),
+    ("id", TraitType::Text),
+    ("industry", TraitType::Text),
+    ("name", TraitType::Text),
+    ("phone", TraitType::Text),
+    ("website", TraitType::Text),
+    ("plan", TraitType::Text),
+    ("revenue", TraitType::Number),
+];
+
+/// Built-in aliases (T2).
+const ALIASES: [(&str, &str); 4] =
+    [("created", "createdAt"), ("zip", "postalCode"), ("zipCode", "postalCode"), ("postcode", "postalCode")];
+
+/// A part of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// `city`
+    City,
+    /// `country`
+    Country,
+    /// `postalCode`
+    PostalCode,
+    /// `state`
+    State,
+    /// `street`
+    Street,
+}
+
+/// All parts, each at the index of its discriminant.
+pub const PARTS: [Part; 5] = [Part::City, Part::Country, Part::PostalCode, Part::State, Part::Street];
+
+impl Part {
+    /// Returns the part's canonical name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::City => "city",
+            Part::Country => "country",
+            Part::PostalCode => "postalCode",
+            Part::State => "state",
+            Part::Street => "street",
+        }
+    }
+
+    /// Returns the part of that canonical name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Part> {
+        PARTS.into_iter().find(|part| Fold::of(part.name()) == Fold::of(name))
+    }
+}
+
+/// What a folded key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Trait(TraitId),
+    /// A part's own name: at the top level and inside `address`.
+    Part(Part),
+    /// `address.city` and the like, as one key.
+    FlatPart(Part),
+}
+
+/// Every name that has a meaning, by fold.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    by_fold: HashMap<Fold, (Target, Rank)>,
+    names: Vec<Name>,
+}
+
+#[derive(Debug, Clone)]
+struct Name {
+    /// The spelling it leaves in; absent for a custom trait that only a definition mentions, which keeps its own (T5).
+    canonical: Option<Cow<'static, str>>,
+    trait_type: TraitType,
+}
+
+impl Vocabulary {
+    /// Returns the reserved names together with `known`, the canonical spellings of custom traits, and `aliases`, pairs of
+    /// an alias and the trait that it means.
+    ///
+    /// # Errors
+    /// A message for each name that means something else already.
+    pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, Vec<String>> {
+        let mut vocabulary = Vocabulary { by_fold: HashMap::new(), names: Vec::new() };
+        for (name, trait_type) in RESERVED {
+            let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
+            vocabulary.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
+        }
+        for part in PARTS {
+            vocabulary.by_fold.insert(Fold::of(part.name()), (Target::Part(part), Rank::Spelling));
+            vocabulary.by_fold.insert(flat(part.name()), (Target::FlatPart(part), Rank::Spelling));
+        }
+        let mut faults = Vec::new();
+        for (alias, name) in ALIASES {
+            faults.extend(vocabulary.add_alias(alias, name));
+        }
+        for name in known {
+            faults.extend(vocabulary.add_known(name));
+        }
+        for (alias, name) in aliases {
+            faults.extend(vocabulary.add_alias(alias, name));
+        }
+        if faults.is_empty() { Ok(vocabulary) } else { Err(faults) }
+    }
+
+    fn add(&mut self, canonical: Option<Cow<'static, str>>, trait_type: TraitType) -> TraitId {
+        self.names.push(Name { canonical, trait_type });
+        TraitId(self.names.len() - 1)
+    }
+
+    fn add_known(&mut self, name: &str) -> Option<String> {
+        let fold = Fold::of(name);
+        if let Some(fault) = self.taken(&fold, name) {
+            return Some(fault);
+        }
+        let id = self.add(Some(Cow::Owned(name.to_owned())), TraitType::Any);
+        self.by_fold.insert(fold, (Target::Trait(id), Rank::Spelling));
+        None
+    }
+
+    fn add_alias(&mut self, alias: &str, name: &str) -> Option<String> {
+        let fold = Fold::of(alias);
+        if let Some(fault) = self.taken(&fold, alias) {
+            return Some(fault);
+        }
+        let target = match self.by_fold.get(&Fold::of(name)) {
+            Some((_, Rank::Alias)) => return Some(format!("an alias of an alias: {alias}")),
+            Some((target, _)) => *target,
+            None => {
+                let id = self.add(Some(Cow::Owned(name.to_owned())), TraitType::Any);
+                self.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
+                Target::Trait(id)
+            }
+        };
+        if let Target::Part(part) = target {
+            self.by_fold.insert(flat(alias), (Target::FlatPart(part), Rank::Alias));
+        }
+        self.by_fold.insert(fold, (target, Rank::Alias));
+        None
+    }
+
+    fn taken(&self, fold: &Fold, written: &str) -> Option<String> {
+        let (target, _) = self.by_fold.get(fold)?;
+        let means = match target {
+            Target::Trait(id) => self.canonical(*id).unwrap_or(written).to_owned(),
+            Target::Part(part) | Target::FlatPart(part) => format!("address.{}", part.name()),
+        };
+        Some(format!("means {means} already: {written}"))
+    }
+
+    /// Returns the id of a trait that a definition mentions; a name not yet known becomes a custom trait that keeps the
+    /// spelling it comes with.
+    pub fn intern(&mut self, name: &str) -> Mention {
+        let fold = Fold::of(name);
+        match self.by_fold.get(&fold) {
+            Some((Target::Trait(id), _)) => Mention::Trait(*id),
+            Some((Target::Part(part) | Target::FlatPart(part), _)) => Mention::Part(*part),
+            None => {
+                let id = self.add(None, TraitType::Any);
+                self.by_fold.insert(fold, (Target::Trait(id), Rank::Spelling));
+                Mention::Trait(id)
+            }
+        }
+    }
+
+    /// Returns the type that a mapped trait gets.
+    #[must_use]
+    pub fn trait_type(&self, id: TraitId) -> TraitType {
+        self.names.get(id.index()).map_or(TraitType::Any, |name| name.trait_type)
+    }
+
+    /// Returns the names of the reserved traits, for hints.
+    pub fn reserved() -> impl Iterator<Item = &'static str> {
+        RESERVED.into_iter().map(|(name, _)| name)
+    }
+
+    pub(super) fn canonical(&self, id: TraitId) -> Option<&str> {
+        self.names.get(id.index()).and_then(|name| name.canonical.as_deref())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn target(&self, fold: &str) -> Option<(Target, Rank)> {
+        self.by_fold.get(fold).copied()
+    }
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        // The reserved names and built-in aliases do not clash; a test builds them.
+        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::new(), names: Vec::new() })
+    }
+}
+
+impl std::borrow::Borrow<str> for Fold {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a definition's `traits.NAME` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mention {
+    /// A trait.
+    Trait(TraitId),
+    /// A part of the address.
+    Part(Part),
+}
+
+fn flat(name: &str) -> Fold {
+    Fold::of(&format!("address.{name}"))
+}
