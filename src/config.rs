@@ -2,10 +2,11 @@
 //!
 //! Reads files and nothing else of the world: no broker is asked here, and no clock.
 
+mod destinations;
+mod fields;
 mod merge;
 pub mod pending;
 pub mod properties;
-mod destinations;
 mod read;
 mod secrets;
 
@@ -263,3 +264,6 @@ impl fmt::Debug for Config {
         formatter.write_str(&secrets::redact(shown, &self.secrets))
     }
 }
+
+#[cfg(test)]
+mod tests;

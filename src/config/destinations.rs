@@ -3,31 +3,25 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::config::pending::{Catalogue, DeadLetterRules, Instance};
+use crate::config::fields::text;
+use crate::config::pending::{Catalogue, DeadLetterRules, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::yaml::{Fields, Node, Value};
 
-/// Reads the built-in definitions and those in the folder that `node` names, relative to `folder`.
-pub(super) fn catalogue(node: Option<&Node>, folder: &Path, diagnostics: &mut Diagnostics) -> Catalogue {
+/// Reads the built-in definitions and those of the folder `named` in the file, relative to `folder`.
+pub(super) fn catalogue(named: Option<(String, Place)>, folder: &Path, diagnostics: &mut Diagnostics) -> Catalogue {
     let mut catalogue = Catalogue::built_in();
-    let Some((node, path)) = node.and_then(|node| Some((node, folder.join(&node.as_scalar()?.text)))) else {
-        if let Some(node) = node {
-            diagnostics.error(node.place, format!("definitions must be the path of a folder, not {}", node.describe()));
-        }
-        return catalogue;
-    };
+    let Some((path, place)) = named else { return catalogue };
+    let path = folder.join(path);
     match definition_files(&path) {
-        Err(error) => {
-            diagnostics.error(node.place, format!("cannot read the folder of definitions ({error}): {}", path.display()));
+        Ok(files) if files.is_empty() => {
+            diagnostics.warning(place, format!("no definitions (*.yaml) in the folder: {}", path.display()));
         }
-        Ok(files) => {
-            if files.is_empty() {
-                diagnostics.warning(node.place, format!("no definitions (*.yaml) in the folder: {}", path.display()));
-            }
-            for file in files {
-                add(&file, &mut catalogue, node.place, diagnostics);
-            }
+        Ok(files) => files.iter().for_each(|file| add(file, &mut catalogue, place, diagnostics)),
+        Err(error) => {
+            diagnostics.error(place, format!("cannot read the folder of definitions ({error}): {}", path.display()));
         }
     }
     catalogue
@@ -82,50 +76,56 @@ pub(super) fn instances(node: &Node, catalogue: &Catalogue, diagnostics: &mut Di
 }
 
 fn instance(node: &Node, index: usize, catalogue: &Catalogue, diagnostics: &mut Diagnostics) -> Option<Placed> {
-    let context = format!("destinations[{index}]");
-    let mut fields = Fields::new(node, &context, diagnostics);
-    let used = fields.node("use").filter(|node| node.as_scalar().is_some());
-    let name = fields.node("name").filter(|node| node.as_scalar().is_some());
-    let topic = fields.entry("topic");
+    let mut fields = Fields::new(node, &format!("destinations[{index}]"), diagnostics);
+    let place = fields.place();
+    let definition = definition(&mut fields, catalogue, diagnostics);
+    let name = text(&mut fields, "name", diagnostics);
+    let topic = text(&mut fields, "topic", diagnostics);
     let enabled_by_default = fields.boolean("enabled_by_default", diagnostics);
     let settings = fields.node("settings");
-    let place = fields.place();
-    let Some(used) = used else {
-        fields.missing("use", diagnostics);
-        fields.finish(diagnostics);
-        return None;
-    };
     fields.finish(diagnostics);
-    let id = text(used);
-    let Some(definition) = catalogue.get(id) else {
-        let ids = catalogue.iter().map(|definition| definition.id.as_str());
-        diagnostics.error(used.place, format!("no such definition: {id}")).suggest(id, ids);
-        return None;
-    };
+
+    let (definition, use_place) = definition?;
     if enabled_by_default.is_none() && !definition.enabled_by_default {
         let message = format!("only events whose `integrations` name it reach this opt-in destination: {}", definition.name);
-        diagnostics.warning(used.place, message).hint("write `enabled_by_default: true` beside it to include every event");
+        diagnostics.warning(use_place, message).hint("write `enabled_by_default: true` beside it to include every event");
     }
-    let settings = definition.read_settings(settings, settings.map_or(place, |settings| settings.place), diagnostics);
+    let settings_place = settings.map_or(place, |settings| settings.place);
+    let place_of = |written: &Option<(String, Place)>| written.as_ref().map_or(use_place, |(_, place)| *place);
+    let (name_place, topic_place) = (place_of(&name), place_of(&topic));
     let instance = Instance {
-        name: name.map_or(id, text).to_owned(),
         is_named: name.is_some(),
-        definition: definition.clone(),
-        topic: topic.map(|entry| text(&entry.value).to_owned()),
+        name: name.map_or_else(|| definition.id.clone(), |(name, _)| name),
+        topic: topic.map(|(topic, _)| topic),
         enabled_by_default,
-        settings,
+        settings: definition.read_settings(settings, settings_place, diagnostics),
+        definition,
     };
-    let topic_place = topic.map_or(used.place, |entry| entry.value.place);
-    Some(Placed { instance, name_place: name.map_or(used.place, |name| name.place), topic_place })
+    Some(Placed { instance, name_place, topic_place })
 }
 
-fn text(node: &Node) -> &str {
-    node.as_scalar().map_or("", |scalar| scalar.text.as_str())
+/// Takes `use` and finds what it names.
+fn definition(
+    fields: &mut Fields<'_>,
+    catalogue: &Catalogue,
+    diagnostics: &mut Diagnostics,
+) -> Option<(Arc<Definition>, Place)> {
+    let Some(node) = fields.node("use") else {
+        fields.missing("use", diagnostics);
+        return None;
+    };
+    let id = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    let found = catalogue.get(id).map(|definition| (Arc::clone(definition), node.place));
+    if found.is_none() {
+        let ids = catalogue.iter().map(|definition| definition.id.as_str());
+        diagnostics.error(node.place, format!("no such definition: {id}")).suggest(id, ids);
+    }
+    found
 }
 
 fn check_name(placed: &Placed, before: &[Placed], diagnostics: &mut Diagnostics) {
     let name = &placed.instance.name;
-    if name.is_empty() || !name.bytes().all(is_legal) {
+    if !is_legal_name(name) {
         let message = format!("a destination's name is made of letters, digits, `.`, `_` and `-`, as its topic is: {name}");
         diagnostics.error(placed.name_place, message);
     }
@@ -154,7 +154,8 @@ pub(super) fn check_topics(
     diagnostics: &mut Diagnostics,
 ) {
     let mut outputs: Vec<Output<'_>> = Vec::new();
-    for placed in destinations {
+    // What is wrong with a name has been said of the name.
+    for placed in destinations.iter().filter(|placed| is_legal_name(&placed.instance.name)) {
         let Instance { name, topic, .. } = &placed.instance;
         let template = topic.as_deref().unwrap_or("{source_topic}.{instance}");
         for topic in expand(template, sources, name, placed.topic_place, diagnostics) {
@@ -186,7 +187,7 @@ fn check_is_no_source(topic: &str, sources: &[String], owner: &str, place: Place
 /// Returns the topics that `template` stands for, once each, and reports the first that Kafka would not take.
 fn expand(template: &str, sources: &[String], instance: &str, place: Place, diagnostics: &mut Diagnostics) -> Vec<String> {
     let mut topics = Vec::new();
-    for source in sources {
+    for source in sources.iter().filter(|source| is_legal_topic(source)) {
         let topic = template.replace("{source_topic}", source);
         // Dead letters are everybody's: their topic cannot name an instance.
         let topic = if instance.is_empty() { topic } else { topic.replace("{instance}", instance) };
@@ -213,6 +214,10 @@ pub(super) fn report_illegal(topic: &str, place: Place, diagnostics: &mut Diagno
 /// Returns whether Kafka takes `topic` for a name, as its `Topic.validate` decides.
 pub(super) fn is_legal_topic(topic: &str) -> bool {
     (1..=249).contains(&topic.len()) && topic != "." && topic != ".." && topic.bytes().all(is_legal)
+}
+
+fn is_legal_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_legal)
 }
 
 fn is_legal(byte: u8) -> bool {

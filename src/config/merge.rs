@@ -186,11 +186,13 @@ pub(super) fn join(path: &str, key: &str) -> String {
 mod tests {
     use super::*;
 
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn pairs(pairs: Pairs<'_>) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn merged(file: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> (Node, Origins) {
+    fn merged(file: &str, environment: Pairs<'_>, overrides: Pairs<'_>) -> (Node, Origins) {
         let mut diagnostics = Diagnostics::new("g.yaml");
         let file = yaml::parse(file, &mut diagnostics).unwrap();
         let merged = merge(&file, &pairs(environment), &pairs(overrides), &mut diagnostics);
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn environment_goes_over_the_file_and_flags_over_both() {
-        let rows: &[(&str, &[(&str, &str)], &[(&str, &str)], &str)] = &[
+        let rows: &[(&str, Pairs<'_>, Pairs<'_>, &str)] = &[
             ("a: 1", &[], &[], r#"{"a":1}"#),
             ("a: 1", &[("GROUPCAST__A", "2")], &[], r#"{"a":2}"#),
             ("a: 1", &[("GROUPCAST__A", "2")], &[("a", "3")], r#"{"a":3}"#),

@@ -75,7 +75,11 @@ impl Catalogue {
     #[must_use]
     pub fn built_in() -> Catalogue {
         let ids = ["customerio", "hubspot", "intercom", "mixpanel", "salesforce", "webhook"];
-        let make = |id: &str| Definition { id: id.to_owned(), name: id.to_owned(), enabled_by_default: id != "salesforce" };
+        let make = |id: &str| Definition {
+            id: id.to_owned(),
+            name: if id == "salesforce" { "Salesforce" } else { id }.to_owned(),
+            enabled_by_default: id != "salesforce",
+        };
         Catalogue(ids.into_iter().map(|id| Arc::new(make(id))).collect())
     }
 

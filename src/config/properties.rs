@@ -58,7 +58,9 @@ impl Property {
         let name = format!("{context}.{}", entry.key);
         let Some(scalar) = entry.value.as_scalar().filter(|_| !entry.value.is_null()) else {
             let message = format!("{name} must be a string, not {}", entry.value.describe());
-            diagnostics.error(entry.value.place, message).hint("a property is written as librdkafka names it: fetch.min.bytes: 1");
+            diagnostics
+                .error(entry.value.place, message)
+                .hint("a property is written as librdkafka names it: fetch.min.bytes: 1");
             return None;
         };
         let is_secret = scalar.is_secret || SECRETS.iter().any(|part| entry.key.contains(part));
@@ -108,8 +110,8 @@ struct Rule {
 
 impl Rule {
     fn refuses(&self, property: &Property) -> bool {
-        let is_allowed = |allowed: &&str| allowed.eq_ignore_ascii_case(&property.value);
-        self.names.contains(&property.name.as_str()) && !self.allowed.iter().any(|allowed| is_allowed(allowed))
+        let is_allowed = self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&property.value));
+        self.names.contains(&property.name.as_str()) && !is_allowed
     }
 
     fn report(&self, name: &str, place: Place, diagnostics: &mut Diagnostics) {
@@ -331,10 +333,7 @@ mod tests {
                 "g.yaml:1:10: error: kafka.properties.client.id must be a string, not null\n  hint: a property is written as librdkafka names it: fetch.min.bytes: 1",
             ),
             ("[a]", "g.yaml:1:1: error: kafka.properties must be a mapping, not a list"),
-            (
-                "client.id: \"a\\0b\"",
-                "g.yaml:1:12: error: kafka.properties.client.id is not as librdkafka wants it: a\0b",
-            ),
+            ("client.id: \"a\\0b\"", "g.yaml:1:12: error: kafka.properties.client.id is not as librdkafka wants it: a\0b"),
         ];
         for (text, expected) in rows {
             assert_eq!(read(text).1, expected, "{text}");

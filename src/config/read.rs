@@ -1,13 +1,12 @@
 //! Reads the merged tree, section by section. Each reader reports what is wrong and goes on with the default.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::destinations::{self, Placed};
+use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
 use crate::config::pending::DeadLetterRules;
 use crate::config::properties::Properties;
 use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Source, Start};
@@ -16,7 +15,7 @@ use crate::envelope::Format;
 use crate::event::Limits;
 use crate::flags::FlagMatch;
 use crate::traits::Vocabulary;
-use crate::yaml::{self, Entry, Fields, Node, Scalar, Value};
+use crate::yaml::{self, Entry, Fields, Node, Value};
 
 /// Reads the whole tree. The result is only good if `diagnostics` has no errors.
 pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Config {
@@ -24,7 +23,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     let kafka = kafka(&mut fields, diagnostics);
     let source = source(&mut fields, diagnostics);
     let delivery = delivery(&mut fields, diagnostics);
-    let catalogue = destinations::catalogue(fields.node("definitions"), folder, diagnostics);
+    let catalogue = destinations::catalogue(text(&mut fields, "definitions", diagnostics), folder, diagnostics);
     let placed: Vec<Placed> = match fields.node("destinations") {
         Some(node) => destinations::instances(node, &catalogue, diagnostics),
         None => {
@@ -58,18 +57,6 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     }
 }
 
-/// What stands where nothing is written: null, at the beginning of the file.
-static NOTHING: Node = Node {
-    place: Place { line: 1, column: 1, length: 1 },
-    value: Value::Scalar(Scalar { text: String::new(), is_plain: true, is_secret: false }),
-};
-
-/// Starts to read the mapping under `key`; where there is none, an empty one.
-fn section<'n>(fields: &mut Fields<'n>, key: &'static str, diagnostics: &mut Diagnostics) -> Fields<'n> {
-    let node = fields.node(key).unwrap_or(&NOTHING);
-    Fields::new(node, &fields.name_of(key), diagnostics)
-}
-
 fn kafka(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Kafka {
     let mut fields = section(fields, "kafka", diagnostics);
     let brokers = match fields.node("brokers") {
@@ -98,7 +85,7 @@ fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
 fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let mut fields = section(fields, "source", diagnostics);
     let topics = source_topics(&mut fields, diagnostics);
-    let group_id = filled(&mut fields, "group_id", "groupcast", diagnostics);
+    let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields.node("start").map_or(Start::Earliest, |node| start(node, diagnostics));
     let on_gap = fields.choice("on_gap", &[("stop", OnGap::Stop), ("continue", OnGap::Continue)], diagnostics);
     let workers = whole(&mut fields, "workers", 1, 1..=1024, diagnostics);
@@ -107,15 +94,15 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
 }
 
 fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
-    let Some(written) = strings(fields, "topics", diagnostics) else {
+    let Some(node) = fields.node("topics") else {
         fields.missing("topics", diagnostics);
         return Vec::new();
     };
-    if written.is_empty() {
-        diagnostics.error(fields.place(), "source.topics must name a topic at least");
+    if matches!(&node.value, Value::List(nodes) if nodes.is_empty()) {
+        diagnostics.error(node.place, "source.topics must not be empty");
     }
     let mut topics: Vec<String> = Vec::new();
-    for (topic, place) in written {
+    for (topic, place) in strings(node, "source.topics", diagnostics) {
         if topics.contains(&topic) {
             diagnostics.error(place, format!("source.topics has it twice: {topic}"));
         } else if topic.starts_with('^') {
@@ -189,17 +176,16 @@ fn format(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Format {
 
 fn dead_letters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> (DeadLetterRules, Place) {
     let mut fields = section(fields, "dead_letters", diagnostics);
-    let topic = fields.node("topic");
-    let place = topic.map_or(fields.place(), |topic| topic.place);
-    let topic = topic.map(|node| node.as_scalar().map_or_else(String::new, |scalar| scalar.text.clone()));
+    let topic = text(&mut fields, "topic", diagnostics);
+    let place = topic.as_ref().map_or(fields.place(), |(_, place)| *place);
     let events = fields.boolean("events", diagnostics).unwrap_or(true);
     fields.finish(diagnostics);
-    (DeadLetterRules { topic, events }, place)
+    (DeadLetterRules { topic: topic.map(|(topic, _)| topic), events }, place)
 }
 
 fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
     let mut fields = section(fields, "traits", diagnostics);
-    let known = strings(&mut fields, "known", diagnostics).unwrap_or_default();
+    let known = fields.node("known").map(|node| strings(node, "traits.known", diagnostics)).unwrap_or_default();
     let aliases = fields.node("aliases").map(|node| aliases(node, diagnostics)).unwrap_or_default();
     fields.finish(diagnostics);
     let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
@@ -274,71 +260,11 @@ fn http(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Socket
 fn log(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Log {
     let mut fields = section(fields, "log", diagnostics);
     let format = fields.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], diagnostics);
-    let place = fields.place();
-    let level = filled(&mut fields, "level", "info", diagnostics);
+    let (level, place) = filled(&mut fields, "level", "info", diagnostics);
     fields.finish(diagnostics);
-    if let Err(error) = EnvFilter::try_new(&level) {
-        let message = format!("log.level is no filter ({error}): {level}");
-        diagnostics.error(place, message).hint("write a level, or levels by module: groupcast=debug,warn");
+    if EnvFilter::try_new(&level).is_err() {
+        let hint = "write a level, or levels by module: groupcast=debug,warn";
+        diagnostics.error(place, format!("log.level is no filter: {level}")).hint(hint);
     }
     Log { format: format.unwrap_or(LogFormat::Text), level }
-}
-
-/// Takes a list of strings with their places; a single string is a list of one.
-fn strings(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Vec<(String, Place)>> {
-    let node = fields.node(key)?;
-    let nodes = match &node.value {
-        Value::List(nodes) => nodes.as_slice(),
-        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
-    };
-    let mut strings = Vec::new();
-    for node in nodes {
-        match node.as_scalar().filter(|_| !node.is_null()) {
-            Some(scalar) => strings.push((scalar.text.clone(), node.place)),
-            None => {
-                let message = format!("{} must be a list of strings, not {}", fields.name_of(key), node.describe());
-                diagnostics.error(node.place, message);
-            }
-        }
-    }
-    Some(strings)
-}
-
-/// Takes a string that may be left out but not left empty.
-fn filled(fields: &mut Fields<'_>, key: &'static str, default: &str, diagnostics: &mut Diagnostics) -> String {
-    let place = fields.place();
-    let text = fields.string(key, diagnostics).unwrap_or_else(|| default.to_owned());
-    if text.trim().is_empty() {
-        diagnostics.error(place, format!("must not be empty: {}", fields.name_of(key)));
-    }
-    text
-}
-
-fn milliseconds(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    default: u64,
-    range: RangeInclusive<u64>,
-    diagnostics: &mut Diagnostics,
-) -> Duration {
-    Duration::from_millis(whole(fields, key, default, range, diagnostics))
-}
-
-/// Takes a whole number within `range`.
-fn whole<T: TryFrom<u64>>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    default: T,
-    range: RangeInclusive<u64>,
-    diagnostics: &mut Diagnostics,
-) -> T {
-    let Some(node) = fields.node(key) else { return default };
-    let written = node.as_scalar().map(|scalar| scalar.text.as_str());
-    let number = written.and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
-    number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| {
-        let (name, start, end) = (fields.name_of(key), range.start(), range.end());
-        let found = written.unwrap_or(node.describe());
-        diagnostics.error(node.place, format!("{name} must be a whole number from {start} to {end}, not: {found}"));
-        default
-    })
 }

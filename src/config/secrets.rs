@@ -67,11 +67,14 @@ impl<'a> Secrets<'a> {
     }
 
     fn variable(&self, name: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
-        let found = self.environment.iter().find(|(found, _)| found == name).map(|(_, text)| text.clone());
-        if found.is_none() {
-            diagnostics.error(place, format!("no such environment variable: {name}"));
-        }
-        found
+        let found = self.environment.iter().find(|(found, _)| found == name).map(|(_, text)| text);
+        match found {
+            Some(text) if !text.is_empty() => return Some(text.clone()),
+            // Compose and unit files pass on a variable that nobody set as an empty one.
+            Some(_) => diagnostics.error(place, format!("the environment variable is empty: {name}")),
+            None => diagnostics.error(place, format!("no such environment variable: {name}")),
+        };
+        None
     }
 
     fn file(&self, path: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
@@ -109,14 +112,22 @@ impl<'a> Secrets<'a> {
 /// Takes `secrets`, the longest first, out of `text`, also as `{:?}` would print them.
 pub(super) fn redact(mut text: String, secrets: &[String]) -> String {
     for secret in secrets {
-        text = text.replace(secret, "(secret)");
-        let debugged = format!("{secret:?}");
-        if let Some(escaped) = debugged.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            text = text.replace(escaped, "(secret)");
+        let quoted = format!("{secret:?}");
+        text = text.replace(&quoted, REDACTED);
+        if secret.len() < SHORT {
+            let shown = text.strip_suffix(secret.as_str()).filter(|rest| rest.ends_with(": "));
+            text = shown.map(|rest| format!("{rest}{REDACTED}")).unwrap_or(text);
+        } else {
+            text = text.replace(secret, REDACTED).replace(quoted.trim_matches('"'), REDACTED);
         }
     }
     text
 }
+
+const REDACTED: &str = "(secret)";
+
+/// A secret of fewer bytes than this would be found in ordinary words: only where it is the whole value is it taken out.
+const SHORT: usize = 4;
 
 fn is_reference(entries: &[Entry]) -> bool {
     !entries.is_empty() && entries.iter().all(|entry| matches!(entry.key.as_str(), "file" | "env"))
