@@ -5,7 +5,6 @@
 mod destinations;
 mod fields;
 mod merge;
-pub mod pending;
 pub mod properties;
 mod read;
 mod secrets;
@@ -17,13 +16,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::pending::{Catalogue, DeadLetterRules, Instance, Routing};
 use crate::config::properties::Properties;
 use crate::config::secrets::Secrets;
+use crate::destination::{Catalogue, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
 use crate::event::Limits;
 use crate::flags::FlagMatch;
+use crate::router::{DeadLetterRules, Routing};
 use crate::traits::Vocabulary;
 use crate::yaml;
 
@@ -223,9 +223,11 @@ impl Config {
     /// Returns what a router is made from.
     #[must_use]
     pub fn routing(&self) -> Routing {
+        let names = self.catalogue.iter().flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
         Routing {
             source_topics: self.source.topics.clone(),
             destinations: self.destinations.clone(),
+            known_names: names.cloned().collect(),
             vocabulary: self.traits.clone(),
             flag_match: self.flags,
             format: self.format,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::json;
 use crate::record::Record;
-use crate::verdict::Reason;
+use crate::verdict::{Reason, Refusal};
 
 /// An output topic, as an index into [`Router::topics`](crate::router::Router::topics).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,16 +200,17 @@ impl Emissions {
         start..self.buffer.len()
     }
 
-    /// Appends one operation's record: `request` and `body` each write their part straight into the buffer.
+    /// Appends one operation's record: `request` and `body` each write their part of `content` straight into the buffer.
     ///
     /// # Errors
     /// What `request` or `body` return, or [`Reason::TooLarge`] past `envelope.max_bytes`. The caller rolls back.
-    pub fn push_operation(
+    pub fn push_operation<C>(
         &mut self,
         envelope: &Envelope<'_>,
-        request: impl FnOnce(&mut Vec<u8>) -> Result<(), Reason>,
-        body: impl FnOnce(&mut Vec<u8>) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
+        content: &mut C,
+        request: impl FnOnce(&mut C, &mut Vec<u8>) -> Result<(), Refusal>,
+        body: impl FnOnce(&mut C, &mut Vec<u8>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         let first_header = self.headers.len();
         let attributes = envelope.attributes;
         let out = &mut self.buffer;
@@ -229,7 +230,7 @@ impl Emissions {
             out.extend_from_slice(br#"","request":""#);
         }
         let request_start = out.len();
-        request(out)?;
+        request(content, out)?;
         let request = request_start..out.len();
         if structured {
             out.push(b'"');
@@ -240,7 +241,7 @@ impl Emissions {
             out.extend_from_slice(br#","data":"#);
         }
         let body_start = out.len();
-        body(out)?;
+        body(content, out)?;
         let body = body_start..out.len();
         let value = if structured {
             out.push(b'}');
@@ -270,7 +271,7 @@ impl Emissions {
             headers: first_header..self.headers.len(),
         });
         let size = self.iter().next_back().map_or(0, |emission| emission.size());
-        if size > envelope.max_bytes { Err(Reason::TooLarge) } else { Ok(()) }
+        if size > envelope.max_bytes { Err(Refusal::DeadLettered(Reason::TooLarge)) } else { Ok(()) }
     }
 
     /// Appends a dead letter (semantics K7). It can always be written: what would not fit is left out, and says so.

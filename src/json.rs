@@ -272,6 +272,23 @@ pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
     false
 }
 
+/// Returns valid JSON without the white space between its tokens; strings and numbers stay as they are.
+#[must_use]
+pub fn compact(text: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let is_kept = |character: &char| {
+        let is_space = matches!(character, ' ' | '\t' | '\n' | '\r');
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_string,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        in_string || !is_space
+    };
+    text.chars().filter(is_kept).collect()
+}
+
 /// Returns whether `text` is a number as JSON writes one.
 #[must_use]
 pub fn is_number(text: &str) -> bool {
@@ -384,6 +401,11 @@ mod tests {
         assert!(is_nested_deeper(&nested(65), 64));
         assert!(!is_nested_deeper(&format!(r#"["{}\"["]"#, "[".repeat(99)), 64));
         assert!(!is_nested_deeper(&format!("[{}1]", "[],".repeat(99)), 64));
+    }
+
+    #[test]
+    fn compact_json_keeps_its_strings() {
+        assert_eq!(compact("{ \"a b\" : [ 1.0 ,\n\"\\\" x\" ] }"), r#"{"a b":[1.0,"\" x"]}"#);
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub mod envelope;
 pub mod traits;
 pub mod flags;
 pub mod event;
+pub mod destination;
+pub mod router;
+pub mod examples;
 
 // The shell: effects, and no decisions about events.
 pub mod config;

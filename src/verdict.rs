@@ -48,6 +48,17 @@ impl Outcome {
     }
 }
 
+/// Why an operation does not leave, and what that means for the others of its event and destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has nothing to say here; the others are asked all the same.
+    NotDue(Reason),
+    /// The whole destination is skipped.
+    Skipped(Reason),
+    /// It is unfit to send, and the destination's whole share becomes a dead letter (semantics E11).
+    DeadLettered(Reason),
+}
+
 /// Declares a closed list of codes once: variant, stable code, and the sentence that people read.
 macro_rules! codes {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $code:literal : $sentence:literal,)+ }) => {

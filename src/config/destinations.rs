@@ -1,13 +1,15 @@
 //! The configured destinations: definitions, instances, and the topics that they write to.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::fields::text;
-use crate::config::pending::{Catalogue, DeadLetterRules, Definition, Instance};
+use crate::destination::{Catalogue, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::router::DeadLetterRules;
 use crate::yaml::{Fields, Node, Value};
 
 /// Reads the built-in definitions and those of the folder `named` in the file, relative to `folder`.
@@ -156,9 +158,8 @@ pub(super) fn check_topics(
     let mut outputs: Vec<Output<'_>> = Vec::new();
     // What is wrong with a name has been said of the name.
     for placed in destinations.iter().filter(|placed| is_legal_name(&placed.instance.name)) {
-        let Instance { name, topic, .. } = &placed.instance;
-        let template = topic.as_deref().unwrap_or("{source_topic}.{instance}");
-        for topic in expand(template, sources, name, placed.topic_place, diagnostics) {
+        let name = &placed.instance.name;
+        for topic in outputs_of(sources, |source| placed.instance.topic_for(source), placed.topic_place, diagnostics) {
             check_is_no_source(&topic, sources, name, placed.topic_place, diagnostics);
             if let Some(other) = outputs.iter().find(|output| output.topic == topic && output.owner != name) {
                 let message = format!("{} and {name} share one topic: {topic}", other.owner);
@@ -167,8 +168,7 @@ pub(super) fn check_topics(
             outputs.push(Output { topic, owner: name });
         }
     }
-    let template = dead_letters.topic.as_deref().unwrap_or("{source_topic}.dead");
-    for topic in expand(template, sources, "", dead_letter_place, diagnostics) {
+    for topic in outputs_of(sources, |source| dead_letters.topic_for(source), dead_letter_place, diagnostics) {
         check_is_no_source(&topic, sources, "dead_letters", dead_letter_place, diagnostics);
         if let Some(output) = outputs.iter().find(|output| output.topic == topic) {
             let message = format!("dead letters and {} share one topic: {topic}", output.owner);
@@ -184,17 +184,15 @@ fn check_is_no_source(topic: &str, sources: &[String], owner: &str, place: Place
     }
 }
 
-/// Returns the topics that `template` stands for, once each, and reports the first that Kafka would not take.
-fn expand(template: &str, sources: &[String], instance: &str, place: Place, diagnostics: &mut Diagnostics) -> Vec<String> {
-    let mut topics = Vec::new();
-    for source in sources.iter().filter(|source| is_legal_topic(source)) {
-        let topic = template.replace("{source_topic}", source);
-        // Dead letters are everybody's: their topic cannot name an instance.
-        let topic = if instance.is_empty() { topic } else { topic.replace("{instance}", instance) };
-        if !topics.contains(&topic) {
-            topics.push(topic);
-        }
-    }
+/// Returns the topics that `topic_for` names for the sources, once each, and reports the first that Kafka would not take.
+fn outputs_of(
+    sources: &[String],
+    topic_for: impl Fn(&str) -> String,
+    place: Place,
+    diagnostics: &mut Diagnostics,
+) -> BTreeSet<String> {
+    let legal_sources = sources.iter().filter(|source| is_legal_topic(source));
+    let topics: BTreeSet<String> = legal_sources.map(|source| topic_for(source)).collect();
     if let Some(illegal) = topics.iter().find(|topic| !is_legal_topic(topic)) {
         report_illegal(illegal, place, diagnostics);
     }

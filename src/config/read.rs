@@ -7,13 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
-use crate::config::pending::DeadLetterRules;
 use crate::config::properties::Properties;
 use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Source, Start};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
 use crate::event::Limits;
 use crate::flags::FlagMatch;
+use crate::router::DeadLetterRules;
 use crate::traits::Vocabulary;
 use crate::yaml::{self, Entry, Fields, Node, Value};
 

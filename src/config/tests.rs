@@ -1,4 +1,5 @@
 use super::*;
+use crate::router::Router;
 
 const MINIMAL: &str = "kafka: {brokers: b:9092}\nsource: {topics: [in]}\ndestinations: [{use: webhook}]\n";
 
@@ -59,6 +60,10 @@ fn defaults() {
     assert_eq!((destination.definition.id.as_str(), destination.enabled_by_default), ("webhook", None));
     let routing = config.routing();
     assert_eq!((routing.source_topics.len(), routing.destinations.len(), routing.replay), (1, 1, None));
+    // F4 needs the names of all definitions, configured or not.
+    assert!(routing.known_names.iter().any(|name| name == "Mixpanel"), "{:?}", routing.known_names);
+    let aliases: usize = config.catalogue.iter().map(|definition| definition.aliases.len() + 1).sum();
+    assert_eq!(routing.known_names.len(), aliases);
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn every_fault_is_reported_at_once_and_names_its_origin() {
             "g.yaml:2:3: error: missing key: kafka.brokers",
             "g.yaml:2:3: error: unknown key: kafka.broker\n  hint: did you mean: brokers",
             "g.yaml:5:12: error: source.workers must be a whole number from 1 to 1024, not: none",
-            "g.yaml:7:5: error: missing setting: token",
+            "g.yaml:7:5: error: missing setting: token\n  hint: token: Project token.",
             "g.yaml:8:10: error: no such definition: hubspt\n  hint: did you mean: hubspot",
             "environment GROUPCAST__KAFCA__BROKERS: error: unknown key: kafca\n  hint: did you mean: kafka",
             "environment GROUPCAST__LIMITS__NESTING: error: limits.nesting must be a whole number from 1 to 1000000, not: deep",
@@ -451,6 +456,9 @@ fn the_sample_is_sound_and_says_the_defaults() {
     assert_eq!(same(&config), same(&good(&minimal, &[])));
     assert_eq!(config.dead_letters.topic.as_deref(), Some("{source_topic}.dead"));
     assert_eq!(config.destinations[0].topic.as_deref(), Some("{source_topic}.{instance}"));
+    let router = Router::new(config.routing()).unwrap();
+    let topics = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook", "dead"];
+    assert_eq!(router.topics(), topics.map(|name| format!("group-events.{name}")));
     // What is shown in comments must be right too.
     let uncommented = |line: &str| match line.strip_prefix("    # ") {
         Some(example) => format!("    {example}\n"),

@@ -60,6 +60,8 @@ pub struct TraitId(usize);
 impl TraitId {
     /// The reserved trait `address`.
     pub const ADDRESS: TraitId = TraitId(0);
+    /// The reserved trait `createdAt`.
+    pub const CREATED_AT: TraitId = TraitId(1);
 
     pub(super) fn index(self) -> usize {
         self.0
@@ -83,11 +85,11 @@ pub enum TraitType {
     Any,
 }
 
-/// The reserved traits and `revenue`, with their types (T2, T8); `address` comes first, see [`TraitId::ADDRESS`].
+/// The reserved traits and `revenue`, with their types (T2, T8); the first two as [`TraitId`] has them.
 const RESERVED: [(&str, TraitType); 13] = [
     ("address", TraitType::Address),
-    ("avatar", TraitType::Text),
     ("createdAt", TraitType::Date),
+    ("avatar", TraitType::Text),
     ("description", TraitType::Text),
     ("email", TraitType::Text),
     ("employees", TraitType::Integer),

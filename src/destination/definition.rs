@@ -1,0 +1,471 @@
+//! A destination as its file says it. What is checked here is the file's shape; names and types are
+//! [`compile`](super::compile)'s.
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, has_errors};
+use crate::yaml::{self, Entry, Fields, Node, Value};
+
+use super::compile;
+use super::expression::Text;
+use super::settings::{SettingSpec, Settings};
+
+/// One destination as written: names, settings, operations and examples.
+#[derive(Debug)]
+pub struct Definition {
+    /// The file's stem: what configuration calls it.
+    pub id: String,
+    /// The file, for diagnostics.
+    pub file: String,
+    /// The name that integration flags use.
+    pub name: String,
+    /// Other names that flags use.
+    pub aliases: Vec<String>,
+    /// What it does, in a sentence.
+    pub about: String,
+    /// The vendor's pages that it follows.
+    pub docs: Vec<String>,
+    /// What a user or sender must know.
+    pub notes: String,
+    /// Whether events reach it unless a flag says otherwise (semantics F2).
+    pub enabled_by_default: bool,
+    /// How many groups a user may be in (semantics K6).
+    pub membership: Membership,
+    /// How it clears a property (semantics N2).
+    pub nulls: NullPolicy,
+    /// The settings that an instance may or must give.
+    pub settings: Vec<SettingSpec>,
+    /// The operations, in order.
+    pub operations: Vec<OperationSpec>,
+    /// What it makes of sample events.
+    pub examples: Vec<Example>,
+    pub(super) properties: Option<Vec<BodyField>>,
+}
+
+/// How many groups of one kind a user may be in at the destination (semantics K6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Any number.
+    Many,
+    /// One: the latest call wins.
+    One,
+    /// Members are not linked.
+    None,
+}
+
+impl Membership {
+    /// The memberships by the word that definitions use.
+    pub const WORDS: &'static [(&'static str, Membership)] =
+        &[("many", Membership::Many), ("one", Membership::One), ("none", Membership::None)];
+}
+
+/// How a destination clears a property (semantics N2, N3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullPolicy {
+    /// By null in its place.
+    Keep,
+    /// By an empty string.
+    Empty,
+    /// By an operation of its own, through `${cleared}`.
+    Unset,
+    /// Not at all: the null is left out and counted.
+    Drop,
+}
+
+impl NullPolicy {
+    /// The policies by the word that definitions use.
+    pub const WORDS: &'static [(&'static str, NullPolicy)] = &[
+        ("keep", NullPolicy::Keep),
+        ("empty", NullPolicy::Empty),
+        ("unset", NullPolicy::Unset),
+        ("drop", NullPolicy::Drop),
+    ];
+}
+
+/// One operation as written.
+#[derive(Debug)]
+pub struct OperationSpec {
+    /// Its id, unique in the definition.
+    pub id: String,
+    /// How a sender makes a request of items.
+    pub batch: Batch,
+    /// Whether sending it twice does what sending it once does.
+    pub is_idempotent: bool,
+    /// Whether its records are keyed by member instead of by group (semantics K3).
+    pub is_keyed_by_member: bool,
+    pub(super) request: Text,
+    pub(super) request_place: Place,
+    pub(super) when: Vec<(Text, Place)>,
+    pub(super) unless: Vec<(Text, Place)>,
+    pub(super) require: Vec<(Text, Place)>,
+    pub(super) body: Body,
+}
+
+/// How a sender makes one request of one or more items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The most items in a request.
+    pub records: Option<u64>,
+    /// The most bytes in a request.
+    pub bytes: Option<u64>,
+    /// How items stand in the request.
+    pub layout: Layout,
+    /// How the request is encoded.
+    pub encoding: Encoding,
+}
+
+/// How items stand in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// One item is the request.
+    Single,
+    /// An array of items.
+    Array,
+    /// An object whose field of this name holds the array.
+    ArrayIn(String),
+}
+
+/// How a request is encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encoding {
+    /// JSON.
+    Json,
+    /// A form whose field of this name holds the JSON.
+    Form(String),
+}
+
+/// A body as written.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A value without expressions, as JSON.
+    Constant(String),
+    Text(Text, Place),
+    Object(Vec<BodyField>),
+    Array(Vec<Body>),
+}
+
+#[derive(Debug)]
+pub(super) struct BodyField {
+    pub(super) key: Text,
+    pub(super) key_place: Place,
+    pub(super) value: Body,
+}
+
+impl BodyField {
+    /// The key under which a map is spread among its sibling fields.
+    pub(super) fn is_spread(&self) -> bool {
+        self.key.literal() == Some("*")
+    }
+}
+
+/// What a definition makes of a sample event.
+#[derive(Debug)]
+pub struct Example {
+    /// What it shows.
+    pub about: String,
+    /// Where it stands.
+    pub place: Place,
+    /// The instance's settings.
+    pub settings: Option<Node>,
+    /// The event's bytes.
+    pub event: String,
+    /// What must come of it.
+    pub expected: Expected,
+}
+
+/// What an example expects.
+#[derive(Debug)]
+pub enum Expected {
+    /// Exactly these operations, in order.
+    Emits(Vec<ExpectedOperation>),
+    /// No operation, for the reason of this code.
+    Skips(String),
+}
+
+/// One operation that an example expects.
+#[derive(Debug)]
+pub struct ExpectedOperation {
+    /// Where it stands.
+    pub place: Place,
+    /// The operation's id.
+    pub operation: String,
+    /// The body as compact JSON.
+    pub body: String,
+    /// The request, if the example says it.
+    pub request: Option<String>,
+    /// The record's key, if the example says it.
+    pub key: Option<String>,
+}
+
+impl Definition {
+    /// Reads and checks a definition; `id` is the file's stem.
+    ///
+    /// # Errors
+    /// Every fault of the file.
+    pub fn parse(id: &str, file: &str, text: &str) -> Result<Definition, Vec<Diagnostic>> {
+        let mut diagnostics = Diagnostics::new(file);
+        let definition = yaml::parse(text, &mut diagnostics).and_then(|node| read(id, file, &node, &mut diagnostics));
+        // Expressions are checked even where the shape has faults, so that all are reported at once.
+        if let Some(definition) = &definition {
+            compile::check(definition, &mut diagnostics);
+        }
+        let diagnostics = diagnostics.into_sorted();
+        match definition {
+            Some(definition) if !has_errors(&diagnostics) => Ok(definition),
+            Some(_) | None => Err(diagnostics),
+        }
+    }
+
+    /// Reads an instance's settings by the types declared here. `place` stands in where there is no node.
+    pub fn read_settings(&self, node: Option<&Node>, place: Place, diagnostics: &mut Diagnostics) -> Settings {
+        Settings::read(&self.settings, node, place, diagnostics)
+    }
+}
+
+fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<Definition> {
+    let mut fields = Fields::new(node, "", diagnostics);
+    let name = required(&mut fields, "name", diagnostics);
+    let about = required(&mut fields, "about", diagnostics);
+    let membership = fields.choice("membership", Membership::WORDS, diagnostics);
+    let nulls = fields.choice("nulls", NullPolicy::WORDS, diagnostics);
+    if membership.is_none() {
+        diagnostics.error(None, "membership must say many, one or none");
+    }
+    if nulls.is_none() {
+        diagnostics.error(None, "nulls must say keep, empty, unset or drop");
+    }
+    let definition = Definition {
+        id: id.to_owned(),
+        file: file.to_owned(),
+        name: name.unwrap_or_default(),
+        aliases: fields.strings("aliases", diagnostics).unwrap_or_default(),
+        about: about.unwrap_or_default(),
+        docs: fields.strings("docs", diagnostics).unwrap_or_default(),
+        notes: fields.string("notes", diagnostics).unwrap_or_default(),
+        enabled_by_default: fields.boolean("enabled_by_default", diagnostics).unwrap_or(true),
+        membership: membership.unwrap_or(Membership::None),
+        nulls: nulls.unwrap_or(NullPolicy::Drop),
+        settings: fields.node("settings").map(|node| SettingSpec::read_all(node, diagnostics)).unwrap_or_default(),
+        properties: fields.node("properties").and_then(|node| read_properties(node, diagnostics)),
+        operations: read_operations(&mut fields, diagnostics),
+        examples: read_list(&mut fields, "examples", diagnostics, read_example),
+    };
+    fields.finish(diagnostics);
+    Some(definition)
+}
+
+fn required(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let value = fields.string(key, diagnostics);
+    if value.as_deref().is_none_or(str::is_empty) {
+        fields.missing(key, diagnostics);
+    }
+    value
+}
+
+fn read_list<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+    read_one: impl Fn(&Node, &str, &mut Diagnostics) -> Option<T>,
+) -> Vec<T> {
+    let name = fields.name_of(key);
+    let Some(node) = fields.node(key) else { return Vec::new() };
+    let Value::List(nodes) = &node.value else {
+        diagnostics.error(node.place, format!("{name} must be a list, not {}", node.describe()));
+        return Vec::new();
+    };
+    nodes.iter().enumerate().filter_map(|(index, node)| read_one(node, &format!("{name}[{index}]"), diagnostics)).collect()
+}
+
+fn read_operations(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<OperationSpec> {
+    let operations = read_list(fields, "operations", diagnostics, read_operation);
+    if operations.is_empty() {
+        fields.missing("operations", diagnostics);
+    }
+    for (index, operation) in operations.iter().enumerate() {
+        if operations.iter().take(index).any(|other| other.id == operation.id) {
+            diagnostics.error(operation.request_place, format!("two operations have one id: {}", operation.id));
+        }
+    }
+    operations
+}
+
+fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<OperationSpec> {
+    let mut fields = Fields::new(node, context, diagnostics);
+    let id = required(&mut fields, "id", diagnostics).unwrap_or_default();
+    if !id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_')) {
+        // It becomes part of the CloudEvents id and type.
+        diagnostics.error(node.place, format!("an operation's id takes lower case letters, digits, . and _ only: {id}"));
+    }
+    let request = fields.node("request");
+    let body = fields.node("body");
+    for (key, node) in [("request", request), ("body", body)] {
+        if node.is_none() {
+            fields.missing(key, diagnostics);
+        }
+    }
+    let operation = OperationSpec {
+        id,
+        request_place: request.map_or(node.place, |node| node.place),
+        request: request.and_then(|node| read_text(node, diagnostics)).unwrap_or(Text { segments: Vec::new() }),
+        batch: fields.node("batch").map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
+        is_idempotent: fields.boolean("idempotent", diagnostics).unwrap_or(true),
+        is_keyed_by_member: fields.choice("key", &[("group", false), ("member", true)], diagnostics).unwrap_or(false),
+        when: read_conditions(&mut fields, "when", diagnostics),
+        unless: read_conditions(&mut fields, "unless", diagnostics),
+        require: read_conditions(&mut fields, "require", diagnostics),
+        body: body.and_then(|node| read_body(node, diagnostics)).unwrap_or(Body::Constant("{}".to_owned())),
+    };
+    fields.finish(diagnostics);
+    Some(operation)
+}
+
+impl Batch {
+    fn single() -> Batch {
+        Batch { records: Some(1), bytes: None, layout: Layout::Single, encoding: Encoding::Json }
+    }
+}
+
+fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batch {
+    let mut fields = Fields::new(node, &format!("{context}.batch"), diagnostics);
+    let batch = Batch {
+        records: fields.integer("records", diagnostics),
+        bytes: fields.integer("bytes", diagnostics),
+        layout: fields.node("as").and_then(|node| read_layout(node, diagnostics)).unwrap_or(Layout::Single),
+        encoding: fields.node("encoding").and_then(|node| read_encoding(node, diagnostics)).unwrap_or(Encoding::Json),
+    };
+    fields.finish(diagnostics);
+    batch
+}
+
+fn read_layout(node: &Node, diagnostics: &mut Diagnostics) -> Option<Layout> {
+    let field = node.get("array_in").and_then(Node::as_scalar).map(|scalar| scalar.text.clone());
+    let word = node.as_scalar().map(|scalar| scalar.text.as_str());
+    let layout = match (word, field) {
+        (Some("single"), _) => Some(Layout::Single),
+        (Some("array"), _) => Some(Layout::Array),
+        (_, Some(field)) => Some(Layout::ArrayIn(field)),
+        (_, None) => None,
+    };
+    if layout.is_none() {
+        diagnostics.error(node.place, "batch.as must be single, array or { array_in: FIELD }");
+    }
+    layout
+}
+
+fn read_encoding(node: &Node, diagnostics: &mut Diagnostics) -> Option<Encoding> {
+    let field = node.get("form").and_then(Node::as_scalar).map(|scalar| scalar.text.clone());
+    let word = node.as_scalar().map(|scalar| scalar.text.as_str());
+    let encoding = match (word, field) {
+        (Some("json"), _) => Some(Encoding::Json),
+        (_, Some(field)) => Some(Encoding::Form(field)),
+        (_, None) => None,
+    };
+    if encoding.is_none() {
+        diagnostics.error(node.place, "batch.encoding must be json or { form: FIELD }");
+    }
+    encoding
+}
+
+fn read_conditions(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Vec<(Text, Place)> {
+    let Some(node) = fields.node(key) else { return Vec::new() };
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
+    };
+    nodes.iter().filter_map(|node| Some((read_text(node, diagnostics)?, node.place))).collect()
+}
+
+fn read_text(node: &Node, diagnostics: &mut Diagnostics) -> Option<Text> {
+    let Some(scalar) = node.as_scalar() else {
+        diagnostics.error(node.place, format!("expected a string, not {}", node.describe()));
+        return None;
+    };
+    Text::parse(node, scalar, diagnostics)
+}
+
+fn read_properties(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<BodyField>> {
+    match &node.value {
+        Value::Map(entries) => Some(read_fields(entries, diagnostics)),
+        Value::Scalar(_) | Value::List(_) => {
+            diagnostics.error(node.place, format!("properties must be a mapping, not {}", node.describe()));
+            None
+        }
+    }
+}
+
+fn read_body(node: &Node, diagnostics: &mut Diagnostics) -> Option<Body> {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => Some(Body::Object(read_fields(entries, diagnostics))),
+        Value::List(nodes) if !nodes.is_empty() => {
+            Some(Body::Array(nodes.iter().filter_map(|node| read_body(node, diagnostics)).collect()))
+        }
+        Value::Scalar(scalar) if scalar.text.contains("${") => Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place)),
+        // What is written empty is meant: only what came out empty is left out.
+        Value::Map(_) | Value::List(_) | Value::Scalar(_) => {
+            let mut json = String::new();
+            node.write_json(&mut json);
+            Some(Body::Constant(json))
+        }
+    }
+}
+
+fn read_fields(entries: &[Entry], diagnostics: &mut Diagnostics) -> Vec<BodyField> {
+    let mut read_one = |entry: &Entry| {
+        let key = yaml::Scalar { text: entry.key.clone(), is_plain: !entry.key.contains("${"), is_secret: false };
+        let key_node = Node { place: entry.key_place, value: Value::Scalar(key.clone()) };
+        let key = Text::parse(&key_node, &key, diagnostics)?;
+        Some(BodyField { key, key_place: entry.key_place, value: read_body(&entry.value, diagnostics)? })
+    };
+    entries.iter().filter_map(&mut read_one).collect()
+}
+
+fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<Example> {
+    let mut fields = Fields::new(node, context, diagnostics);
+    let about = required(&mut fields, "about", diagnostics).unwrap_or_default();
+    let settings = fields.node("settings").cloned();
+    let event = fields.node("event").map(event_text);
+    if event.is_none() {
+        fields.missing("event", diagnostics);
+    }
+    let skips = fields.string("skips", diagnostics);
+    let emits = fields.node("emits").is_some();
+    let expected = match skips {
+        Some(reason) if !emits => Expected::Skips(reason),
+        None if emits => {
+            let node = node.get("emits")?;
+            let Value::List(nodes) = &node.value else {
+                diagnostics.error(node.place, format!("{context}.emits must be a list, not {}", node.describe()));
+                return None;
+            };
+            Expected::Emits(nodes.iter().filter_map(|node| read_expected(node, context, diagnostics)).collect())
+        }
+        Some(_) | None => {
+            diagnostics.error(node.place, "an example says either what it emits or why it skips");
+            return None;
+        }
+    };
+    fields.finish(diagnostics);
+    Some(Example { about, place: node.place, settings, event: event?, expected })
+}
+
+/// An event written as a string is taken byte for byte; one written as YAML becomes compact JSON.
+fn event_text(node: &Node) -> String {
+    if let Some(scalar) = node.as_scalar() {
+        return scalar.text.clone();
+    }
+    let mut json = String::new();
+    node.write_json(&mut json);
+    json
+}
+
+fn read_expected(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<ExpectedOperation> {
+    let mut fields = Fields::new(node, &format!("{context}.emits"), diagnostics);
+    let operation = required(&mut fields, "operation", diagnostics);
+    let body = fields.node("body").map(event_text);
+    if body.is_none() {
+        fields.missing("body", diagnostics);
+    }
+    let request = fields.string("request", diagnostics);
+    let key = fields.string("key", diagnostics);
+    fields.finish(diagnostics);
+    Some(ExpectedOperation { place: node.place, operation: operation?, body: body?, request, key })
+}

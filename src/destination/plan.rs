@@ -1,0 +1,665 @@
+//! A destination as it runs: steps that write bytes straight from the parsed event. A plan cannot hold a mistake.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::event::{Event, Id};
+use crate::json::Raw;
+use crate::traits::{AddressItem, Part, Trait, TraitId, TraitType};
+use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
+
+use super::definition::NullPolicy;
+use super::filter::{self, Filter, Sink};
+use super::value::{Item, Value, write_member};
+
+/// One instance's operations, settings filled in.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) nulls: NullPolicy,
+    pub(super) properties: Vec<Step>,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// One operation as it runs.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its id.
+    pub id: String,
+    /// Whether its records are keyed by member (semantics K3).
+    pub is_keyed_by_member: bool,
+    /// Whether sending it twice does what sending it once does.
+    pub is_idempotent: bool,
+    pub(super) when: Vec<Test>,
+    pub(super) unless: Vec<Test>,
+    pub(super) require: Vec<Test>,
+    pub(super) request: Vec<TextPart>,
+    pub(super) body: Template,
+}
+
+/// A value that must be present, and whether its lack means that there is no member.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) value: Template,
+    pub(super) is_member: bool,
+}
+
+/// What writes one value.
+#[derive(Debug)]
+pub(super) enum Template {
+    /// The same JSON for every event.
+    Constant(Box<str>),
+    /// An expression's value.
+    Value(Pipeline),
+    /// A string put together of several parts.
+    Text(Vec<TextPart>),
+    /// An object, left out if nothing in it says anything.
+    Object(Vec<Step>),
+    /// An array, likewise.
+    Array(Vec<Template>),
+}
+
+/// What writes one member, or several, of an object.
+#[derive(Debug)]
+pub(super) enum Step {
+    Field { key: Vec<TextPart>, value: Template },
+    /// The entries of a map among their siblings, whose keys they never write (semantics T6).
+    Spread { map: Pipeline, siblings: Vec<Vec<TextPart>> },
+}
+
+#[derive(Debug)]
+pub(super) enum TextPart {
+    Literal(Box<str>),
+    Value(Pipeline),
+}
+
+/// An expression: the first of its sources that is given, through its filters.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) sources: Vec<Source>,
+    pub(super) stages: Vec<Stage>,
+    /// What null means here, where it is not what the definition says.
+    pub(super) nulls: Option<NullPolicy>,
+    /// What is noted when a value does not fit: the first source's name.
+    pub(super) subject: Box<str>,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Filter(Filter),
+    If { source: Source, literals: Vec<Box<str>> },
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Constant(Constant),
+    GroupId,
+    UserId,
+    AnonymousId,
+    Member,
+    MessageId,
+    Timestamp,
+    Trait(TraitId, TraitType),
+    Part(Part),
+    Address,
+    Traits,
+    /// All traits but those named elsewhere.
+    Rest(Named),
+    Properties,
+    Cleared,
+    Context(Vec<String>),
+    Options(Vec<String>),
+    Event,
+    Raw,
+}
+
+/// The value of a setting or literal.
+#[derive(Debug, Clone)]
+pub(super) enum Constant {
+    Absent,
+    Text(Box<str>),
+    Json(Box<str>),
+}
+
+/// The traits and address parts that a scope names, so that `traits.rest` leaves them out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) traits: Vec<TraitId>,
+    pub(super) parts: Vec<Part>,
+}
+
+impl Plan {
+    /// Returns the operations in order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Starts on one event. `options` is the event's flag object for this destination.
+    pub fn start<'a, O: Observer>(
+        &'a self,
+        event: &'a Event<'a>,
+        options: Option<Raw<'a>>,
+        destination: usize,
+        observer: &'a mut O,
+    ) -> Run<'a, O> {
+        Run { plan: self, event, options, destination, observer, properties: None, is_testing: false }
+    }
+}
+
+/// One event on its way through one plan.
+pub struct Run<'a, O> {
+    plan: &'a Plan,
+    event: &'a Event<'a>,
+    options: Option<Raw<'a>>,
+    destination: usize,
+    observer: &'a mut O,
+    /// The entries of `properties:`, once somebody asked for them.
+    properties: Option<Vec<Item<'a>>>,
+    /// Whether a condition is being tested, whose faults are not noted: the body will note them.
+    is_testing: bool,
+}
+
+impl<'a, O: Observer> Run<'a, O> {
+    /// Decides whether an operation is to be sent at all.
+    ///
+    /// # Errors
+    /// Why it is not: it is not due, or the whole destination is skipped.
+    pub fn check_due(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
+        self.is_testing = true;
+        let due = self.test_all(operation);
+        self.is_testing = false;
+        due
+    }
+
+    fn test_all(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
+        for test in &operation.when {
+            if !self.is_present(test)? {
+                return Err(Refusal::NotDue(if test.is_member { Reason::NoMember } else { Reason::NothingToSend }));
+            }
+        }
+        if !operation.unless.is_empty() && self.are_present(&operation.unless)? {
+            return Err(Refusal::NotDue(Reason::NothingToSend));
+        }
+        if !self.are_present(&operation.require)? {
+            return Err(Refusal::Skipped(Reason::MissingRequired));
+        }
+        Ok(())
+    }
+
+    fn are_present(&mut self, tests: &'a [Test]) -> Result<bool, Refusal> {
+        for test in tests {
+            if !self.is_present(test)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_present(&mut self, test: &'a Test) -> Result<bool, Refusal> {
+        match &test.value {
+            Template::Value(pipeline) => Ok(self.evaluate(pipeline)?.is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
+            Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
+            Template::Constant(json) => Ok(Value::Json(Cow::Borrowed(json)).is_present(NullPolicy::Keep)),
+            Template::Object(_) | Template::Array(_) => Ok(true),
+        }
+    }
+
+    /// Appends the operation's method and path, values percent-encoded.
+    ///
+    /// # Errors
+    /// The whole destination is skipped if a value is absent.
+    pub fn write_request(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        for part in &operation.request {
+            match part {
+                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                TextPart::Value(pipeline) => {
+                    let value = self.evaluate(pipeline)?;
+                    let text = value.text().ok_or(Refusal::Skipped(Reason::MissingRequired))?;
+                    utf8_percent_encode(&text, PATH_SEGMENT).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the operation's body.
+    ///
+    /// # Errors
+    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text.
+    pub fn write_body(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if self.write(&operation.body, out)? {
+            return Ok(());
+        }
+        match operation.body {
+            Template::Object(_) => out.extend_from_slice(b"{}"),
+            Template::Constant(_) | Template::Value(_) | Template::Text(_) | Template::Array(_) => {
+                return Err(Refusal::NotDue(Reason::NothingToSend));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what a template says; returns whether it said anything.
+    fn write(&mut self, template: &'a Template, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+        match template {
+            Template::Constant(json) => {
+                out.extend_from_slice(json.as_bytes());
+                Ok(true)
+            }
+            Template::Value(pipeline) => {
+                let value = self.evaluate(pipeline)?;
+                let policy = pipeline.nulls.unwrap_or(self.plan.nulls);
+                self.note_nulls(&value, policy, &pipeline.subject);
+                Ok(value.write(policy, out))
+            }
+            Template::Text(parts) => Ok(match self.text(parts)? {
+                Some(text) => Value::Text(Cow::Owned(text)).write(NullPolicy::Keep, out),
+                None => false,
+            }),
+            Template::Object(steps) => self.write_object(steps, out),
+            Template::Array(elements) => self.write_array(elements, out),
+        }
+    }
+
+    fn write_object(&mut self, steps: &'a [Step], out: &mut Vec<u8>) -> Result<bool, Refusal> {
+        let start = out.len();
+        let mut is_first = true;
+        out.push(b'{');
+        for step in steps {
+            match step {
+                Step::Field { key, value } => {
+                    let Some(key) = self.key(key)? else { continue };
+                    let mut failed = None;
+                    write_member(&key, &mut is_first, out, |out| {
+                        self.write(value, out).unwrap_or_else(|refusal| {
+                            failed = Some(refusal);
+                            false
+                        })
+                    });
+                    if let Some(refusal) = failed {
+                        return Err(refusal);
+                    }
+                }
+                Step::Spread { map, siblings } => self.write_spread(map, siblings, &mut is_first, out)?,
+            }
+        }
+        out.push(b'}');
+        if is_first {
+            out.truncate(start);
+        }
+        Ok(!is_first)
+    }
+
+    fn write_spread(
+        &mut self,
+        map: &'a Pipeline,
+        siblings: &'a [Vec<TextPart>],
+        is_first: &mut bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let items = self.spread(map, siblings)?;
+        let policy = map.nulls.unwrap_or(self.plan.nulls);
+        let items = Value::Map(items);
+        self.note_nulls(&items, policy, &map.subject);
+        if let Value::Map(items) = items {
+            for item in items {
+                let policy = if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep };
+                write_member(&item.key, is_first, out, |out| item.value.write(policy, out));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the entries of a map that no sibling field's key takes.
+    fn spread(&mut self, map: &'a Pipeline, siblings: &'a [Vec<TextPart>]) -> Result<Vec<Item<'a>>, Refusal> {
+        let value = self.evaluate(map)?;
+        let mut items = filter::open(value).map_err(Refusal::DeadLettered)?.unwrap_or_default();
+        for sibling in siblings {
+            let Some(key) = self.key(sibling)? else { continue };
+            if let Some(index) = items.iter().position(|item| item.key == key) {
+                let item = items.remove(index);
+                self.note(NoteCode::KeyCollision, &item.key);
+            }
+        }
+        Ok(items)
+    }
+
+    fn write_array(&mut self, elements: &'a [Template], out: &mut Vec<u8>) -> Result<bool, Refusal> {
+        let start = out.len();
+        let mut is_empty = true;
+        out.push(b'[');
+        for element in elements {
+            let before = out.len();
+            if !is_empty {
+                out.push(b',');
+            }
+            if self.write(element, out)? {
+                is_empty = false;
+            } else {
+                out.truncate(before);
+            }
+        }
+        out.push(b']');
+        if is_empty {
+            out.truncate(start);
+        }
+        Ok(!is_empty)
+    }
+
+    fn key(&mut self, parts: &'a [TextPart]) -> Result<Option<Cow<'a, str>>, Refusal> {
+        match parts {
+            [TextPart::Literal(text)] => Ok(Some(Cow::Borrowed(text))),
+            parts => Ok(self.text(parts)?.map(Cow::Owned)),
+        }
+    }
+
+    /// Puts a string together; if any part is absent or null, so is the whole.
+    fn text(&mut self, parts: &'a [TextPart]) -> Result<Option<String>, Refusal> {
+        let mut whole = String::new();
+        for part in parts {
+            match part {
+                TextPart::Literal(text) => whole.push_str(text),
+                TextPart::Value(pipeline) => {
+                    let value = self.evaluate(pipeline)?;
+                    let Some(text) = value.text() else {
+                        if value.is_given() {
+                            self.note(NoteCode::TraitTypeMismatch, &pipeline.subject);
+                        }
+                        return Ok(None);
+                    };
+                    whole.push_str(&text);
+                }
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
+        let mut value = Value::Absent;
+        for source in &pipeline.sources {
+            match self.source(source, &pipeline.subject)? {
+                Value::Absent => {}
+                Value::Null => value = Value::Null,
+                given => {
+                    value = given;
+                    break;
+                }
+            }
+        }
+        let mut changes_keys = false;
+        for stage in &pipeline.stages {
+            match stage {
+                Stage::Filter(filter) => {
+                    changes_keys |= filter.changes_keys();
+                    let mut sink = NoteSink { run: self, subject: &pipeline.subject };
+                    value = filter.apply(value, &mut sink).map_err(Refusal::DeadLettered)?;
+                }
+                Stage::If { source, literals } => {
+                    if !self.passes(source, literals, &pipeline.subject)? {
+                        return Ok(Value::Absent);
+                    }
+                }
+            }
+        }
+        if let (true, Value::Map(items)) = (changes_keys, &mut value) {
+            for key in resolve_key_collisions(items) {
+                self.note(NoteCode::KeyCollision, &key);
+            }
+        }
+        Ok(value)
+    }
+
+    fn passes(&mut self, source: &'a Source, literals: &[Box<str>], subject: &str) -> Result<bool, Refusal> {
+        let value = self.source(source, subject)?;
+        if literals.is_empty() {
+            return Ok(value.is_present(self.plan.nulls));
+        }
+        Ok(value.text().is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
+    }
+
+    fn source(&mut self, source: &'a Source, subject: &str) -> Result<Value<'a>, Refusal> {
+        let event = self.event;
+        Ok(match source {
+            Source::Constant(Constant::Absent) => Value::Absent,
+            Source::Constant(Constant::Text(text)) => Value::Text(Cow::Borrowed(text)),
+            Source::Constant(Constant::Json(json)) => Value::Json(Cow::Borrowed(json)),
+            Source::GroupId => id(Some(&event.group_id)),
+            Source::UserId => id(event.user_id.as_ref()),
+            Source::AnonymousId => id(event.anonymous_id.as_ref()),
+            Source::Member => id(event.member()),
+            Source::MessageId => event.field("messageId").map_or(Value::Absent, Value::from_raw),
+            Source::Timestamp => event.time.map_or(Value::Absent, |time| Value::Date(time.instant, time.raw)),
+            Source::Trait(id, trait_type) => {
+                let value = event.traits.get(*id).map_or(Value::Absent, |found| Value::from_raw(found.value));
+                self.typed(value, *trait_type, subject)
+            }
+            Source::Part(part) => {
+                let value = event.traits.address().part(*part).map_or(Value::Absent, Value::from_raw);
+                self.typed(value, TraitType::Text, subject)
+            }
+            Source::Address => match event.traits.get(TraitId::ADDRESS) {
+                Some(address) => self.typed(trait_value(address, event, None), TraitType::Address, subject),
+                None => Value::Absent,
+            },
+            Source::Traits => Value::Map(trait_items(event, None)),
+            Source::Rest(named) => Value::Map(trait_items(event, Some(named))),
+            Source::Properties => Value::Map(self.properties()?.to_vec()),
+            Source::Cleared => {
+                let is_cleared = |item: &&Item<'a>| matches!(item.value, Value::Null);
+                Value::List(self.properties()?.iter().filter(is_cleared).map(|item| Value::Text(item.key.clone())).collect())
+            }
+            Source::Context(path) => follow(event.field("context"), path)?,
+            Source::Options(path) => follow(self.options, path)?,
+            Source::Event => Value::Map(event_items(event)),
+            Source::Raw => Value::Raw(event.raw),
+        })
+    }
+
+    /// Gives a mapped trait its type (semantics T8); what does not fit is absent and noted.
+    fn typed(&mut self, value: Value<'a>, trait_type: TraitType, subject: &str) -> Value<'a> {
+        if !value.is_given() {
+            return value;
+        }
+        let fitting = match (trait_type, value) {
+            (TraitType::Any, value) => Some(value),
+            (TraitType::Address, value) => matches!(value, Value::Map(_)).then_some(value),
+            (TraitType::Date, Value::Raw(raw)) => {
+                crate::date::Instant::from_json(raw).map(|instant| Value::Date(instant, Some(raw)))
+            }
+            (TraitType::Date, _) => None,
+            (TraitType::Integer, value) => filter::integer(&value),
+            (TraitType::Number, value) => filter::number(value),
+            (TraitType::Text, Value::Raw(raw)) if raw.kind() == crate::json::Kind::Boolean => None,
+            (TraitType::Text, value) => filter::string(value),
+        };
+        fitting.unwrap_or_else(|| {
+            self.note(NoteCode::TraitTypeMismatch, subject);
+            Value::Absent
+        })
+    }
+
+    /// Returns the entries of `properties:`, nulls among them; made at the first call.
+    fn properties(&mut self) -> Result<&[Item<'a>], Refusal> {
+        if self.properties.is_none() {
+            // Whoever asks first, what does not fit is noted once.
+            let was_testing = std::mem::replace(&mut self.is_testing, false);
+            let items = self.make_properties();
+            self.is_testing = was_testing;
+            self.properties = Some(items?);
+        }
+        Ok(self.properties.as_deref().unwrap_or_default())
+    }
+
+    fn make_properties(&mut self) -> Result<Vec<Item<'a>>, Refusal> {
+        let mut items = Vec::new();
+        for step in &self.plan.properties {
+            match step {
+                Step::Field { key, value } => {
+                    let Some(key) = self.key(key)? else { continue };
+                    let value = self.property(value)?;
+                    if !matches!(value, Value::Absent) {
+                        items.push(Item { key, value, id: None, is_renamed: false });
+                    }
+                }
+                Step::Spread { map, siblings } => items.append(&mut self.spread(map, siblings)?),
+            }
+        }
+        Ok(items)
+    }
+
+    fn property(&mut self, template: &'a Template) -> Result<Value<'a>, Refusal> {
+        let Template::Value(pipeline) = template else {
+            let mut json = Vec::new();
+            let is_written = self.write(template, &mut json)?;
+            return Ok(if is_written { Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned())) } else { Value::Absent });
+        };
+        let value = self.evaluate(pipeline)?;
+        // A null that this field's own policy decides is decided here, since the map is written by the definition's.
+        match (&value, pipeline.nulls) {
+            (Value::Null, Some(NullPolicy::Empty)) => Ok(Value::Text(Cow::Borrowed(""))),
+            (Value::Null, Some(NullPolicy::Keep)) => Ok(Value::Json(Cow::Borrowed("null"))),
+            (Value::Null, Some(NullPolicy::Drop)) => {
+                self.note(NoteCode::NullNotExpressible, &pipeline.subject);
+                Ok(Value::Absent)
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// Notes each null that the destination has no way to say (semantics N3).
+    fn note_nulls(&mut self, value: &Value<'a>, policy: NullPolicy, subject: &str) {
+        if policy != NullPolicy::Drop {
+            return;
+        }
+        match value {
+            Value::Null => self.note(NoteCode::NullNotExpressible, subject),
+            Value::Map(items) => {
+                for item in items.iter().filter(|item| matches!(item.value, Value::Null)) {
+                    self.note(NoteCode::NullNotExpressible, &item.key);
+                }
+            }
+            Value::Absent | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {}
+        }
+    }
+
+    fn note(&mut self, code: NoteCode, subject: &str) {
+        if !self.is_testing {
+            self.observer.note(Some(self.destination), Note { code, subject });
+        }
+    }
+}
+
+struct NoteSink<'r, 'a, O> {
+    run: &'r mut Run<'a, O>,
+    subject: &'r str,
+}
+
+impl<O: Observer> Sink for NoteSink<'_, '_, O> {
+    fn note(&mut self, code: NoteCode, key: Option<&str>) {
+        self.run.note(code, key.unwrap_or(self.subject));
+    }
+}
+
+/// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
+    match id {
+        // A string leaves in its source bytes, a number as a string of its digits (E3).
+        Some(id) if id.raw.kind() == crate::json::Kind::String => Value::Raw(id.raw),
+        Some(id) => Value::Text(Cow::Borrowed(&id.text)),
+        None => Value::Absent,
+    }
+}
+
+/// Follows keys into nested objects; they compare unescaped, the last of a duplicate wins (E10).
+fn follow<'a>(start: Option<Raw<'a>>, path: &[String]) -> Result<Value<'a>, Refusal> {
+    let Some(mut value) = start else { return Ok(Value::Absent) };
+    let mut members = Vec::new();
+    for key in path {
+        members.clear();
+        value.members(&mut members).map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
+        match members.iter().find(|member| member.key == *key) {
+            Some(member) => value = member.value,
+            None => return Ok(Value::Absent),
+        }
+    }
+    Ok(Value::from_raw(value))
+}
+
+/// Returns the traits under canonical names, without those that are named elsewhere.
+fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>) -> Vec<Item<'a>> {
+    let is_named = |entry: &Trait<'_>| {
+        named.is_some_and(|named| {
+            entry.id.is_some_and(|id| named.traits.contains(&id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
+        })
+    };
+    let entries = event.traits.entries().iter().filter(|entry| !is_named(entry));
+    entries
+        .map(|entry| Item {
+            key: Cow::Borrowed(&*entry.name),
+            value: trait_value(entry, event, named),
+            id: entry.id,
+            is_renamed: false,
+        })
+        .filter(|item| !matches!(item.value, Value::Absent))
+        .collect()
+}
+
+/// Returns a trait's value; an address as a map of those members that are not named elsewhere, absent if all are.
+fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named>) -> Value<'a> {
+    let address = event.traits.address();
+    if entry.id != Some(TraitId::ADDRESS) {
+        return Value::from_raw(entry.value);
+    }
+    if let Some(whole) = address.whole() {
+        return Value::from_raw(whole);
+    }
+    let is_named = |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
+    let items: Vec<Item<'a>> = address
+        .items()
+        .iter()
+        .filter(|item| !is_named(item))
+        .map(|item| Item::new(Cow::Borrowed(&*item.name), item.value))
+        .collect();
+    if items.is_empty() && !address.items().is_empty() { Value::Absent } else { Value::Map(items) }
+}
+
+/// Returns the whole event with trait keys canonical.
+fn event_items<'a>(event: &'a Event<'a>) -> Vec<Item<'a>> {
+    let members = event.members.iter().map(|member| {
+        let mut item = Item::new(Cow::Borrowed(&*member.key), member.value);
+        if member.key == "traits" {
+            item.value = Value::Map(trait_items(event, None));
+        }
+        item
+    });
+    members.collect()
+}
+
+/// Lets one of several items of the same key stay, at the first one's position: non-null first, then the one that a
+/// filter did not rename, then input order (semantics T6, T3). Returns the keys that met.
+fn resolve_key_collisions<'a>(items: &mut Vec<Item<'a>>) -> Vec<Cow<'a, str>> {
+    let mut first: std::collections::HashMap<Cow<'a, str>, usize> = std::collections::HashMap::with_capacity(items.len());
+    let mut kept: Vec<Item<'a>> = Vec::with_capacity(items.len());
+    let mut met = Vec::new();
+    let rank = |item: &Item<'_>| (matches!(item.value, Value::Null), item.is_renamed);
+    for item in items.drain(..) {
+        match first.get(&item.key).and_then(|index| kept.get_mut(*index)) {
+            Some(earlier) => {
+                met.push(item.key.clone());
+                if rank(&item) < rank(earlier) {
+                    *earlier = item;
+                }
+            }
+            None => {
+                first.insert(item.key.clone(), kept.len());
+                kept.push(item);
+            }
+        }
+    }
+    *items = kept;
+    met
+}

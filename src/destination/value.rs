@@ -1,0 +1,180 @@
+//! Values on their way from an event into a body: source bytes where nothing converts them.
+
+use std::borrow::Cow;
+
+use crate::date::{Instant, Unit};
+use crate::json::{self, Kind, Raw};
+use crate::traits::TraitId;
+
+use super::definition::NullPolicy;
+
+/// What an expression yields.
+#[derive(Debug, Clone)]
+pub(super) enum Value<'a> {
+    /// Nothing was said.
+    Absent,
+    /// It was said to be nothing (semantics N2).
+    Null,
+    /// A JSON value other than null, in its source bytes.
+    Raw(Raw<'a>),
+    /// Text that leaves as a JSON string.
+    Text(Cow<'a, str>),
+    /// Valid JSON made here: a number, a boolean, an array or an object.
+    Json(Cow<'a, str>),
+    /// A date, and its source bytes if it has any.
+    Date(Instant, Option<Raw<'a>>),
+    /// A map that was opened.
+    Map(Vec<Item<'a>>),
+    /// A list that was made here.
+    List(Vec<Value<'a>>),
+}
+
+/// One entry of an opened map.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'a> {
+    pub(super) key: Cow<'a, str>,
+    pub(super) value: Value<'a>,
+    /// The trait that it is.
+    pub(super) id: Option<TraitId>,
+    /// Whether a filter changed its key.
+    pub(super) is_renamed: bool,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn new(key: Cow<'a, str>, value: Raw<'a>) -> Item<'a> {
+        Item { key, value: Value::from_raw(value), id: None, is_renamed: false }
+    }
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn from_raw(raw: Raw<'a>) -> Value<'a> {
+        if raw.is_null() { Value::Null } else { Value::Raw(raw) }
+    }
+
+    pub(super) fn boolean(value: bool) -> Value<'a> {
+        Value::Json(Cow::Borrowed(if value { "true" } else { "false" }))
+    }
+
+    /// Returns whether there is something to put into a field: neither absent nor null.
+    pub(super) fn is_given(&self) -> bool {
+        !matches!(self, Value::Absent | Value::Null)
+    }
+
+    /// Returns whether `when:` takes it for present: null, false, "", [] and {} are not, 0 is.
+    pub(super) fn is_present(&self, policy: NullPolicy) -> bool {
+        match self {
+            Value::Absent | Value::Null => false,
+            Value::Raw(raw) => !matches!(raw.text(), "false" | "\"\"") && !is_empty_container(raw.text()),
+            Value::Text(text) => !text.is_empty(),
+            Value::Json(json) => json != "false" && !is_empty_container(json),
+            Value::Date(..) => true,
+            Value::Map(items) => items.iter().any(|item| item.value.is_written(policy)),
+            Value::List(values) => !values.is_empty(),
+        }
+    }
+
+    fn is_written(&self, policy: NullPolicy) -> bool {
+        match self {
+            Value::Absent => false,
+            Value::Null => matches!(policy, NullPolicy::Keep | NullPolicy::Empty),
+            Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::Map(_) | Value::List(_) => true,
+        }
+    }
+
+    /// Returns the value as text, as inside a longer string: a string's characters, a number's digits, `true`.
+    ///
+    /// `None` for what has no text: nothing, containers, and strings with a lone surrogate.
+    pub(super) fn text(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Value::Absent | Value::Null | Value::Map(_) | Value::List(_) => None,
+            Value::Raw(raw) => raw_text(*raw),
+            Value::Text(text) => Some(text.clone()),
+            Value::Json(json) if json.starts_with(['{', '[']) => None,
+            Value::Json(json) => Some(json.clone()),
+            Value::Date(instant, None) => Some(Cow::Owned(instant.format(Unit::Iso8601))),
+            Value::Date(_, Some(raw)) => raw_text(*raw),
+        }
+    }
+
+    /// Returns whether it is an object or an array.
+    pub(super) fn is_container(&self) -> bool {
+        match self {
+            Value::Map(_) | Value::List(_) => true,
+            Value::Raw(raw) => matches!(raw.kind(), Kind::Object | Kind::Array),
+            Value::Json(json) => json.starts_with(['{', '[']),
+            Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) => false,
+        }
+    }
+
+    /// Appends the value as JSON; returns whether it said anything. Null goes by `policy`.
+    pub(super) fn write(&self, policy: NullPolicy, out: &mut Vec<u8>) -> bool {
+        match self {
+            Value::Absent => return false,
+            Value::Null => match policy {
+                NullPolicy::Keep => out.extend_from_slice(b"null"),
+                NullPolicy::Empty => out.extend_from_slice(b"\"\""),
+                NullPolicy::Unset | NullPolicy::Drop => return false,
+            },
+            Value::Raw(raw) | Value::Date(_, Some(raw)) => out.extend_from_slice(raw.text().as_bytes()),
+            Value::Text(text) => json::write_quoted(text, out),
+            Value::Json(json) => out.extend_from_slice(json.as_bytes()),
+            Value::Date(instant, None) => json::write_quoted(&instant.format(Unit::Iso8601), out),
+            Value::Map(items) => write_map(items, policy, out),
+            Value::List(values) => write_list(values, out),
+        }
+        true
+    }
+}
+
+fn write_map(items: &[Item<'_>], policy: NullPolicy, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut is_first = true;
+    for item in items {
+        write_member(&item.key, &mut is_first, out, |out| {
+            // What stands deeper belongs to the trait's own value: only its source says what null means there.
+            item.value.write(if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep }, out)
+        });
+    }
+    out.push(b'}');
+}
+
+fn write_list(values: &[Value<'_>], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        value.write(NullPolicy::Keep, out);
+    }
+    out.push(b']');
+}
+
+/// Appends `"key":value` with the comma before it, or nothing at all if `value` writes nothing.
+pub(super) fn write_member(key: &str, is_first: &mut bool, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    let start = out.len();
+    if !*is_first {
+        out.push(b',');
+    }
+    json::write_quoted(key, out);
+    out.push(b':');
+    let is_written = value(out);
+    if is_written {
+        *is_first = false;
+    } else {
+        out.truncate(start);
+    }
+    is_written
+}
+
+fn raw_text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    match raw.kind() {
+        Kind::String => raw.string().ok().flatten(),
+        Kind::Number | Kind::Boolean => Some(Cow::Borrowed(raw.text())),
+        Kind::Null | Kind::Array | Kind::Object => None,
+    }
+}
+
+fn is_empty_container(json: &str) -> bool {
+    let inner = json.strip_prefix(['{', '[']).and_then(|rest| rest.strip_suffix(['}', ']']));
+    inner.is_some_and(|inner| inner.trim().is_empty())
+}

@@ -1,0 +1,351 @@
+//! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
+
+use std::ops::Range;
+
+use crate::destination::{Instance, Plan};
+use crate::diagnostic::Diagnostic;
+use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
+use crate::event::{Event, Limits};
+use crate::flags::{Decision, FlagMatch, FlagNames, Flags};
+use crate::record::Record;
+use crate::traits::{TraitScratch, Vocabulary};
+use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
+
+/// Everything a router is made from.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// The topics that are read.
+    pub source_topics: Vec<String>,
+    /// The destinations, in the configuration's order.
+    pub destinations: Vec<Instance>,
+    /// The exact names that flags may use for any known definition, configured or not (semantics F4).
+    pub known_names: Vec<String>,
+    /// The names that traits go by.
+    pub vocabulary: Vocabulary,
+    /// Whether a flag in another spelling counts.
+    pub flag_match: FlagMatch,
+    /// How records are made.
+    pub format: Format,
+    /// Where dead letters go.
+    pub dead_letters: DeadLetterRules,
+    /// The most a record may be.
+    pub limits: Limits,
+    /// The name of the replay that this is part of (semantics K4).
+    pub replay: Option<String>,
+}
+
+/// Where dead letters go, and which are written.
+#[derive(Debug, Clone)]
+pub struct DeadLetterRules {
+    /// Their topic, with `{source_topic}` to be filled in; the default is `{source_topic}.dead`.
+    pub topic: Option<String>,
+    /// Whether records that are no group event are written too; a second groupcast on the same topic leaves that to the first.
+    pub events: bool,
+}
+
+impl Default for DeadLetterRules {
+    fn default() -> Self {
+        DeadLetterRules { topic: None, events: true }
+    }
+}
+
+/// Decides what becomes of each record. Shared by all workers.
+#[derive(Debug, Clone)]
+pub struct Router {
+    sources: Vec<Source>,
+    destinations: Vec<Destination>,
+    topics: Vec<Topic>,
+    topic_names: Vec<String>,
+    vocabulary: Vocabulary,
+    flags: std::sync::Arc<Flags>,
+    format: Format,
+    writes_event_dead_letters: bool,
+    limits: Limits,
+    replay: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Source {
+    topic: String,
+    dead_letters: TopicId,
+    /// The output topic of each destination.
+    outputs: Vec<TopicId>,
+}
+
+#[derive(Debug, Clone)]
+struct Destination {
+    name: String,
+    plan: std::sync::Arc<Plan>,
+    labels: Vec<Labels>,
+}
+
+#[derive(Debug, Clone)]
+struct Topic {
+    max_bytes: usize,
+}
+
+/// What Kafka's brokers take unless told otherwise (`message.max.bytes`).
+const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+
+/// Memory that one record needs and leaves to the next; one a worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    traits: TraitScratch,
+}
+
+impl Router {
+    /// Compiles the destinations' plans and lays out the topics.
+    ///
+    /// # Errors
+    /// Faults of definitions, which parsing them has ruled out already.
+    pub fn new(routing: Routing) -> Result<Router, Vec<Diagnostic>> {
+        let mut vocabulary = routing.vocabulary;
+        let mut destinations = Vec::with_capacity(routing.destinations.len());
+        let mut faults = Vec::new();
+        for instance in &routing.destinations {
+            match instance.compile(&mut vocabulary) {
+                Ok(plan) => destinations.push(Destination::new(instance, plan)),
+                Err(diagnostics) => faults.extend(diagnostics),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let flags = Flags::new(
+            routing.destinations.iter().map(|instance| FlagNames {
+                instance: instance.is_named.then_some(&*instance.name),
+                definition: &instance.definition.name,
+                aliases: &instance.definition.aliases,
+                is_enabled_by_default: instance.is_enabled_by_default(),
+            }),
+            routing.known_names.iter().map(String::as_str),
+            routing.flag_match,
+        );
+        let mut router = Router {
+            sources: Vec::new(),
+            destinations,
+            topics: Vec::new(),
+            topic_names: Vec::new(),
+            vocabulary,
+            flags: std::sync::Arc::new(flags),
+            format: routing.format,
+            writes_event_dead_letters: routing.dead_letters.events,
+            limits: routing.limits,
+            replay: routing.replay,
+        };
+        for source in &routing.source_topics {
+            let outputs = routing.destinations.iter().map(|instance| router.topic(&instance.topic_for(source))).collect();
+            let dead_letters = router.topic(&routing.dead_letters.topic_for(source));
+            router.sources.push(Source { topic: source.clone(), dead_letters, outputs });
+        }
+        Ok(router)
+    }
+
+    fn topic(&mut self, name: &str) -> TopicId {
+        let index = self.topic_names.iter().position(|topic| topic == name).unwrap_or_else(|| {
+            self.topics.push(Topic { max_bytes: DEFAULT_MAX_MESSAGE_BYTES });
+            self.topic_names.push(name.to_owned());
+            self.topic_names.len() - 1
+        });
+        TopicId(index)
+    }
+
+    /// Returns every output topic, those of dead letters too, by [`TopicId`].
+    #[must_use]
+    pub fn topics(&self) -> &[String] {
+        &self.topic_names
+    }
+
+    /// Returns the destinations' names in the configuration's order.
+    pub fn destination_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.destinations.iter().map(|destination| destination.name.as_str())
+    }
+
+    /// Returns an operation's id, by the indices that an emission carries.
+    #[must_use]
+    pub fn operation_id(&self, destination: usize, operation: usize) -> &str {
+        let operation = self.destinations.get(destination).and_then(|found| found.plan.operations().get(operation));
+        operation.map_or("", |operation| &operation.id)
+    }
+
+    /// Returns the names that traits go by, those that definitions mention among them.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Returns what decides on flags.
+    #[must_use]
+    pub fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// Returns the most that a record may be.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets the most bytes that a topic takes in one record; 1,048,588 until then.
+    pub fn set_max_message_bytes(&mut self, topic: TopicId, bytes: usize) {
+        if let Some(topic) = self.topics.get_mut(topic.0) {
+            topic.max_bytes = bytes;
+        }
+    }
+
+    fn max_message_bytes(&self, topic: TopicId) -> usize {
+        self.topics.get(topic.0).map_or(DEFAULT_MAX_MESSAGE_BYTES, |topic| topic.max_bytes)
+    }
+
+    /// Decides what becomes of one record and appends what leaves. Total: no input makes it fail (semantics E11).
+    pub fn route(&self, record: &Record<'_>, scratch: &mut Scratch, emissions: &mut Emissions, observer: &mut impl Observer) -> Verdict {
+        let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first()) else {
+            return Verdict::Routed;
+        };
+        let event = match Event::parse(record, &self.limits, &self.vocabulary, &mut scratch.traits, observer) {
+            Ok(event) => event,
+            Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
+        };
+        let mut decisions = Vec::with_capacity(self.destinations.len());
+        if self.flags.decide(event.field("integrations"), &mut decisions, observer).is_err() {
+            let verdict = Verdict::DeadLettered(Reason::InvalidString);
+            return self.reject(record, source, verdict, "a key of integrations", emissions);
+        }
+        let call = Call { router: self, record, source, event: &event, shared: Shared::new(self, record, &event, emissions) };
+        for (index, (destination, decision)) in self.destinations.iter().zip(&decisions).enumerate() {
+            let outcome = match decision.excluded {
+                Some(reason) => Outcome::Skipped(reason),
+                None => call.emit(index, destination, decision, emissions, observer),
+            };
+            observer.outcome(index, outcome);
+        }
+        Verdict::Routed
+    }
+
+    fn reject(&self, record: &Record<'_>, source: &Source, verdict: Verdict, detail: &str, emissions: &mut Emissions) -> Verdict {
+        if let (Verdict::DeadLettered(reason), true) = (verdict, self.writes_event_dead_letters) {
+            let topic = source.dead_letters;
+            let max_bytes = self.max_message_bytes(topic);
+            emissions.push_dead_letter(&DeadLetter { topic, max_bytes, record, reason, detail, destination: None });
+        }
+        verdict
+    }
+}
+
+/// What all destinations of one event share in the buffer.
+struct Shared<'a> {
+    group_key: Range<usize>,
+    member_key: Range<usize>,
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(router: &'a Router, record: &Record<'a>, event: &Event<'_>, emissions: &mut Emissions) -> Self {
+        let group_key = emissions.share(event.group_id.text.as_bytes());
+        let member_key = event.member().map_or_else(|| group_key.clone(), |member| emissions.share(member.text.as_bytes()));
+        Shared { group_key, member_key, attributes: Attributes::new(record, router.replay.as_deref(), emissions) }
+    }
+}
+
+/// One group call on its way to the destinations.
+struct Call<'a> {
+    router: &'a Router,
+    record: &'a Record<'a>,
+    source: &'a Source,
+    event: &'a Event<'a>,
+    shared: Shared<'a>,
+}
+
+impl Call<'_> {
+    /// Has one destination's operations written, all or none of them.
+    fn emit(
+        &self,
+        index: usize,
+        destination: &Destination,
+        decision: &Decision<'_>,
+        emissions: &mut Emissions,
+        observer: &mut impl Observer,
+    ) -> Outcome {
+        let start = emissions.mark();
+        let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
+        let mut run = destination.plan.start(self.event, decision.options, index, observer);
+        let (mut emitted, mut first_reason) = (0, None);
+        for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate() {
+            let before = emissions.mark();
+            let envelope = Envelope {
+                format: self.router.format,
+                attributes: &self.shared.attributes,
+                labels,
+                topic,
+                max_bytes: self.router.max_message_bytes(topic),
+                destination: index,
+                operation: operation_index,
+                key: if operation.is_keyed_by_member { &self.shared.member_key } else { &self.shared.group_key }.clone(),
+            };
+            let written = run.check_due(operation).and_then(|()| {
+                emissions.push_operation(
+                    &envelope,
+                    &mut run,
+                    |run, out| run.write_request(operation, out),
+                    |run, out| run.write_body(operation, out),
+                )
+            });
+            match written {
+                Ok(()) => emitted += 1,
+                Err(Refusal::NotDue(reason)) => {
+                    emissions.roll_back(before);
+                    first_reason = first_reason.or(Some(reason));
+                }
+                Err(Refusal::Skipped(reason)) => {
+                    emissions.roll_back(start);
+                    return Outcome::Skipped(reason);
+                }
+                Err(Refusal::DeadLettered(reason)) => {
+                    emissions.roll_back(start);
+                    self.dead_letter(index, destination, &operation.id, reason, emissions);
+                    return Outcome::DeadLettered(reason);
+                }
+            }
+        }
+        if emitted == 0 { Outcome::Skipped(first_reason.unwrap_or(Reason::NothingToSend)) } else { Outcome::Emitted(emitted) }
+    }
+
+    fn dead_letter(&self, index: usize, destination: &Destination, operation: &str, reason: Reason, emissions: &mut Emissions) {
+        let topic = self.source.dead_letters;
+        emissions.push_dead_letter(&DeadLetter {
+            topic,
+            max_bytes: self.router.max_message_bytes(topic),
+            record: self.record,
+            reason,
+            detail: &format!("operation {operation}"),
+            destination: Some((index, &destination.name)),
+        });
+    }
+}
+
+impl Destination {
+    fn new(instance: &Instance, plan: Plan) -> Destination {
+        let labels = plan.operations().iter().map(|operation| Labels {
+            id_suffix: format!("{}/{}", instance.name, operation.id),
+            event_type: format!("{}.{}", instance.definition.id, operation.id),
+        });
+        Destination { name: instance.name.clone(), labels: labels.collect(), plan: std::sync::Arc::new(plan) }
+    }
+}
+
+impl Instance {
+    /// Returns the topic for events of `source` (semantics K1).
+    #[must_use]
+    pub fn topic_for(&self, source: &str) -> String {
+        let template = self.topic.as_deref().unwrap_or("{source_topic}.{instance}");
+        template.replace("{source_topic}", source).replace("{instance}", &self.name)
+    }
+}
+
+impl DeadLetterRules {
+    /// Returns the dead letter topic for records of `source` (semantics K7).
+    #[must_use]
+    pub fn topic_for(&self, source: &str) -> String {
+        self.topic.as_deref().unwrap_or("{source_topic}.dead").replace("{source_topic}", source)
+    }
+}
