@@ -68,6 +68,9 @@ pub(super) fn instances(node: &Node, catalogue: &Catalogue, diagnostics: &mut Di
         diagnostics.error(node.place, message).hint("begin each with `- use:` and a definition's id");
         return Vec::new();
     };
+    if nodes.is_empty() {
+        diagnostics.error(node.place, "destinations must not be empty");
+    }
     let mut found: Vec<Placed> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         let Some(placed) = instance(node, index, catalogue, diagnostics) else { continue };

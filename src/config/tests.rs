@@ -262,6 +262,7 @@ fn faults_of_destinations() {
             "destinations: {use: webhook}",
             "g.yaml:1:15: error: destinations must be a list, not a mapping\n  hint: begin each with `- use:` and a definition's id",
         ),
+        ("destinations: []", "g.yaml:1:15: error: destinations must not be empty"),
         ("destinations: [{name: a}]", "g.yaml:1:16: error: missing key: destinations[0].use"),
         (
             "destinations: [webhook]",
