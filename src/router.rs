@@ -161,6 +161,12 @@ impl Router {
         self.destinations.iter().map(|destination| destination.name.as_str())
     }
 
+    /// Returns the name of the destination of that index.
+    #[must_use]
+    pub fn destination_name(&self, destination: usize) -> &str {
+        self.destinations.get(destination).map_or("", |destination| &destination.name)
+    }
+
     /// Returns an operation's id, by the indices that an emission carries.
     #[must_use]
     pub fn operation_id(&self, destination: usize, operation: usize) -> &str {

@@ -91,12 +91,21 @@ pub struct OperationSpec {
     pub is_idempotent: bool,
     /// Whether its records are keyed by member instead of by group (semantics K3).
     pub is_keyed_by_member: bool,
+    request_text: String,
     pub(super) request: Text,
     pub(super) request_place: Place,
     pub(super) when: Vec<(Text, Place)>,
     pub(super) unless: Vec<(Text, Place)>,
     pub(super) require: Vec<(Text, Place)>,
     pub(super) body: Body,
+}
+
+impl OperationSpec {
+    /// Returns method and path as written, placeholders and all.
+    #[must_use]
+    pub fn request(&self) -> &str {
+        &self.request_text
+    }
 }
 
 /// How a sender makes one request of one or more items.
@@ -304,6 +313,7 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
     }
     let operation = OperationSpec {
         id,
+        request_text: request.and_then(Node::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default(),
         request_place: request.map_or(node.place, |node| node.place),
         request: request.and_then(|node| read_text(node, diagnostics)).unwrap_or(Text { segments: Vec::new() }),
         batch: fields.node("batch").map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
