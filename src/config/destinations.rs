@@ -30,16 +30,15 @@ pub(super) fn catalogue(named: Option<(String, Place)>, folder: &Path, diagnosti
 }
 
 /// Lists the folder's `*.yaml` in a stable order, without the hidden ones that mounted volumes keep their copies in.
-fn definition_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+fn definition_files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !is_hidden && path.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(path);
+            files.insert(path);
         }
     }
-    files.sort();
     Ok(files)
 }
 

@@ -358,6 +358,13 @@ fn a_secret_is_read_and_never_printed() {
         assert!(shown.contains("(secret)"), "{shown}");
     }
 
+    // As an editor leaves a file: with an end of line, of which one is not part of the secret.
+    for (written, secret) in [("p", "p"), ("p\n", "p"), ("p\r\n", "p"), ("p\n\n", "p\n"), (" p", " p")] {
+        fs::write(folder.path().join("password"), written).unwrap();
+        let (config, _) = Config::from_text(&file, text, &environment, &[]).map_err(|found| lines(&found)).unwrap();
+        assert_eq!(config.kafka.properties.get("sasl.password"), Some(secret), "{written:?}");
+    }
+
     // A fault in a secret says where, not what.
     let text = MINIMAL
         .replace("[in]", "[{env: TOPIC}], on_gap: {env: GAP}")
