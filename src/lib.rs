@@ -14,3 +14,6 @@ pub mod event;
 pub mod destination;
 pub mod router;
 pub mod examples;
+
+// The shell: effects, and no decisions about events.
+pub mod config;
