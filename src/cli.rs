@@ -1,11 +1,9 @@
 //! The command line: parse, call, print. One file a subcommand.
 
 mod check;
-mod demo;
 mod destinations;
 mod explain;
 mod report;
-mod run;
 mod transform;
 
 use std::path::PathBuf;
@@ -21,8 +19,6 @@ use crate::config::Config;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
-        Command::Run(arguments) => run::run(arguments),
-        Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
@@ -45,10 +41,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service: consume, route, deliver, commit
-    Run(run::Arguments),
-    /// Show the whole job on an embedded broker and sample events
-    Demo(demo::Arguments),
     /// Turn events on standard input into the records that would leave, one JSON a line
     Transform(transform::Arguments),
     /// Say what becomes of one event and why, destination by destination
@@ -86,8 +78,8 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 fn version() -> &'static str {
     static VERSION: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-        let client = crate::kafka::client_version();
-        format!("{}\nlibrdkafka {}\nfeatures   {}", env!("CARGO_PKG_VERSION"), client.version, client.features)
+        let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+        format!("{} (librdkafka {librdkafka})", env!("CARGO_PKG_VERSION"))
     });
     &VERSION
 }

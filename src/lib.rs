@@ -17,3 +17,4 @@ pub mod examples;
 
 // The shell: effects, and no decisions about events.
 pub mod config;
+pub mod cli;

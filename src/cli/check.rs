@@ -21,9 +21,6 @@ pub(super) struct Arguments {
     /// Set one key over the file and the environment
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     overrides: Vec<(String, String)>,
-    /// Also ask the brokers: topics, partitions and sizes, without joining the group
-    #[arg(long, requires = "config")]
-    broker: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -50,9 +47,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     writeln!(out, "definitions: {} good, {n_examples} examples come out as they say", catalogue.iter().count())?;
     if let Some((config, _)) = &loaded {
         print_routes(config, &mut out)?;
-        if arguments.broker {
-            super::run::check_broker(config, &mut out)?;
-        }
     }
     Ok(())
 }
