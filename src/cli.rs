@@ -41,13 +41,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Turn events on standard input into the records that would leave, one JSON a line
     Transform(transform::Arguments),
-    /// Say what becomes of one event and why, destination by destination
     Explain(explain::Arguments),
-    /// Check the configuration, every definition and its examples
     Check(check::Arguments),
-    /// List the destinations, or show one
     Destinations(destinations::Arguments),
 }
 

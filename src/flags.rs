@@ -173,7 +173,12 @@ impl Flags {
             let mut flags = members.iter().filter(|member| member.key != ALL && fold(&member.key) == "all").filter_map(valid);
             let first = flags.next()?;
             // One exclusion outweighs any inclusion, as for a destination's own flags.
-            Some(flags.fold(first, |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen }))
+            Some(
+                flags.fold(
+                    first,
+                    |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen },
+                ),
+            )
         };
         let Some((name, flag)) = exact.or_else(by_fold) else { return };
         for (decision, is_enabled_by_default) in decisions.iter_mut().zip(&self.is_enabled_by_default) {

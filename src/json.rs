@@ -385,7 +385,8 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
     let integer = integer.trim_start_matches('0');
     let integer = if integer.is_empty() { "0" } else { integer };
     // Zeros that only the exponent's padding put there are no digits that came.
-    let fraction = if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
+    let fraction =
+        if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
     Some((text.starts_with('-'), integer.to_owned(), fraction.to_owned()))
 }
 
@@ -413,7 +414,8 @@ mod tests {
 
     #[test]
     fn e8_values_keep_their_source_bytes() {
-        let members = members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
+        let members =
+            members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
         let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
         assert_eq!(values, ["12345678901234567890", "1.0", "1e3", r#""\u00e9""#, r#"[ 1 , {"x": null}]"#]);
     }

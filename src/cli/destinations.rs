@@ -53,7 +53,11 @@ fn list(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
 fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{} ({})\n{}\n", definition.name, definition.id, definition.about)?;
     writeln!(out, "flags       {}", [std::slice::from_ref(&definition.name), &definition.aliases].concat().join(", "))?;
-    writeln!(out, "by default  {}", if definition.enabled_by_default { "included" } else { "opt-in: only by a flag of its own" })?;
+    writeln!(
+        out,
+        "by default  {}",
+        if definition.enabled_by_default { "included" } else { "opt-in: only by a flag of its own" }
+    )?;
     writeln!(out, "membership  {}", word(Membership::WORDS, definition.membership))?;
     writeln!(out, "nulls       {}", word(NullPolicy::WORDS, definition.nulls))?;
     writeln!(out, "\noperations")?;
@@ -63,7 +67,8 @@ fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "\nsettings")?;
     for setting in &definition.settings {
-        let default = setting.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {}", shown(value)));
+        let default =
+            setting.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {}", shown(value)));
         writeln!(out, "  {:<22} {}, {default}\n  {:22} {}", setting.name, setting.setting_type.word(), "", setting.about)?;
     }
     writeln!(out, "\n{}\n", definition.notes.trim())?;
@@ -100,7 +105,8 @@ fn setting_json(value: &SettingValue) -> Value {
         SettingValue::Integer(value) => (*value).into(),
         SettingValue::List(list) => list.clone().into(),
         SettingValue::Map(pairs) => {
-            let map: serde_json::Map<String, Value> = pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+            let map: serde_json::Map<String, Value> =
+                pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
             map.into()
         }
     }

@@ -72,12 +72,8 @@ pub enum NullPolicy {
 
 impl NullPolicy {
     /// The policies by the word that definitions use.
-    pub const WORDS: &'static [(&'static str, NullPolicy)] = &[
-        ("keep", NullPolicy::Keep),
-        ("empty", NullPolicy::Empty),
-        ("unset", NullPolicy::Unset),
-        ("drop", NullPolicy::Drop),
-    ];
+    pub const WORDS: &'static [(&'static str, NullPolicy)] =
+        &[("keep", NullPolicy::Keep), ("empty", NullPolicy::Empty), ("unset", NullPolicy::Unset), ("drop", NullPolicy::Drop)];
 }
 
 /// One operation as written.
@@ -408,7 +404,9 @@ fn read_body(node: &Node, diagnostics: &mut Diagnostics) -> Option<Body> {
         Value::List(nodes) if !nodes.is_empty() => {
             Some(Body::Array(nodes.iter().filter_map(|node| read_body(node, diagnostics)).collect()))
         }
-        Value::Scalar(scalar) if scalar.text.contains("${") => Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place)),
+        Value::Scalar(scalar) if scalar.text.contains("${") => {
+            Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place))
+        }
         // What is written empty is meant: only what came out empty is left out.
         Value::Map(_) | Value::List(_) | Value::Scalar(_) => {
             let mut json = String::new();

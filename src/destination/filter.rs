@@ -252,13 +252,9 @@ fn join<'a>(value: &Value<'a>, separator: &str) -> Option<Value<'a>> {
             raw.elements().into_iter().map(|element| Value::Raw(element).text()).collect::<Option<_>>()?
         }
         Value::List(values) => values.iter().map(Value::text).collect::<Option<_>>()?,
-        Value::Absent
-        | Value::Null
-        | Value::Raw(_)
-        | Value::Text(_)
-        | Value::Json(_)
-        | Value::Date(..)
-        | Value::Map(_) => return None,
+        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::Map(_) => {
+            return None;
+        }
     };
     Some(Value::Text(Cow::Owned(texts.join(separator))))
 }
@@ -272,7 +268,9 @@ pub(super) fn open(value: Value<'_>) -> Result<Option<Vec<Item<'_>>>, Reason> {
             raw.members(&mut members).map_err(|_| Reason::InvalidString)?;
             Ok(Some(members.into_iter().map(|member| Item::new(member.key, member.value)).collect()))
         }
-        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => Ok(None),
+        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
+            Ok(None)
+        }
     }
 }
 

@@ -62,9 +62,15 @@ pub(super) enum Template {
 /// What writes one member, or several, of an object.
 #[derive(Debug)]
 pub(super) enum Step {
-    Field { key: Vec<TextPart>, value: Template },
+    Field {
+        key: Vec<TextPart>,
+        value: Template,
+    },
     /// The entries of a map among their siblings, whose keys they never write (semantics T6).
-    Spread { map: Pipeline, siblings: Vec<Vec<TextPart>> },
+    Spread {
+        map: Pipeline,
+        siblings: Vec<Vec<TextPart>>,
+    },
 }
 
 #[derive(Debug)]
@@ -513,7 +519,11 @@ impl<'a, O: Observer> Run<'a, O> {
         let Template::Value(pipeline) = template else {
             let mut json = Vec::new();
             let is_written = self.write(template, &mut json)?;
-            return Ok(if is_written { Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned())) } else { Value::Absent });
+            return Ok(if is_written {
+                Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned()))
+            } else {
+                Value::Absent
+            });
         };
         let value = self.evaluate(pipeline)?;
         // A null that this field's own policy decides is decided here, since the map is written by the definition's.
@@ -617,7 +627,8 @@ fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named
     if let Some(whole) = address.whole() {
         return Value::from_raw(whole);
     }
-    let is_named = |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
+    let is_named =
+        |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
     let items: Vec<Item<'a>> = address
         .items()
         .iter()

@@ -70,7 +70,12 @@ fn t2_reserved_traits_and_built_in_aliases() {
 fn t2_more_aliases_are_configuration() {
     check("{\"headcount\":1}", "headcount=1");
     check_with(&[], &[("headcount", "employees")], r#"{"Head Count":1}"#, "employees=1");
-    check_with(&[], &[("town", "city")], r#"{"town":1,"address":{"Town":2},"address.town":3}"#, "address={city:2} address.town<Town town<Town");
+    check_with(
+        &[],
+        &[("town", "city")],
+        r#"{"town":1,"address":{"Town":2},"address.town":3}"#,
+        "address={city:2} address.town<Town town<Town",
+    );
     check_with(&[], &[("mrr", "monthlySpend")], r#"{"MRR":1}"#, "monthlySpend=1");
 }
 
@@ -108,7 +113,10 @@ fn t4_the_place_decides_before_the_rank() {
     check(r#"{"city":1,"address.city":2,"address":{"City":3}}"#, "address={city:3} address.city<City city<City");
     check(r#"{"city":1,"Address.City":2}"#, "address={city:2} city<Address.City");
     check(r#"{"zip":1,"postal_code":2,"postalCode":3}"#, "address={postalCode:3} postal_code<postalCode zip<postalCode");
-    check(r#"{"address":{"zip":1,"postal_code":2,"postalCode":3}}"#, "address={postalCode:3} zip<postal_code postal_code<postalCode");
+    check(
+        r#"{"address":{"zip":1,"postal_code":2,"postalCode":3}}"#,
+        "address={postalCode:3} zip<postal_code postal_code<postalCode",
+    );
 }
 
 #[test]
@@ -180,7 +188,8 @@ fn t7_the_id_is_an_ordinary_trait() {
 
 #[test]
 fn many_spellings_of_one_trait_take_linear_time() {
-    let keys: Vec<String> = (0..10_000).map(|index| format!(r#""{}na_me{}":{index}"#, "_".repeat(index % 97), "-".repeat(index / 97))).collect();
+    let keys: Vec<String> =
+        (0..10_000).map(|index| format!(r#""{}na_me{}":{index}"#, "_".repeat(index % 97), "-".repeat(index / 97))).collect();
     let text = format!("{{{}}}", keys.join(","));
     assert!(resolved(&text, &Vocabulary::default()).starts_with("name=0 "));
 }
