@@ -83,7 +83,7 @@ impl Instant {
     pub fn format(self, unit: Unit) -> String {
         let mut text = String::with_capacity(32);
         // Writing to a string cannot fail.
-        let _: std::fmt::Result = self.write(unit, &mut text);
+        self.write(unit, &mut text).unwrap_or_default();
         text
     }
 

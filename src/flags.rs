@@ -138,30 +138,30 @@ impl Flags {
                 observer.note(None, Note { code: NoteCode::FlagInvalid, subject: key });
                 continue;
             };
-            self.apply(key, flag, decisions, observer);
+            self.apply(key.clone(), flag, decisions, observer);
         }
         self.apply_all(&members, decisions);
         Ok(())
     }
 
-    fn apply<'a>(&self, name: &Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
-        if let Some(targets) = self.exact.get(&**name) {
+    fn apply<'a>(&self, name: Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
+        if let Some(targets) = self.exact.get(&*name) {
             for (destination, decider) in targets {
-                decide_one(decisions, *destination, *decider, name, flag);
+                decide_one(decisions, *destination, *decider, name.clone(), flag);
             }
             return;
         }
-        let folded = fold(name);
-        if self.known.contains(&**name) || folded == "all" {
+        let folded = fold(&name);
+        if self.known.contains(&*name) || folded == "all" {
             return;
         }
         match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
             Some(targets) => {
                 for destination in targets {
-                    decide_one(decisions, *destination, Decider::Fold, name, flag);
+                    decide_one(decisions, *destination, Decider::Fold, name.clone(), flag);
                 }
             }
-            None => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
+            None => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: &name }),
         }
     }
 
@@ -225,14 +225,14 @@ impl<'a> Flag<'a> {
 }
 
 /// Lets a flag decide for one destination if it ranks before what decided so far; by fold one exclusion outweighs.
-fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: &Cow<'a, str>, flag: Flag<'a>) {
+fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: Cow<'a, str>, flag: Flag<'a>) {
     let Some(decision) = decisions.get_mut(destination) else { return };
     let outweighs = decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
     if decider < decision.decider || (outweighs && decision.excluded.is_none()) {
         *decision = Decision {
             excluded: (flag == Flag::Exclude).then_some(Reason::FlagFalse),
             decider,
-            flag: Some(name.clone()),
+            flag: Some(name),
             options: flag.options(),
         };
     }

@@ -393,7 +393,7 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
     // Serializing a string into a vector cannot fail.
-    let _: serde_json::Result<()> = serde_json::to_writer(out, text);
+    serde_json::to_writer(out, text).unwrap_or_default();
 }
 
 /// Returns `text` as a JSON string, quotes included.

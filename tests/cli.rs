@@ -2,6 +2,8 @@
 //!
 //! A golden's first line is the command; `UPDATE_GOLDEN=1 cargo test --test cli` writes the rest anew, to be read as code is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

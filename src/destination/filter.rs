@@ -180,27 +180,27 @@ fn date<'a>(value: &Value<'a>, unit: Unit) -> Option<Value<'a>> {
 
 /// Makes a value a JSON string; one that is a string already keeps its source bytes.
 pub(super) fn string(value: Value<'_>) -> Option<Value<'_>> {
-    match value {
-        Value::Raw(raw) | Value::Date(_, Some(raw)) if raw.kind() == Kind::String => Some(Value::Raw(raw)),
-        value => value.text().map(Value::Text),
+    if let Value::Raw(raw) | Value::Date(_, Some(raw)) = value
+        && raw.kind() == Kind::String
+    {
+        return Some(Value::Raw(raw));
     }
+    value.text().map(Value::Text)
 }
 
 /// Makes a value a JSON number; one that is a number already keeps its source bytes.
 pub(super) fn number(value: Value<'_>) -> Option<Value<'_>> {
-    match &value {
-        Value::Raw(raw) if raw.kind() == Kind::Boolean => None,
-        Value::Raw(raw) if raw.kind() == Kind::Number => Some(value),
-        _ => value.text().filter(|text| json::is_number(text)).map(Value::Json),
+    if let Value::Raw(raw) = value
+        && raw.kind() == Kind::Number
+    {
+        return Some(value);
     }
+    value.text().filter(|text| json::is_number(text)).map(Value::Json)
 }
 
 /// Makes a value an integral JSON number; one written without point and exponent keeps its source bytes.
 pub(super) fn integer<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let text = match value {
-        Value::Raw(raw) if raw.kind() == Kind::Boolean => return None,
-        _ => value.text()?,
-    };
+    let text = value.text()?;
     let (is_negative, digits, fraction) = json::decimal(&text)?;
     if fraction.bytes().any(|byte| byte != b'0') {
         return None;

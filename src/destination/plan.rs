@@ -385,13 +385,13 @@ impl<'a, O: Observer> Run<'a, O> {
     fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
         let mut value = Value::Absent;
         for source in &pipeline.sources {
-            match self.source(source, &pipeline.subject)? {
-                Value::Absent => {}
-                Value::Null => value = Value::Null,
-                given => {
-                    value = given;
-                    break;
-                }
+            let next = self.source(source, &pipeline.subject)?;
+            if next.is_given() {
+                value = next;
+                break;
+            }
+            if matches!(next, Value::Null) {
+                value = Value::Null;
             }
         }
         let mut changes_keys = false;
@@ -504,14 +504,17 @@ impl<'a, O: Observer> Run<'a, O> {
             match step {
                 Step::Field { key, value } => {
                     let Some(key) = self.key(key)? else { continue };
-                    let value = self.property(value)?;
-                    if !matches!(value, Value::Absent) {
-                        items.push(Item { key, value, id: None, is_renamed: false });
+                    items.push(Item { key, value: self.property(value)?, id: None, is_renamed: false });
+                }
+                Step::Spread { map, siblings } => {
+                    for item in self.spread(map, siblings)? {
+                        let value = self.by_own_policy(item.value, map, &item.key);
+                        items.push(Item { value, ..item });
                     }
                 }
-                Step::Spread { map, siblings } => items.append(&mut self.spread(map, siblings)?),
             }
         }
+        items.retain(|item| !matches!(item.value, Value::Absent));
         Ok(items)
     }
 
@@ -526,15 +529,19 @@ impl<'a, O: Observer> Run<'a, O> {
             });
         };
         let value = self.evaluate(pipeline)?;
-        // A null that this field's own policy decides is decided here, since the map is written by the definition's.
+        Ok(self.by_own_policy(value, pipeline, &pipeline.subject))
+    }
+
+    /// Decides a null here where the expression has a policy of its own, since the map is written by the definition's.
+    fn by_own_policy(&mut self, value: Value<'a>, pipeline: &Pipeline, subject: &str) -> Value<'a> {
         match (&value, pipeline.nulls) {
-            (Value::Null, Some(NullPolicy::Empty)) => Ok(Value::Text(Cow::Borrowed(""))),
-            (Value::Null, Some(NullPolicy::Keep)) => Ok(Value::Json(Cow::Borrowed("null"))),
+            (Value::Null, Some(NullPolicy::Empty)) => Value::Text(Cow::Borrowed("")),
+            (Value::Null, Some(NullPolicy::Keep)) => Value::Json(Cow::Borrowed("null")),
             (Value::Null, Some(NullPolicy::Drop)) => {
-                self.note(NoteCode::NullNotExpressible, &pipeline.subject);
-                Ok(Value::Absent)
+                self.note(NoteCode::NullNotExpressible, subject);
+                Value::Absent
             }
-            _ => Ok(value),
+            _ => value,
         }
     }
 
