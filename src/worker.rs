@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::config::{Config, EpochBounds, Guarantee};
@@ -15,9 +14,8 @@ use crate::envelope::Emissions;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::source::{Polled, Rebalance, Source};
 use crate::kafka::topics::Topics;
-use crate::kafka::{Cause, Fault};
+use crate::kafka::{self, Cause, Fault};
 use crate::metrics::{self, EpochResult, Tally, UnknownFlags};
-use crate::record::{Position, Record};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
 use crate::watermark::Watermarks;
@@ -252,7 +250,7 @@ impl<'a> Worker<'a> {
                 Polled::Nothing => break,
                 Polled::Gap => return self.source.mend_gaps(),
                 Polled::Record(message) => {
-                    let record = record(&message);
+                    let record = kafka::record(&message);
                     let verdict = self.setup.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.tally);
                     self.tally.verdict(record.position.topic, verdict);
                     self.epoch.watermarks.advance(record.position);
@@ -483,21 +481,6 @@ impl<'a> Worker<'a> {
             refused.concat()
         )
     }
-}
-
-fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
-    Record {
-        position: Position { topic: message.topic(), partition: message.partition(), offset: message.offset() },
-        timestamp: message.timestamp().to_millis(),
-        key: message.key(),
-        value: message.payload(),
-        traceparent: message.headers().and_then(traceparent),
-    }
-}
-
-fn traceparent(headers: &impl Headers) -> Option<&str> {
-    let header = headers.iter().find(|header| header.key == "traceparent")?;
-    std::str::from_utf8(header.value?).ok()
 }
 
 #[cfg(test)]

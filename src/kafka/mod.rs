@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod embedded;
+pub mod lookup;
 mod native;
 pub mod source;
 pub mod topics;
@@ -10,10 +11,12 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, Message};
 
 use crate::config::Config;
 use crate::kafka::topics::Topics;
 use crate::metrics;
+use crate::record::{Position, Record};
 
 /// Past this, a client call that blocks is taken for one that never returns; [`EXIT_STUCK`] says what follows.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
@@ -115,6 +118,22 @@ impl Fault {
             Call::Send => Fault::Rewind { cause: Cause::Producer, detail },
         }
     }
+}
+
+/// Lends a client's message as a record.
+pub fn record<M: Message>(message: &M) -> Record<'_> {
+    Record {
+        position: Position { topic: message.topic(), partition: message.partition(), offset: message.offset() },
+        timestamp: message.timestamp().to_millis(),
+        key: message.key(),
+        value: message.payload(),
+        traceparent: message.headers().and_then(traceparent),
+    }
+}
+
+fn traceparent(headers: &impl Headers) -> Option<&str> {
+    let header = headers.iter().find(|header| header.key == "traceparent")?;
+    std::str::from_utf8(header.value?).ok()
 }
 
 /// Returns a consumer's settings: our defaults, the configuration over them, and over both what the guarantee needs.
