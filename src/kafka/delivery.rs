@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
 use crate::kafka::topics::{Topics, partition_count};
-use crate::kafka::{Call, Cause, Fault, client_error, log_line, native, producer_settings};
+use crate::kafka::{Call, Cause, ClientLog, Fault, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
 
@@ -63,7 +63,12 @@ impl Delivery {
     pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
         let settings = producer_settings(config, status.worker, &topics);
         let producer: BaseProducer<DeliveryContext> = status
-            .call("open producer", || settings.create_with_context(DeliveryContext::default()))
+            .call("open producer", || {
+                settings.create_with_context(DeliveryContext {
+                    log: ClientLog::new("producer", status.worker),
+                    returned: Mutex::default(),
+                })
+            })
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
@@ -360,8 +365,8 @@ fn from_opaque(opaque: usize) -> Partition {
 }
 
 /// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
-#[derive(Default)]
 struct DeliveryContext {
+    log: ClientLog,
     returned: Mutex<Vec<(OwnedMessage, usize, RDKafkaErrorCode)>>,
 }
 
@@ -373,11 +378,11 @@ impl DeliveryContext {
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line("producer", level, facility, line);
+        self.log.line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client_error("producer", &error, reason);
+        self.log.error(&error, reason);
     }
 }
 

@@ -18,7 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::config::{Config, OnGap, Start};
-use crate::kafka::{COMMIT_TIMEOUT, Call, Cause, Fault, REQUEST_TIMEOUT, client_error, consumer_settings, log_line, native};
+use crate::kafka::{COMMIT_TIMEOUT, Call, Cause, ClientLog, Fault, REQUEST_TIMEOUT, consumer_settings, native};
 use crate::metrics;
 use crate::status::Status;
 use crate::watermark::{Watermark, Watermarks};
@@ -76,7 +76,7 @@ impl Source {
         let settings = consumer_settings(config, status.worker);
         let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
         let consumer: BaseConsumer<SourceContext> = status
-            .call("open consumer", || settings.create_with_context(SourceContext::default()))
+            .call("open consumer", || settings.create_with_context(SourceContext::new(status.worker)))
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
@@ -472,13 +472,17 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
 }
 
 /// Takes note of rebalances for the worker, and passes on what the client says.
-#[derive(Default)]
 struct SourceContext {
+    log: ClientLog,
     wanted: Mutex<Option<Rebalance>>,
     is_closing: AtomicBool,
 }
 
 impl SourceContext {
+    fn new(worker: usize) -> SourceContext {
+        SourceContext { log: ClientLog::new("consumer", worker), wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
+    }
+
     fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -486,11 +490,11 @@ impl SourceContext {
 
 impl ClientContext for SourceContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line("consumer", level, facility, line);
+        self.log.line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client_error("consumer", &error, reason);
+        self.log.error(&error, reason);
     }
 }
 
