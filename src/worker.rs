@@ -3,8 +3,7 @@
 //! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -53,19 +52,24 @@ pub struct Setup {
 /// A request to stop, shared by all who may make it and all who must heed it.
 #[derive(Debug, Default)]
 pub struct Stop {
-    is_requested: AtomicBool,
+    requested_at: OnceLock<Instant>,
 }
 
 impl Stop {
     /// Asks for a stop.
     pub fn request(&self) {
-        self.is_requested.store(true, Ordering::Relaxed);
+        self.requested_at();
+    }
+
+    /// Returns when a stop was first asked for, which is now if it was not.
+    fn requested_at(&self) -> Instant {
+        *self.requested_at.get_or_init(Instant::now)
     }
 
     /// Returns whether a stop was asked for.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.is_requested.load(Ordering::Relaxed)
+        self.requested_at.get().is_some()
     }
 
     /// Sleeps, but not past a request.
@@ -451,7 +455,7 @@ impl<'a> Worker<'a> {
     /// Drains and commits within the configured limit; still a member of the group, so that offsets can be committed.
     fn shut_down(&mut self) -> Result<(), Fault> {
         let limit = self.setup.config.delivery.shutdown_timeout;
-        let until = Instant::now() + limit;
+        let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
         while self.epoch.began.is_some() {
             let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
