@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::event::{Event, Id};
 use crate::json::Raw;
@@ -226,7 +226,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
                     let text = value.text().ok_or(Refusal::Skipped(Reason::MissingRequired))?;
-                    utf8_percent_encode(&text, PATH_SEGMENT).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+                    percent_encoded(&text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
                 }
             }
         }
@@ -587,6 +587,11 @@ impl<O: Observer> Sink for NoteSink<'_, '_, O> {
 
 /// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes a value for a request.
+pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PATH_SEGMENT)
+}
 
 fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
     match id {
