@@ -3,21 +3,26 @@
 //! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
-use std::sync::{Arc, OnceLock};
+mod epoch;
+pub mod stop;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::config::{Config, EpochBounds, Guarantee};
+use self::epoch::Epoch;
+use self::stop::Stop;
+use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::source::{Polled, Rebalance, Source};
 use crate::kafka::topics::Topics;
 use crate::kafka::{self, Cause, Fault};
-use crate::metrics::{self, EpochResult, Tally, UnknownFlags};
+use crate::metrics::tally::{Tally, UnknownFlags};
+use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
-use crate::watermark::Watermarks;
 
 /// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
 const BATCH_RECORDS: usize = 500;
@@ -47,38 +52,6 @@ pub struct Setup {
     pub stop: Arc<Stop>,
     /// The unknown flags that all workers have told of.
     pub unknown_flags: UnknownFlags,
-}
-
-/// A request to stop, shared by all who may make it and all who must heed it.
-#[derive(Debug, Default)]
-pub struct Stop {
-    requested_at: OnceLock<Instant>,
-}
-
-impl Stop {
-    /// Asks for a stop.
-    pub fn request(&self) {
-        self.requested_at();
-    }
-
-    /// Returns when a stop was first asked for, which is now if it was not.
-    fn requested_at(&self) -> Instant {
-        *self.requested_at.get_or_init(Instant::now)
-    }
-
-    /// Returns whether a stop was asked for.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.requested_at.get().is_some()
-    }
-
-    /// Sleeps, but not past a request.
-    fn sleep(&self, duration: Duration) {
-        let until = Instant::now() + duration;
-        while !self.is_requested() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(20).min(duration));
-        }
-    }
 }
 
 /// Runs one worker until it is asked to stop, with new consumers where one fails.
@@ -164,40 +137,6 @@ struct Worker<'a> {
     epoch: Epoch,
     is_held: bool,
     progress_at: Instant,
-}
-
-/// What was taken since the last commit.
-#[derive(Default)]
-struct Epoch {
-    watermarks: Watermarks,
-    records: usize,
-    bytes: usize,
-    /// Since when something waits for a commit.
-    began: Option<Instant>,
-    /// When the next commit is due by time.
-    due_at: Option<Instant>,
-    /// Whether the group did not take the offsets once already.
-    is_deferred: bool,
-}
-
-impl Epoch {
-    fn begin(&mut self, bounds: &EpochBounds) {
-        let now = Instant::now();
-        self.began.get_or_insert(now);
-        self.due_at.get_or_insert(now + bounds.interval);
-    }
-
-    /// Starts a new stretch after the present one was sent and acknowledged but its offsets were not taken.
-    fn defer(&mut self, bounds: &EpochBounds) {
-        (self.records, self.bytes) = (0, 0);
-        self.due_at = Some(Instant::now() + bounds.interval);
-    }
-
-    fn is_due(&self, bounds: &EpochBounds) -> bool {
-        self.due_at.is_some_and(|due_at| Instant::now() >= due_at)
-            || self.records >= bounds.records
-            || self.bytes >= bounds.bytes
-    }
 }
 
 impl<'a> Worker<'a> {
@@ -490,40 +429,6 @@ impl<'a> Worker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BOUNDS: EpochBounds = EpochBounds { interval: Duration::from_secs(3600), records: 10, bytes: 1000 };
-
-    fn check(records: usize, bytes: usize, expected: bool) {
-        let mut epoch = Epoch { records, bytes, ..Epoch::default() };
-        epoch.begin(&BOUNDS);
-        assert_eq!(epoch.is_due(&BOUNDS), expected, "{records} records, {bytes} bytes");
-    }
-
-    #[test]
-    fn an_epoch_ends_at_the_first_bound_it_meets() {
-        check(9, 999, false);
-        check(10, 0, true);
-        check(1, 1000, true);
-        let mut epoch = Epoch::default();
-        epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
-        assert!(epoch.is_due(&BOUNDS));
-    }
-
-    #[test]
-    fn an_idle_epoch_is_never_due() {
-        assert!(!Epoch::default().is_due(&BOUNDS));
-    }
-
-    #[test]
-    fn a_deferred_epoch_keeps_its_offsets_and_its_age() {
-        let mut epoch = Epoch { records: 10, bytes: 1000, ..Epoch::default() };
-        epoch.begin(&BOUNDS);
-        epoch.watermarks.set("a", 0, 7);
-        let began = epoch.began;
-        epoch.defer(&BOUNDS);
-        assert!(!epoch.is_due(&BOUNDS));
-        assert_eq!((epoch.began, epoch.watermarks.is_empty()), (began, false));
-    }
 
     #[test]
     fn pauses_grow_to_a_limit_and_start_again() {
