@@ -4,6 +4,7 @@
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
 mod epoch;
+pub mod recovery;
 pub mod stop;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::epoch::Epoch;
+use self::recovery::Pause;
 use self::stop::Stop;
 use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
@@ -52,76 +54,6 @@ pub struct Setup {
     pub stop: Arc<Stop>,
     /// The unknown flags that all workers have told of.
     pub unknown_flags: UnknownFlags,
-}
-
-/// Runs one worker until it is asked to stop, with new consumers where one fails.
-///
-/// # Errors
-/// [`Fault::Fatal`]; what is not fatal is mended here.
-pub fn run(setup: &Setup) -> Result<(), Fault> {
-    let mut pause = Pause::default();
-    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
-    loop {
-        let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
-        let result = run_producers(setup, &mut source, &mut pause);
-        source.close();
-        match result {
-            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail),
-            Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
-            Ok(()) => return Ok(()),
-        }
-        if setup.stop.is_requested() {
-            return Ok(());
-        }
-    }
-}
-
-/// Runs with one consumer, with new producers where one fails.
-fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
-    loop {
-        match run_epochs(setup, source, pause) {
-            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
-            result => return result,
-        }
-        if setup.stop.is_requested() {
-            return Ok(());
-        }
-        source.rewind()?;
-    }
-}
-
-/// Runs with one consumer and one producer.
-fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
-    let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
-    let mut worker = Worker::new(setup, source, delivery, pause);
-    let result = worker.run();
-    worker.delivery.close();
-    result
-}
-
-fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) {
-    metrics::epoch(EpochResult::Rewound);
-    metrics::rewind(cause.label());
-    metrics::in_flight(setup.status.worker, 0);
-    tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| view.is_held = false);
-    setup.stop.sleep(pause.next());
-}
-
-/// Growing pauses between rewinds that follow each other.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = Duration::from_millis(100) * 2_u32.pow(self.0.min(6));
-        self.0 += 1;
-        pause
-    }
-
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
 }
 
 struct Worker<'a> {
@@ -423,19 +355,5 @@ impl<'a> Worker<'a> {
             "worker {worker} stopped after {limit:?} with {n_records} records not acknowledged{}; their offsets are not committed, so that the next start sends them again",
             refused.concat()
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_start_again() {
-        let mut pause = Pause::default();
-        let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
-        pause.reset();
-        assert_eq!(pause.next().as_millis(), 100);
     }
 }
