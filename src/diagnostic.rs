@@ -166,7 +166,10 @@ mod tests {
         diagnostics.error(Place { line: 3, column: 5, length: 4 }, "unknown filter: lowr").suggest("lowr", ["lower", "upper"]);
         diagnostics.warning(None, "nothing is sent");
         let lines: Vec<String> = diagnostics.into_sorted().iter().map(ToString::to_string).collect();
-        assert_eq!(lines, ["a.yaml: warning: nothing is sent", "a.yaml:3:5: error: unknown filter: lowr\n  hint: did you mean: lower"]);
+        assert_eq!(
+            lines,
+            ["a.yaml: warning: nothing is sent", "a.yaml:3:5: error: unknown filter: lowr\n  hint: did you mean: lower"]
+        );
     }
 
     #[test]

@@ -405,7 +405,7 @@ pub struct DeadLetter<'a> {
 
 fn write_all(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     // Writing to a vector cannot fail.
-    let _: std::io::Result<()> = out.write_fmt(arguments);
+    out.write_fmt(arguments).unwrap_or_default();
 }
 
 fn slice<'a>(buffer: &'a [u8], range: &Range<usize>) -> &'a [u8] {

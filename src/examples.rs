@@ -115,8 +115,12 @@ impl Actual {
 fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
     let emitted: Vec<&str> = actual.operations.iter().map(|operation| operation.id.as_str()).collect();
     match expected {
-        Expected::Skips(reason) if !emitted.is_empty() => Some(format!("skips {reason} is expected, {} came", emitted.join(", "))),
-        Expected::Skips(reason) if *reason != actual.reason => Some(format!("skips {reason} is expected, {} came", actual.reason)),
+        Expected::Skips(reason) if !emitted.is_empty() => {
+            Some(format!("skips {reason} is expected, {} came", emitted.join(", ")))
+        }
+        Expected::Skips(reason) if *reason != actual.reason => {
+            Some(format!("skips {reason} is expected, {} came", actual.reason))
+        }
         Expected::Skips(_) => None,
         Expected::Emits(operations) => {
             let wanted: Vec<&str> = operations.iter().map(|operation| operation.operation.as_str()).collect();

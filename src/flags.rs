@@ -140,29 +140,29 @@ impl Flags {
                 observer.note(None, Note { code: NoteCode::FlagInvalid, subject: key });
                 continue;
             };
-            self.apply(key, flag, decisions, observer);
+            self.apply(key.clone(), flag, decisions, observer);
         }
         self.apply_all(&members, decisions);
         Ok(())
     }
 
-    fn apply<'a>(&self, name: &Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
-        let exact = self.exact.get(&**name).map(Vec::as_slice).unwrap_or_default();
+    fn apply<'a>(&self, name: Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
+        let exact = self.exact.get(&*name).map(Vec::as_slice).unwrap_or_default();
         for (destination, decider) in exact {
-            decide_one(decisions, *destination, *decider, name, flag);
+            decide_one(decisions, *destination, *decider, name.clone(), flag);
         }
         // What names an instance only is by fold the name of others still: an exclusion is not lost to spelling.
-        let folded = fold(name);
-        if self.known.contains(&**name) || folded == "all" {
+        let folded = fold(&name);
+        if self.known.contains(&*name) || folded == "all" {
             return;
         }
         match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
             Some(targets) => {
                 for destination in targets {
-                    decide_one(decisions, *destination, Decider::Fold, name, flag);
+                    decide_one(decisions, *destination, Decider::Fold, name.clone(), flag);
                 }
             }
-            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
+            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: &name }),
             None => {}
         }
     }
@@ -175,7 +175,12 @@ impl Flags {
             let mut flags = members.iter().filter(|member| member.key != ALL && fold(&member.key) == "all").filter_map(valid);
             let first = flags.next()?;
             // One exclusion outweighs any inclusion, as for a destination's own flags.
-            Some(flags.fold(first, |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen }))
+            Some(
+                flags.fold(
+                    first,
+                    |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen },
+                ),
+            )
         };
         let Some((name, flag)) = exact.or_else(by_fold) else { return };
         for (decision, is_enabled_by_default) in decisions.iter_mut().zip(&self.is_enabled_by_default) {
@@ -222,14 +227,14 @@ impl<'a> Flag<'a> {
 }
 
 /// Lets a flag decide for one destination if it ranks before what decided so far; by fold one exclusion outweighs.
-fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: &Cow<'a, str>, flag: Flag<'a>) {
+fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: Cow<'a, str>, flag: Flag<'a>) {
     let Some(decision) = decisions.get_mut(destination) else { return };
     let outweighs = decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
     if decider < decision.decider || (outweighs && decision.excluded.is_none()) {
         *decision = Decision {
             excluded: (flag == Flag::Exclude).then_some(Reason::FlagFalse),
             decider,
-            flag: Some(name.clone()),
+            flag: Some(name),
             options: flag.options(),
         };
     }

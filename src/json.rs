@@ -289,6 +289,53 @@ pub fn compact(text: &str) -> String {
     text.chars().filter(is_kept).collect()
 }
 
+/// Returns valid JSON with one member or element a line, for people; strings and numbers stay as they are.
+#[must_use]
+pub fn pretty(text: &str) -> String {
+    let (mut pretty, mut depth, mut in_string, mut escaped) = (String::new(), 0_usize, false, false);
+    let text = compact(text);
+    let mut characters = text.chars().peekable();
+    let new_line = |pretty: &mut String, depth: usize| {
+        pretty.push('\n');
+        pretty.push_str(&"  ".repeat(depth));
+    };
+    while let Some(character) = characters.next() {
+        match character {
+            _ if in_string => {
+                in_string = escaped || character != '"';
+                escaped = character == '\\' && !escaped;
+                pretty.push(character);
+            }
+            '{' | '[' => {
+                pretty.push(character);
+                // An empty container stays on its line.
+                match characters.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(closing) => pretty.push(closing),
+                    None => {
+                        depth += 1;
+                        new_line(&mut pretty, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut pretty, depth);
+                pretty.push(character);
+            }
+            ',' => {
+                pretty.push(',');
+                new_line(&mut pretty, depth);
+            }
+            ':' => pretty.push_str(": "),
+            _ => {
+                in_string = character == '"';
+                pretty.push(character);
+            }
+        }
+    }
+    pretty
+}
+
 /// Returns whether `text` is a number as JSON writes one.
 #[must_use]
 pub fn is_number(text: &str) -> bool {
@@ -338,14 +385,15 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
     let integer = integer.trim_start_matches('0');
     let integer = if integer.is_empty() { "0" } else { integer };
     // Zeros that only the exponent's padding put there are no digits that came.
-    let fraction = if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
+    let fraction =
+        if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
     Some((text.starts_with('-'), integer.to_owned(), fraction.to_owned()))
 }
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
     // Serializing a string into a vector cannot fail.
-    let _: serde_json::Result<()> = serde_json::to_writer(out, text);
+    serde_json::to_writer(out, text).unwrap_or_default();
 }
 
 /// Returns `text` as a JSON string, quotes included.
@@ -366,7 +414,8 @@ mod tests {
 
     #[test]
     fn e8_values_keep_their_source_bytes() {
-        let members = members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
+        let members =
+            members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
         let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
         assert_eq!(values, ["12345678901234567890", "1.0", "1e3", r#""\u00e9""#, r#"[ 1 , {"x": null}]"#]);
     }
@@ -406,6 +455,12 @@ mod tests {
     #[test]
     fn compact_json_keeps_its_strings() {
         assert_eq!(compact("{ \"a b\" : [ 1.0 ,\n\"\\\" x\" ] }"), r#"{"a b":[1.0,"\" x"]}"#);
+    }
+
+    #[test]
+    fn pretty_json_has_a_member_a_line() {
+        let expected = "{\n  \"a:\\\",\": [\n    1.0,\n    {}\n  ],\n  \"b\": []\n}";
+        assert_eq!(pretty(r#"{"a:\",": [1.0, { }],"b":[]}"#), expected);
     }
 
     #[test]

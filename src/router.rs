@@ -161,6 +161,12 @@ impl Router {
         self.destinations.iter().map(|destination| destination.name.as_str())
     }
 
+    /// Returns the name of the destination of that index.
+    #[must_use]
+    pub fn destination_name(&self, destination: usize) -> &str {
+        self.destinations.get(destination).map_or("", |destination| &destination.name)
+    }
+
     /// Returns an operation's id, by the indices that an emission carries.
     #[must_use]
     pub fn operation_id(&self, destination: usize, operation: usize) -> &str {
@@ -198,8 +204,15 @@ impl Router {
     }
 
     /// Decides what becomes of one record and appends what leaves. Total: no input makes it fail (semantics E11).
-    pub fn route(&self, record: &Record<'_>, scratch: &mut Scratch, emissions: &mut Emissions, observer: &mut impl Observer) -> Verdict {
-        let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first()) else {
+    pub fn route(
+        &self,
+        record: &Record<'_>,
+        scratch: &mut Scratch,
+        emissions: &mut Emissions,
+        observer: &mut impl Observer,
+    ) -> Verdict {
+        let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first())
+        else {
             return Verdict::Routed;
         };
         let event = match Event::parse(record, &self.limits, &self.vocabulary, &mut scratch.traits, observer) {
@@ -222,7 +235,14 @@ impl Router {
         Verdict::Routed
     }
 
-    fn reject(&self, record: &Record<'_>, source: &Source, verdict: Verdict, detail: &str, emissions: &mut Emissions) -> Verdict {
+    fn reject(
+        &self,
+        record: &Record<'_>,
+        source: &Source,
+        verdict: Verdict,
+        detail: &str,
+        emissions: &mut Emissions,
+    ) -> Verdict {
         if let (Verdict::DeadLettered(reason), true) = (verdict, self.writes_event_dead_letters) {
             let topic = source.dead_letters;
             let max_bytes = self.max_message_bytes(topic);
@@ -270,7 +290,8 @@ impl Call<'_> {
         let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
         let mut run = destination.plan.start(self.event, decision.options, index, observer);
         let (mut emitted, mut first_reason) = (0, None);
-        for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate() {
+        for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate()
+        {
             let before = emissions.mark();
             let envelope = Envelope {
                 format: self.router.format,

@@ -92,7 +92,11 @@ impl<'a> Traits<'a> {
     ///
     /// # Errors
     /// [`LoneSurrogate`] if a key of `address` has one.
-    pub fn resolve(members: Vec<Member<'a>>, vocabulary: &'a Vocabulary, scratch: &mut TraitScratch) -> Result<Self, LoneSurrogate> {
+    pub fn resolve(
+        members: Vec<Member<'a>>,
+        vocabulary: &'a Vocabulary,
+        scratch: &mut TraitScratch,
+    ) -> Result<Self, LoneSurrogate> {
         let mut traits = Traits::none(vocabulary);
         traits.entries.reserve(members.len());
         scratch.folds.clear();

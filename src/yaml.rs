@@ -124,6 +124,16 @@ impl Node {
         self.as_scalar().is_some_and(|scalar| scalar.kind() == Kind::Null)
     }
 
+    /// Returns whether any value in here was read as a secret.
+    #[must_use]
+    pub fn holds_secret(&self) -> bool {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.is_secret,
+            Value::List(nodes) => nodes.iter().any(Node::holds_secret),
+            Value::Map(entries) => entries.iter().any(|entry| entry.value.holds_secret()),
+        }
+    }
+
     /// Returns what this is, for messages: `a list`, `a mapping`, `a number` …
     #[must_use]
     pub fn describe(&self) -> &'static str {
@@ -189,9 +199,9 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
             Err(error) => {
                 let at = error.marker();
                 let place = Place { line: at.line().max(1), column: at.col() + 1, length: 1 };
-                diagnostics.error(place, format!("not valid YAML: {}", error.info())).hint(
-                    "inside { } or [ ] write a ${…} in double quotes, and likewise any text that holds `: ` or ` #`",
-                );
+                diagnostics
+                    .error(place, format!("not valid YAML: {}", error.info()))
+                    .hint("inside { } or [ ] write a ${…} in double quotes, and likewise any text that holds `: ` or ` #`");
                 return None;
             }
         };
@@ -213,13 +223,19 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
             Event::SequenceEnd | Event::MappingEnd => (open.pop().map(Open::close), false),
             Event::Alias(_) => (None, true),
             Event::DocumentStart(_) if root.is_some() => {
-                diagnostics.error(place, "more than one YAML document in the file").hint("remove the `---` and what follows it");
+                diagnostics
+                    .error(place, "more than one YAML document in the file")
+                    .hint("remove the `---` and what follows it");
                 return None;
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => (None, false),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                (None, false)
+            }
         };
         if refused {
-            diagnostics.error(place, "anchors, aliases and tags are not supported").hint("write the value out where it is needed");
+            diagnostics
+                .error(place, "anchors, aliases and tags are not supported")
+                .hint("write the value out where it is needed");
             return None;
         }
         let Some(node) = node else { continue };
@@ -356,7 +372,12 @@ impl<'n> Fields<'n> {
     }
 
     /// Takes one of `choices`, a table of words and what they mean.
-    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)], diagnostics: &mut Diagnostics) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
         let node = self.node(key)?;
         let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
         let found = choices.iter().find(|(word, _)| *word == written).map(|(_, value)| *value);

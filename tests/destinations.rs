@@ -25,11 +25,34 @@ fn every_definition_has_the_examples_it_needs() {
         let has = |wanted: &dyn Fn(&serde_json::Value) -> bool, what: &str| {
             assert!(events.iter().any(wanted), "{}: no example has {what}", definition.id);
         };
-        let reserved = ["name", "email", "phone", "website", "industry", "description", "employees", "createdAt", "avatar", "id", "plan", "address"];
+        let reserved = [
+            "name",
+            "email",
+            "phone",
+            "website",
+            "industry",
+            "description",
+            "employees",
+            "createdAt",
+            "avatar",
+            "id",
+            "plan",
+            "address",
+        ];
         has(&|event| reserved.iter().all(|name| event["traits"].get(name).is_some()), "all reserved traits");
         has(&|event| event.get("traits").is_none() && event.get("userId").is_none(), "the least event");
-        has(&|event| event["traits"].as_object().is_some_and(|traits| traits.values().any(serde_json::Value::is_null)), "a null");
-        has(&|event| event["traits"].as_object().is_some_and(|traits| traits.keys().any(|key| key.eq_ignore_ascii_case("NAME") && key != "name")), "another spelling of name");
+        has(
+            &|event| event["traits"].as_object().is_some_and(|traits| traits.values().any(serde_json::Value::is_null)),
+            "a null",
+        );
+        has(
+            &|event| {
+                event["traits"]
+                    .as_object()
+                    .is_some_and(|traits| traits.keys().any(|key| key.eq_ignore_ascii_case("NAME") && key != "name"))
+            },
+            "another spelling of name",
+        );
         let skips = definition.examples.iter().any(|example| matches!(example.expected, Expected::Skips(_)));
         // These make something of every event but those that a flag keeps from them.
         let takes_everything = ["customerio", "hubspot", "intercom"].contains(&definition.id.as_str());

@@ -25,7 +25,8 @@ pub(super) fn compile(
     vocabulary: &mut Vocabulary,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let mut compiler = Compiler { definition, settings, vocabulary, diagnostics, named: Named::default(), has_properties: false };
+    let mut compiler =
+        Compiler { definition, settings, vocabulary, diagnostics, named: Named::default(), has_properties: false };
     let properties = definition.properties.as_deref().unwrap_or_default();
     compiler.named = compiler.named_in_fields(properties);
     let properties = compiler.steps(properties);
@@ -89,8 +90,32 @@ const NAMES: [&str; 14] = [
 ];
 
 const FILTERS: [&str; 26] = [
-    "iso8601", "unix_seconds", "unix_ms", "date", "string", "integer", "number", "boolean", "lower", "upper", "trim", "truncate",
-    "domain", "json", "join", "if", "only", "except", "rename", "prefix", "suffix", "case", "flatten", "scalars", "dates", "nulls",
+    "iso8601",
+    "unix_seconds",
+    "unix_ms",
+    "date",
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "lower",
+    "upper",
+    "trim",
+    "truncate",
+    "domain",
+    "json",
+    "join",
+    "if",
+    "only",
+    "except",
+    "rename",
+    "prefix",
+    "suffix",
+    "case",
+    "flatten",
+    "scalars",
+    "dates",
+    "nulls",
 ];
 
 impl Compiler<'_> {
@@ -296,7 +321,8 @@ impl Compiler<'_> {
             ["event"] => (Source::Event, Type::Map),
             ["raw"] => (Source::Raw, Type::Map),
             ["traits", first, ..] => {
-                let added = self.diagnostics.error(name.place, format!("a trait's own fields have no name: {}", name.written()));
+                let added =
+                    self.diagnostics.error(name.place, format!("a trait's own fields have no name: {}", name.written()));
                 added.hint(format!("for a trait whose key holds a dot write traits[\"{first}.…\"]"));
                 (Source::Constant(Constant::Absent), Type::Any)
             }

@@ -72,12 +72,8 @@ pub enum NullPolicy {
 
 impl NullPolicy {
     /// The policies by the word that definitions use.
-    pub const WORDS: &'static [(&'static str, NullPolicy)] = &[
-        ("keep", NullPolicy::Keep),
-        ("empty", NullPolicy::Empty),
-        ("unset", NullPolicy::Unset),
-        ("drop", NullPolicy::Drop),
-    ];
+    pub const WORDS: &'static [(&'static str, NullPolicy)] =
+        &[("keep", NullPolicy::Keep), ("empty", NullPolicy::Empty), ("unset", NullPolicy::Unset), ("drop", NullPolicy::Drop)];
 }
 
 /// One operation as written.
@@ -91,12 +87,21 @@ pub struct OperationSpec {
     pub is_idempotent: bool,
     /// Whether its records are keyed by member instead of by group (semantics K3).
     pub is_keyed_by_member: bool,
+    request_text: String,
     pub(super) request: Text,
     pub(super) request_place: Place,
     pub(super) when: Vec<(Text, Place)>,
     pub(super) unless: Vec<(Text, Place)>,
     pub(super) require: Vec<(Text, Place)>,
     pub(super) body: Body,
+}
+
+impl OperationSpec {
+    /// Returns method and path as written, placeholders and all.
+    #[must_use]
+    pub fn request(&self) -> &str {
+        &self.request_text
+    }
 }
 
 /// How a sender makes one request of one or more items.
@@ -304,6 +309,7 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
     }
     let operation = OperationSpec {
         id,
+        request_text: request.and_then(Node::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default(),
         request_place: request.map_or(node.place, |node| node.place),
         request: request.and_then(|node| read_text(node, diagnostics)).unwrap_or(Text { segments: Vec::new() }),
         batch: fields.node("batch").map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
@@ -398,7 +404,9 @@ fn read_body(node: &Node, diagnostics: &mut Diagnostics) -> Option<Body> {
         Value::List(nodes) if !nodes.is_empty() => {
             Some(Body::Array(nodes.iter().filter_map(|node| read_body(node, diagnostics)).collect()))
         }
-        Value::Scalar(scalar) if scalar.text.contains("${") => Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place)),
+        Value::Scalar(scalar) if scalar.text.contains("${") => {
+            Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place))
+        }
         // What is written empty is meant: only what came out empty is left out.
         Value::Map(_) | Value::List(_) | Value::Scalar(_) => {
             let mut json = String::new();

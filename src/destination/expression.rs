@@ -134,7 +134,8 @@ struct Parser<'t> {
     is_plain: bool,
 }
 
-const UNCLOSED: &str = "close it with }; inside { } or [ ] of YAML, or where it holds `: ` or ` #`, write the ${…} in double quotes";
+const UNCLOSED: &str =
+    "close it with }; inside { } or [ ] of YAML, or where it holds `: ` or ` #`, write the ${…} in double quotes";
 
 impl<'t> Parser<'t> {
     fn text(&mut self) -> Result<Vec<Segment>, Fault> {
@@ -385,7 +386,10 @@ mod tests {
             ("$${x} and $5", "'${x} and $5'"),
             ("${ traits.name ?? traits[\"a.b\"] ?? \"x}\" }", r#"<traits/name ?? traits/a.b ?? String("x}")>"#),
             ("${true ?? -1.5e3}", r#"<Boolean(true) ?? Number("-1.5e3")>"#),
-            ("${traits.rest | only ${settings.list} | suffix __c | rename a=b \"c d\"=e}", "<traits/rest|only @settings.list|suffix __c|rename a→b c d→e>"),
+            (
+                "${traits.rest | only ${settings.list} | suffix __c | rename a=b \"c d\"=e}",
+                "<traits/rest|only @settings.list|suffix __c|rename a→b c d→e>",
+            ),
             ("${x | if settings.mode \"a\" \"b\"}", "<x|if settings.mode a! b!>"),
             ("${traits.rest\n  | join \", \"}", "<traits/rest|join , !>"),
         ] {

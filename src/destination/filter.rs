@@ -121,17 +121,16 @@ impl Filter {
     fn apply_to_map<'a>(&'a self, mut items: Vec<Item<'a>>, sink: &mut impl Sink) -> Result<Vec<Item<'a>>, Reason> {
         match self {
             Filter::Only { folds, is_setting } => items.retain(|item| {
-                let is_listed = folds.contains(&Fold::of(&item.key));
+                let is_listed = folds.iter().any(|fold| fold.is_of(&item.key));
                 if !is_listed && *is_setting {
                     sink.note(NoteCode::UnlistedTrait, Some(&item.key));
                 }
                 is_listed
             }),
-            Filter::Except(folds) => items.retain(|item| !folds.contains(&Fold::of(&item.key))),
-            Filter::Rename(pairs) => rename(&mut items, |key| {
-                let fold = Fold::of(key);
-                pairs.iter().find(|(from, _)| *from == fold).map(|(_, to)| to.clone())
-            }),
+            Filter::Except(folds) => items.retain(|item| folds.iter().all(|fold| !fold.is_of(&item.key))),
+            Filter::Rename(pairs) => {
+                rename(&mut items, |key| pairs.iter().find(|(from, _)| from.is_of(key)).map(|(_, to)| to.clone()))
+            }
             Filter::Prefix(prefix) => rename(&mut items, |key| Some(format!("{prefix}{key}"))),
             Filter::Suffix(suffix) => rename(&mut items, |key| Some(format!("{key}{suffix}"))),
             Filter::Case(case) => rename(&mut items, |key| Some(case.apply(key))),
@@ -180,27 +179,27 @@ fn date<'a>(value: &Value<'a>, unit: Unit) -> Option<Value<'a>> {
 
 /// Makes a value a JSON string; one that is a string already keeps its source bytes.
 pub(super) fn string(value: Value<'_>) -> Option<Value<'_>> {
-    match value {
-        Value::Raw(raw) | Value::Date(_, Some(raw)) if raw.kind() == Kind::String => Some(Value::Raw(raw)),
-        value => value.text().map(Value::Text),
+    if let Value::Raw(raw) | Value::Date(_, Some(raw)) = value
+        && raw.kind() == Kind::String
+    {
+        return Some(Value::Raw(raw));
     }
+    value.text().map(Value::Text)
 }
 
 /// Makes a value a JSON number; one that is a number already keeps its source bytes.
 pub(super) fn number(value: Value<'_>) -> Option<Value<'_>> {
-    match &value {
-        Value::Raw(raw) if raw.kind() == Kind::Boolean => None,
-        Value::Raw(raw) if raw.kind() == Kind::Number => Some(value),
-        _ => value.text().filter(|text| json::is_number(text)).map(Value::Json),
+    if let Value::Raw(raw) = value
+        && raw.kind() == Kind::Number
+    {
+        return Some(value);
     }
+    value.text().filter(|text| json::is_number(text)).map(Value::Json)
 }
 
 /// Makes a value an integral JSON number; one written without point and exponent keeps its source bytes.
 pub(super) fn integer<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let text = match value {
-        Value::Raw(raw) if raw.kind() == Kind::Boolean => return None,
-        _ => value.text()?,
-    };
+    let text = value.text()?;
     let (is_negative, digits, fraction) = json::decimal(&text)?;
     if fraction.bytes().any(|byte| byte != b'0') {
         return None;
@@ -252,13 +251,9 @@ fn join<'a>(value: &Value<'a>, separator: &str) -> Option<Value<'a>> {
             raw.elements().into_iter().map(|element| Value::Raw(element).text()).collect::<Option<_>>()?
         }
         Value::List(values) => values.iter().map(Value::text).collect::<Option<_>>()?,
-        Value::Absent
-        | Value::Null
-        | Value::Raw(_)
-        | Value::Text(_)
-        | Value::Json(_)
-        | Value::Date(..)
-        | Value::Map(_) => return None,
+        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::Map(_) => {
+            return None;
+        }
     };
     Some(Value::Text(Cow::Owned(texts.join(separator))))
 }
@@ -272,7 +267,9 @@ pub(super) fn open(value: Value<'_>) -> Result<Option<Vec<Item<'_>>>, Reason> {
             raw.members(&mut members).map_err(|_| Reason::InvalidString)?;
             Ok(Some(members.into_iter().map(|member| Item::new(member.key, member.value)).collect()))
         }
-        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => Ok(None),
+        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
+            Ok(None)
+        }
     }
 }
 

@@ -62,9 +62,15 @@ pub(super) enum Template {
 /// What writes one member, or several, of an object.
 #[derive(Debug)]
 pub(super) enum Step {
-    Field { key: Vec<TextPart>, value: Template },
+    Field {
+        key: Vec<TextPart>,
+        value: Template,
+    },
     /// The entries of a map among their siblings, whose keys they never write (semantics T6).
-    Spread { map: Pipeline, siblings: Vec<Vec<TextPart>> },
+    Spread {
+        map: Pipeline,
+        siblings: Vec<Vec<TextPart>>,
+    },
 }
 
 #[derive(Debug)]
@@ -388,13 +394,13 @@ impl<'a, O: Observer> Run<'a, O> {
     fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
         let mut value = Value::Absent;
         for source in &pipeline.sources {
-            match self.source(source, &pipeline.subject)? {
-                Value::Absent => {}
-                Value::Null => value = Value::Null,
-                given => {
-                    value = given;
-                    break;
-                }
+            let next = self.source(source, &pipeline.subject)?;
+            if next.is_given() {
+                value = next;
+                break;
+            }
+            if matches!(next, Value::Null) {
+                value = Value::Null;
             }
         }
         let mut changes_keys = false;
@@ -645,7 +651,8 @@ fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named
     if let Some(whole) = address.whole() {
         return Value::from_raw(whole);
     }
-    let is_named = |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
+    let is_named =
+        |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
     let items: Vec<Item<'a>> = address
         .items()
         .iter()

@@ -160,7 +160,7 @@ impl Settings {
         let mut settings = Vec::new();
         for spec in specs {
             let node = entries.iter().find(|entry| entry.key == spec.name).map(|entry| &entry.value);
-            let is_secret = spec.is_secret || node.and_then(Node::as_scalar).is_some_and(|scalar| scalar.is_secret);
+            let is_secret = spec.is_secret || node.is_some_and(Node::holds_secret);
             if let Some(value) = spec.value(node, place, diagnostics) {
                 settings.push(Setting { name: spec.name.clone(), value, is_secret });
             }

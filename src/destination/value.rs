@@ -150,7 +150,12 @@ fn write_list(values: &[Value<'_>], out: &mut Vec<u8>) {
 }
 
 /// Appends `"key":value` with the comma before it, or nothing at all if `value` writes nothing.
-pub(super) fn write_member(key: &str, is_first: &mut bool, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+pub(super) fn write_member(
+    key: &str,
+    is_first: &mut bool,
+    out: &mut Vec<u8>,
+    value: impl FnOnce(&mut Vec<u8>) -> bool,
+) -> bool {
     let start = out.len();
     if !*is_first {
         out.push(b',');

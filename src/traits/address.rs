@@ -66,7 +66,14 @@ impl<'a> Address<'a> {
                     address.add(Some(part), key, value, rank, None, collisions);
                 }
                 Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
-                    address.items.push(AddressItem { name: key.clone(), value, part: None, key, rank: Rank::Spelling, position: None });
+                    address.items.push(AddressItem {
+                        name: key.clone(),
+                        value,
+                        part: None,
+                        key,
+                        rank: Rank::Spelling,
+                        position: None,
+                    });
                 }
             }
         }

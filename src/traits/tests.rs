@@ -49,6 +49,30 @@ fn t1_everything_else_is_kept() {
 }
 
 #[test]
+fn t1_a_fold_knows_its_keys() {
+    let keys = [
+        "createdAt",
+        "Created At",
+        "$created_at",
+        "__$ createdat",
+        "created",
+        "createdAtX",
+        "$",
+        "_",
+        "",
+        "$$",
+        "naïve",
+        "NAI\u{308}VE",
+        "\u{b}a",
+    ];
+    for a in keys {
+        for b in keys {
+            assert_eq!(Fold::of(a).is_of(b), Fold::of(a) == Fold::of(b), "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
 fn t1_a_key_whose_fold_is_empty_is_its_own_trait() {
     check(r#"{"___":1,"__":2,"$":3,"":4," ":5,"$$":6}"#, "___=1 __=2 $=3 =4  =5 $$=6");
 }
@@ -70,7 +94,12 @@ fn t2_reserved_traits_and_built_in_aliases() {
 fn t2_more_aliases_are_configuration() {
     check("{\"headcount\":1}", "headcount=1");
     check_with(&[], &[("headcount", "employees")], r#"{"Head Count":1}"#, "employees=1");
-    check_with(&[], &[("town", "city")], r#"{"town":1,"address":{"Town":2},"address.town":3}"#, "address={city:2} address.town<Town town<Town");
+    check_with(
+        &[],
+        &[("town", "city")],
+        r#"{"town":1,"address":{"Town":2},"address.town":3}"#,
+        "address={city:2} address.town<Town town<Town",
+    );
     check_with(&[], &[("mrr", "monthlySpend")], r#"{"MRR":1}"#, "monthlySpend=1");
 }
 
@@ -108,7 +137,10 @@ fn t4_the_place_decides_before_the_rank() {
     check(r#"{"city":1,"address.city":2,"address":{"City":3}}"#, "address={city:3} address.city<City city<City");
     check(r#"{"city":1,"Address.City":2}"#, "address={city:2} city<Address.City");
     check(r#"{"zip":1,"postal_code":2,"postalCode":3}"#, "address={postalCode:3} postal_code<postalCode zip<postalCode");
-    check(r#"{"address":{"zip":1,"postal_code":2,"postalCode":3}}"#, "address={postalCode:3} zip<postal_code postal_code<postalCode");
+    check(
+        r#"{"address":{"zip":1,"postal_code":2,"postalCode":3}}"#,
+        "address={postalCode:3} zip<postal_code postal_code<postalCode",
+    );
 }
 
 #[test]
@@ -180,7 +212,8 @@ fn t7_the_id_is_an_ordinary_trait() {
 
 #[test]
 fn many_spellings_of_one_trait_take_linear_time() {
-    let keys: Vec<String> = (0..10_000).map(|index| format!(r#""{}na_me{}":{index}"#, "_".repeat(index % 97), "-".repeat(index / 97))).collect();
+    let keys: Vec<String> =
+        (0..10_000).map(|index| format!(r#""{}na_me{}":{index}"#, "_".repeat(index % 97), "-".repeat(index / 97))).collect();
     let text = format!("{{{}}}", keys.join(","));
     assert!(resolved(&text, &Vocabulary::default()).starts_with("name=0 "));
 }

@@ -1,0 +1,25 @@
+# `just` lists what can be done here.
+
+_default:
+    @just --list
+
+# The main job on an embedded broker, with sample events.
+demo:
+    cargo run --release -- demo
+
+# All tests; real-Kafka tests need java and mvn, and say so where they are skipped.
+test *arguments:
+    cargo test {{arguments}}
+
+# What CI runs.
+ci:
+    .ci/run
+
+# Formatting and lints.
+lint:
+    cargo fmt --all -- --check
+    cargo clippy --all-targets -- -D warnings
+
+# One million mixed events through real Kafka, checked record by record.
+million:
+    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_MILLION=1 cargo test --release --test million -- --nocapture

@@ -1,0 +1,87 @@
+//! The command line: parse, call, print. One file a subcommand.
+
+mod check;
+mod demo;
+mod destinations;
+mod explain;
+mod report;
+mod run;
+mod transform;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::report::Failure;
+use crate::config::Config;
+
+/// Runs the program with the arguments of the process: exit code 0 done, 1 the work failed, 2 the input is wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Transform(arguments) => transform::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Destinations(arguments) => destinations::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Fans Segment-style `group` events on a Kafka topic out to one topic per destination, in each API's own shape.
+#[derive(Debug, Parser)]
+#[command(name = "groupcast", version, long_version = version(), max_term_width = 100)]
+#[command(after_help = "Start with `groupcast demo`: it needs nothing installed and shows the whole job.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Demo(demo::Arguments),
+    Transform(transform::Arguments),
+    Explain(explain::Arguments),
+    Check(check::Arguments),
+    Destinations(destinations::Arguments),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    /// The configuration file (YAML); deploy/groupcast.yaml is a commented one
+    #[arg(long, short, value_name = "FILE", env = "GROUPCAST_CONFIG")]
+    config: PathBuf,
+    /// Set one key over the file and the environment, like source.group_id=backfill
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    overrides: Vec<(String, String)>,
+}
+
+impl ConfigArguments {
+    /// Loads the configuration and prints its warnings to standard error.
+    fn load(&self) -> Result<Config, Failure> {
+        let (config, warnings) = Config::load(&self.config, &self.overrides)?;
+        report::print_diagnostics(&warnings);
+        Ok(config)
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn version() -> &'static str {
+    static VERSION: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+        format!("{} (librdkafka {librdkafka})", env!("CARGO_PKG_VERSION"))
+    });
+    &VERSION
+}

@@ -1,0 +1,84 @@
+//! `groupcast check`: the configuration, every definition and its examples; nothing is connected to unless asked.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::report::{self, Failure};
+use crate::config::Config;
+use crate::destination::Catalogue;
+use crate::diagnostic::has_errors;
+use crate::examples;
+use crate::kafka::topics::Topics;
+use crate::router::Router;
+
+/// Checks the configuration, every definition and its examples, and says all that is wrong at once
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file; without one the built-in definitions are checked
+    #[arg(long, short, value_name = "FILE", env = "GROUPCAST_CONFIG")]
+    config: Option<PathBuf>,
+    /// Set one key over the file and the environment
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
+    overrides: Vec<(String, String)>,
+    /// Also ask the brokers whether the topics are there and what they take; the group is not joined
+    #[arg(long, requires = "config")]
+    broker: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let loaded = match &arguments.config {
+        Some(file) => Some(Config::load(file, &arguments.overrides)?),
+        None => None,
+    };
+    let built_in;
+    let catalogue = match &loaded {
+        Some((config, _)) => &config.catalogue,
+        None => {
+            built_in = Catalogue::built_in();
+            &built_in
+        }
+    };
+    let mut found: Vec<_> = loaded.iter().flat_map(|(_, warnings)| warnings.clone()).collect();
+    found.extend(catalogue.iter().flat_map(examples::check));
+    report::print_diagnostics(&found);
+    if has_errors(&found) {
+        return Err(Failure::Said(2));
+    }
+    let mut out = io::stdout().lock();
+    let n_examples: usize = catalogue.iter().map(|definition| definition.examples.len()).sum();
+    writeln!(out, "definitions: {} good, {n_examples} examples come out as they say", catalogue.iter().count())?;
+    if let Some((config, _)) = &loaded {
+        print_routes(config, &mut out)?;
+        if arguments.broker {
+            print_topics(config, &mut out)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_topics(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let router = Router::new(config.routing())?;
+    let topics = Topics::check(config, router.topics()).map_err(anyhow::Error::from)?;
+    writeln!(out, "broker: all topics are there")?;
+    for (name, bytes) in topics.names.iter().zip(&topics.max_message_bytes) {
+        writeln!(out, "  {name} takes records of up to {bytes} bytes")?;
+    }
+    Ok(())
+}
+
+fn print_routes(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let router = Router::new(config.routing())?;
+    writeln!(out, "configuration: good")?;
+    for source in &config.source.topics {
+        writeln!(out, "  {source}")?;
+        for instance in &config.destinations {
+            let note = if instance.is_enabled_by_default() { "" } else { "   (opt-in: only by a flag of its own)" };
+            writeln!(out, "    -> {}{note}", instance.topic_for(source))?;
+        }
+        writeln!(out, "    -> {}   (dead letters)", config.dead_letters.topic_for(source))?;
+    }
+    writeln!(out, "  {} output topics", router.topics().len())?;
+    Ok(())
+}

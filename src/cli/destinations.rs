@@ -1,0 +1,163 @@
+//! `groupcast destinations`: the catalogue, and one definition with all that a sender needs to know.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::report::Failure;
+use crate::destination::{Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue};
+use crate::diagnostic::nearest;
+
+/// Lists the built-in destinations, or shows one: its operations, limits and settings
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The id of one, like mixpanel
+    name: Option<String>,
+    /// Write JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let catalogue = Catalogue::built_in();
+    let mut out = io::stdout().lock();
+    match &arguments.name {
+        Some(id) => {
+            let definition = catalogue.get(id).ok_or_else(|| unknown(id, &catalogue))?;
+            if arguments.json { writeln!(out, "{:#}", as_json(definition))? } else { show(definition, &mut out)? }
+        }
+        None if arguments.json => {
+            let all: Vec<Value> = catalogue.iter().map(|definition| as_json(definition)).collect();
+            writeln!(out, "{:#}", Value::from(all))?;
+        }
+        None => list(&catalogue, &mut out)?,
+    }
+    Ok(())
+}
+
+fn unknown(id: &str, catalogue: &Catalogue) -> Failure {
+    let near = nearest(id, catalogue.iter().map(|definition| definition.id.as_str()));
+    let hint = near.map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
+    Failure::Argument(format!("unknown destination: {id}{hint}"))
+}
+
+fn list(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
+    for definition in catalogue.iter() {
+        let opt_in = if definition.enabled_by_default { "" } else { " (opt-in)" };
+        writeln!(out, "{:<12} {}{opt_in}\n{:12} {}", definition.id, definition.name, "", definition.about)?;
+    }
+    Ok(())
+}
+
+fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{} ({})\n{}\n", definition.name, definition.id, definition.about)?;
+    writeln!(out, "flags       {}", [std::slice::from_ref(&definition.name), &definition.aliases].concat().join(", "))?;
+    writeln!(
+        out,
+        "by default  {}",
+        if definition.enabled_by_default { "included" } else { "opt-in: only by a flag of its own" }
+    )?;
+    writeln!(out, "membership  {}", word(Membership::WORDS, definition.membership))?;
+    writeln!(out, "nulls       {}", word(NullPolicy::WORDS, definition.nulls))?;
+    writeln!(out, "\noperations")?;
+    for operation in &definition.operations {
+        let repeat = if operation.is_idempotent { "" } else { ", not idempotent" };
+        writeln!(out, "  {:<22} {}\n  {:22} {}{repeat}", operation.id, operation.request(), "", describe(&operation.batch))?;
+    }
+    writeln!(out, "\nsettings")?;
+    for setting in &definition.settings {
+        let default =
+            setting.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {}", shown(value)));
+        writeln!(out, "  {:<22} {}, {default}\n  {:22} {}", setting.name, setting.setting_type.word(), "", setting.about)?;
+    }
+    writeln!(out, "\n{}\n", definition.notes.trim())?;
+    definition.docs.iter().try_for_each(|page| writeln!(out, "{page}"))
+}
+
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| *word)
+}
+
+fn describe(batch: &Batch) -> String {
+    let layout = match &batch.layout {
+        Layout::Single => return "one item a request".to_owned(),
+        Layout::Array => "an array".to_owned(),
+        Layout::ArrayIn(field) => format!("an array in `{field}`"),
+    };
+    let records = batch.records.map(|records| format!(" of at most {records} items"));
+    let bytes = batch.bytes.map(|bytes| format!(", at most {bytes} bytes"));
+    let form = match &batch.encoding {
+        Encoding::Json => String::new(),
+        Encoding::Form(field) => format!(", in the form field `{field}`"),
+    };
+    format!("{layout}{}{}{form}", records.unwrap_or_default(), bytes.unwrap_or_default())
+}
+
+fn shown(value: &SettingValue) -> String {
+    setting_json(value).to_string()
+}
+
+fn setting_json(value: &SettingValue) -> Value {
+    match value {
+        SettingValue::String(text) => text.as_str().into(),
+        SettingValue::Boolean(value) => (*value).into(),
+        SettingValue::Integer(value) => (*value).into(),
+        SettingValue::List(list) => list.clone().into(),
+        SettingValue::Map(pairs) => {
+            let map: serde_json::Map<String, Value> =
+                pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+            map.into()
+        }
+    }
+}
+
+fn as_json(definition: &Definition) -> Value {
+    json!({
+        "id": definition.id,
+        "name": definition.name,
+        "aliases": definition.aliases,
+        "about": definition.about,
+        "docs": definition.docs,
+        "notes": definition.notes,
+        "enabled_by_default": definition.enabled_by_default,
+        "membership": word(Membership::WORDS, definition.membership),
+        "nulls": word(NullPolicy::WORDS, definition.nulls),
+        "settings": definition.settings.iter().map(setting_spec_json).collect::<Vec<_>>(),
+        "operations": definition.operations.iter().map(|operation| json!({
+            "id": operation.id,
+            "type": format!("{}.{}", definition.id, operation.id),
+            "request": operation.request(),
+            "idempotent": operation.is_idempotent,
+            "key": if operation.is_keyed_by_member { "member" } else { "group" },
+            "batch": batch_json(&operation.batch),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn setting_spec_json(setting: &SettingSpec) -> Value {
+    json!({
+        "name": setting.name,
+        "type": setting.setting_type.word(),
+        "required": setting.is_required,
+        "secret": setting.is_secret,
+        "default": setting.default.as_ref().map(setting_json),
+        "about": setting.about,
+    })
+}
+
+fn batch_json(batch: &Batch) -> Value {
+    json!({
+        "records": batch.records,
+        "bytes": batch.bytes,
+        "as": match &batch.layout {
+            Layout::Single => json!("single"),
+            Layout::Array => json!("array"),
+            Layout::ArrayIn(field) => json!({ "array_in": field }),
+        },
+        "encoding": match &batch.encoding {
+            Encoding::Json => json!("json"),
+            Encoding::Form(field) => json!({ "form": field }),
+        },
+    })
+}

@@ -1,0 +1,271 @@
+//! Configuration: one YAML file, environment variables over it, flags over those; every fault reported at once.
+//!
+//! Reads files and nothing else of the world: no broker is asked here, and no clock.
+
+mod destinations;
+mod fields;
+mod merge;
+pub mod properties;
+mod read;
+mod secrets;
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::properties::Properties;
+use crate::config::secrets::Secrets;
+use crate::destination::{Catalogue, Instance};
+use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
+use crate::envelope::Format;
+use crate::event::Limits;
+use crate::flags::FlagMatch;
+use crate::router::{DeadLetterRules, Routing};
+use crate::traits::Vocabulary;
+use crate::yaml;
+
+/// Everything that can be configured, read and checked.
+pub struct Config {
+    /// How to reach Kafka.
+    pub kafka: Kafka,
+    /// What is read, as whom, from where on.
+    pub source: Source,
+    /// When and how surely what was sent is committed.
+    pub delivery: Delivery,
+    /// Every definition there is: the built-in ones and those of the `definitions` folder.
+    pub catalogue: Catalogue,
+    /// The configured destinations, in the file's order.
+    pub destinations: Vec<Instance>,
+    /// How a record carries its body (`records.format`).
+    pub format: Format,
+    /// Where that goes that cannot be sent.
+    pub dead_letters: DeadLetterRules,
+    /// The traits that have a canonical spelling, and their aliases.
+    pub traits: Vocabulary,
+    /// How flags match names (`flags.match`).
+    pub flags: FlagMatch,
+    /// What an event may not exceed.
+    pub limits: Limits,
+    /// Where metrics and health are served (`http.listen`); absent where it is `off`.
+    pub http: Option<SocketAddr>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// What must not be printed.
+    secrets: Vec<String>,
+}
+
+/// How to reach Kafka.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    /// Addresses to start from, `host:port`, comma separated.
+    pub brokers: String,
+    /// librdkafka properties of every client.
+    pub properties: Properties,
+    /// librdkafka properties of consumers, over [`Kafka::properties`].
+    pub consumer_properties: Properties,
+    /// librdkafka properties of producers, over [`Kafka::properties`].
+    pub producer_properties: Properties,
+}
+
+impl Kafka {
+    /// Returns the properties of a consumer, in clear; a later one overrides an earlier one of its name.
+    pub fn consumer(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties.iter().chain(self.consumer_properties.iter())
+    }
+
+    /// Returns the properties of a producer, in clear; a later one overrides an earlier one of its name.
+    pub fn producer(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties.iter().chain(self.producer_properties.iter())
+    }
+}
+
+/// What is read, as whom, from where on.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The topics, by literal name; at least one.
+    pub topics: Vec<String>,
+    /// The consumer group.
+    pub group_id: String,
+    /// Where a partition starts that the group has no offset for.
+    pub start: Start,
+    /// What to do where retention has overtaken the group's offset.
+    pub on_gap: OnGap,
+    /// Worker threads, each a member of the group; at least one.
+    pub workers: usize,
+}
+
+/// Where a partition starts that the group has no offset for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record.
+    Earliest,
+    /// At the end.
+    Latest,
+    /// At the first record at or after this time, in Unix milliseconds.
+    Time(i64),
+}
+
+/// What to do where retention has overtaken the group's offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// Stop the worker and name the lost range.
+    Stop,
+    /// Count and log the lost range, and go on at the oldest record.
+    Continue,
+}
+
+/// When and how surely what was sent is committed.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What a crash may do.
+    pub guarantee: Guarantee,
+    /// When an epoch ends: at the first bound it meets.
+    pub epoch: EpochBounds,
+    /// How long a shutdown may take to drain and commit.
+    pub shutdown_timeout: Duration,
+}
+
+/// What a crash may do to the records that leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Repeat the last epoch's.
+    AtLeastOnce,
+    /// Nothing that a reader of committed records can see.
+    ExactlyOnce,
+}
+
+/// When an epoch ends: at the first bound it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochBounds {
+    /// Time since its first record (`interval_ms`).
+    pub interval: Duration,
+    /// Records consumed.
+    pub records: usize,
+    /// Bytes emitted.
+    pub bytes: usize,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A filter as `tracing-subscriber` reads it: `info`, `groupcast=debug,warn`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads `file`, the process environment (`GROUPCAST__KAFKA__BROKERS`) over it, and `overrides` (dotted key and value) over both.
+    ///
+    /// Returns the configuration and the warnings about it.
+    ///
+    /// # Errors
+    /// Every fault of the file, the definitions, the environment and the overrides, warnings too.
+    pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let name = file.display().to_string();
+        let mut diagnostics = Diagnostics::new(&name);
+        let environment = process_environment(&mut diagnostics);
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                diagnostics.error(None, format!("cannot be read: {error}"));
+                return Err(diagnostics.into_sorted());
+            }
+        };
+        if diagnostics.has_errors() {
+            return Err(diagnostics.into_sorted());
+        }
+        Config::from_text(&name, &text, &environment, overrides)
+    }
+
+    /// Does as [`Config::load`] with the text of a file called `name` and the given environment.
+    ///
+    /// Paths in `text` are relative to the folder of `name`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_text(
+        name: &str,
+        text: &str,
+        environment: &[(String, String)],
+        overrides: &[(String, String)],
+    ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut diagnostics = Diagnostics::new(name);
+        let Some(file) = yaml::parse(text, &mut diagnostics) else { return Err(diagnostics.into_sorted()) };
+        let (mut tree, origins) = merge::merge(&file, environment, overrides, &mut diagnostics);
+
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+        let mut secrets = Secrets::new(folder, environment);
+        let mut about_secrets = Diagnostics::new(name);
+        secrets.resolve(&mut tree, &mut about_secrets);
+
+        let mut config = read::config(&tree, folder, &mut diagnostics);
+        let about_values = diagnostics.into_sorted().into_iter().filter(|diagnostic| !secrets.is_consequence(diagnostic));
+        about_secrets.extend(about_values);
+        let told = about_secrets.into_sorted().into_iter().map(|found| secrets.redacted(origins.name(found)));
+        let told: Vec<Diagnostic> = told.collect();
+        config.secrets = secrets.into_texts();
+        if has_errors(&told) { Err(told) } else { Ok((config, told)) }
+    }
+
+    /// Returns what a router is made from.
+    #[must_use]
+    pub fn routing(&self) -> Routing {
+        let names = self.catalogue.iter().flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
+        Routing {
+            source_topics: self.source.topics.clone(),
+            destinations: self.destinations.clone(),
+            known_names: names.cloned().collect(),
+            vocabulary: self.traits.clone(),
+            flag_match: self.flags,
+            format: self.format,
+            dead_letters: self.dead_letters.clone(),
+            limits: self.limits,
+            replay: None,
+        }
+    }
+}
+
+/// Returns the variables that are text. One of ours that is not is reported.
+fn process_environment(diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
+    let mut environment = Vec::new();
+    for (name, text) in env::vars_os() {
+        match (name.into_string(), text.into_string()) {
+            (Ok(name), Ok(text)) => environment.push((name, text)),
+            (Ok(name), Err(_)) if name.to_ascii_uppercase().starts_with("GROUPCAST__") => {
+                diagnostics.error(None, format!("not valid UTF-8: environment {name}"));
+            }
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => {}
+        }
+    }
+    environment
+}
+
+impl fmt::Debug for Config {
+    /// Writes everything but what came from a secret, wherever it is used, and but the destinations' settings.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { kafka, source, delivery, format, dead_letters, traits, flags, limits, http, log, .. } = self;
+        let destinations: Vec<&str> = self.destinations.iter().map(|instance| instance.name.as_str()).collect();
+        let shown = format!(
+            "Config {{ kafka: {kafka:?}, source: {source:?}, delivery: {delivery:?}, destinations: {destinations:?}, \
+             format: {format:?}, dead_letters: {dead_letters:?}, traits: {traits:?}, flags: {flags:?}, limits: {limits:?}, \
+             http: {http:?}, log: {log:?} }}"
+        );
+        formatter.write_str(&secrets::redact(shown, &self.secrets))
+    }
+}
+
+#[cfg(test)]
+mod tests;

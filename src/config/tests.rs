@@ -1,0 +1,482 @@
+use super::*;
+use crate::router::Router;
+
+const MINIMAL: &str = "kafka: {brokers: b:9092}\nsource: {topics: [in]}\ndestinations: [{use: webhook}]\n";
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(
+    text: &str,
+    environment: &[(&str, &str)],
+    overrides: &[(&str, &str)],
+) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    Config::from_text("g.yaml", text, &pairs(environment), &pairs(overrides))
+}
+
+fn lines(diagnostics: &[Diagnostic]) -> Vec<String> {
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+/// Loads what must be faultless.
+fn good(text: &str, environment: &[(&str, &str)]) -> Config {
+    let (config, warnings) = load(text, environment, &[]).unwrap_or_else(|found| panic!("{text}\n{:#?}", lines(&found)));
+    assert_eq!(lines(&warnings), Vec::<String>::new(), "{text}");
+    config
+}
+
+/// Returns what is said about `text`, warnings too.
+fn told(text: &str, environment: &[(&str, &str)]) -> String {
+    match load(text, environment, &[]) {
+        Ok((_, warnings)) => lines(&warnings).join("\n"),
+        Err(found) => lines(&found).join("\n"),
+    }
+}
+
+/// Returns the minimal file with the section `more` instead of its own, or before them.
+fn with(more: &str) -> String {
+    let section = more.split(':').next().unwrap_or_default();
+    let rest: Vec<&str> = MINIMAL.lines().filter(|line| !line.starts_with(section)).collect();
+    format!("{more}\n{}\n", rest.join("\n"))
+}
+
+#[test]
+fn defaults() {
+    let config = good(MINIMAL, &[]);
+    assert_eq!(config.kafka.brokers, "b:9092");
+    assert_eq!(config.kafka.consumer().count() + config.kafka.producer().count(), 0);
+    assert_eq!((config.source.topics.as_slice(), config.source.group_id.as_str()), (["in".to_owned()].as_slice(), "groupcast"));
+    assert_eq!((config.source.start, config.source.on_gap, config.source.workers), (Start::Earliest, OnGap::Stop, 1));
+    assert_eq!(config.delivery.guarantee, Guarantee::AtLeastOnce);
+    let epoch = EpochBounds { interval: Duration::from_millis(100), records: 100_000, bytes: 33_554_432 };
+    assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_secs(30)));
+    assert_eq!((config.format, config.flags, config.limits), (Format::Structured, FlagMatch::Fold, Limits::default()));
+    assert_eq!((config.dead_letters.topic.as_deref(), config.dead_letters.events), (None, true));
+    assert_eq!(config.http, "127.0.0.1:9464".parse().ok());
+    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    let destination = &config.destinations[0];
+    assert_eq!((destination.name.as_str(), destination.is_named, destination.topic.as_deref()), ("webhook", false, None));
+    assert_eq!((destination.definition.id.as_str(), destination.enabled_by_default), ("webhook", None));
+    let routing = config.routing();
+    assert_eq!((routing.source_topics.len(), routing.destinations.len(), routing.replay), (1, 1, None));
+    // F4 needs the names of all definitions, configured or not.
+    assert!(routing.known_names.iter().any(|name| name == "Mixpanel"), "{:?}", routing.known_names);
+    let aliases: usize = config.catalogue.iter().map(|definition| definition.aliases.len() + 1).sum();
+    assert_eq!(routing.known_names.len(), aliases);
+}
+
+#[test]
+fn every_value_is_read() {
+    let text = "
+kafka: {brokers: 'a:1, b:2', properties: {client.id: x}, consumer_properties: {fetch.wait.max.ms: 10}, producer_properties: {client.id: y}}
+source: {topics: [in, more], group_id: g, start: '2026-01-31T08:00:00+01:00', on_gap: continue, workers: 3}
+delivery: {guarantee: at_least_once, epoch: {interval_ms: 5, records: 6, bytes: 7}, shutdown_timeout_ms: 800}
+destinations:
+  - {use: mixpanel, name: mixpanel-eu, topic: eu, enabled_by_default: false, settings: {token: t}}
+  - {use: mixpanel, settings: {token: u}}
+  - {use: salesforce, enabled_by_default: true}
+records: {format: binary}
+dead_letters: {topic: dead, events: false}
+traits: {known: [total billed], aliases: {headcount: employees}}
+flags: {match: exact}
+limits: {record_bytes: 8, nesting: 9, traits: 10}
+http: {listen: off}
+log: {format: json, level: 'groupcast=debug,warn'}
+";
+    let config = good(text, &[]);
+    assert_eq!(config.kafka.brokers, "a:1,b:2");
+    assert_eq!(config.kafka.consumer().collect::<Vec<_>>(), [("client.id", "x"), ("fetch.wait.max.ms", "10")]);
+    assert_eq!(config.kafka.producer().collect::<Vec<_>>(), [("client.id", "x"), ("client.id", "y")]);
+    assert_eq!((config.source.topics.join("+").as_str(), config.source.group_id.as_str()), ("in+more", "g"));
+    assert_eq!((config.source.start, config.source.on_gap), (Start::Time(1_769_842_800_000), OnGap::Continue));
+    assert_eq!(config.source.workers, 3);
+    let epoch = EpochBounds { interval: Duration::from_millis(5), records: 6, bytes: 7 };
+    assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_millis(800)));
+    let instances: Vec<_> = config.destinations.iter().map(|instance| (instance.name.as_str(), instance.is_named)).collect();
+    assert_eq!(instances, [("mixpanel-eu", true), ("mixpanel", false), ("salesforce", false)]);
+    assert_eq!(config.destinations[0].topic.as_deref(), Some("eu"));
+    assert_eq!(config.destinations[0].enabled_by_default, Some(false));
+    assert_eq!((config.format, config.flags), (Format::Binary, FlagMatch::Exact));
+    assert_eq!((config.dead_letters.topic.as_deref(), config.dead_letters.events), (Some("dead"), false));
+    assert_eq!(config.limits, Limits { record_bytes: 8, nesting: 9, traits: 10 });
+    assert_eq!(config.http, None);
+    assert_eq!(config.log, Log { format: LogFormat::Json, level: "groupcast=debug,warn".to_owned() });
+    let shown = format!("{:?}", config.traits);
+    assert!(shown.contains("total billed") && shown.contains("headcount"), "{shown}");
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_flags_over_both() {
+    let environment = [
+        ("GROUPCAST__KAFKA__BROKERS", "env:1,env:2"),
+        ("GROUPCAST__SOURCE__TOPICS", "a, b"),
+        ("GROUPCAST__SOURCE__WORKERS", "2"),
+        ("GROUPCAST__DEAD_LETTERS__EVENTS", "false"),
+        ("GROUPCAST__HTTP__LISTEN", "off"),
+        ("GROUPCAST__KAFKA__PROPERTIES__CLIENT__ID", "e"),
+        ("GROUPCAST__LOG__LEVEL", ""),
+    ];
+    let text = MINIMAL.replace("b:9092", "file:1");
+    let (config, _) = load(&text, &environment, &[("source.workers", "4"), ("kafka.properties.linger.ms", "7")]).unwrap();
+    assert_eq!(config.kafka.brokers, "env:1,env:2");
+    assert_eq!(config.source.topics, ["a", "b"]);
+    assert_eq!(config.source.workers, 4);
+    assert!(!config.dead_letters.events);
+    assert_eq!(config.http, None);
+    assert_eq!(config.log.level, "info");
+    assert_eq!(config.kafka.producer().collect::<Vec<_>>(), [("client.id", "e"), ("linger.ms", "7")]);
+}
+
+#[test]
+fn faults_of_values() {
+    let rows = [
+        ("source: {topics: []}", "g.yaml:1:18: error: source.topics must not be empty"),
+        ("source: {topics: {a: b}}", "g.yaml:1:18: error: source.topics must be a list of strings, not a mapping"),
+        ("source: {topics: [a, a]}", "g.yaml:1:22: error: source.topics has it twice: a"),
+        (
+            "source: {topics: [^a.*]}",
+            "g.yaml:1:19: error: source.topics are literal names, not patterns: ^a.*\n  hint: write every topic out, so that its outputs are known at the start",
+        ),
+        (
+            "source: {topics: a/b}",
+            "g.yaml:1:18: error: not a legal topic name: a/b\n  hint: a topic name has 1 to 249 letters, digits, `.`, `_` and `-`",
+        ),
+        ("source: {topics: [in], group_id: ' '}", "g.yaml:1:34: error: must not be empty: source.group_id"),
+        (
+            "source: {topics: [in], start: 2026-01-31}",
+            "g.yaml:1:31: error: source.start must be earliest, latest or a time, not: 2026-01-31\n  hint: write a time with its offset: 2026-01-31T08:00:00Z",
+        ),
+        (
+            "source: {topics: [in], on_gap: contine}",
+            "g.yaml:1:32: error: source.on_gap must be one of stop, continue, not: contine\n  hint: did you mean: continue",
+        ),
+        (
+            "source: {topics: [in], workers: 0}",
+            "g.yaml:1:33: error: source.workers must be a whole number from 1 to 1024, not: 0",
+        ),
+        (
+            "source: {topics: [in], workers: [1]}",
+            "g.yaml:1:33: error: source.workers must be a whole number from 1 to 1024, not: a list",
+        ),
+        (
+            "kafka: {brokers: 'a:1,,b:1'}",
+            "g.yaml:1:18: error: kafka.brokers must be addresses, comma separated: host:port,host:port",
+        ),
+        ("kafka: {}", "g.yaml:1:8: error: missing key: kafka.brokers"),
+        ("kafka: [a]", "g.yaml:1:8: error: kafka must be a mapping, not a list\ng.yaml:1:8: error: missing key: kafka.brokers"),
+        (
+            "delivery: {guarantee: exactly_once}",
+            "g.yaml:1:23: error: delivery.guarantee: exactly_once is not in this version\n  hint: write at_least_once; each record's id lets a sender drop repetitions",
+        ),
+        (
+            "delivery: {guarantee: at_least_one}",
+            "g.yaml:1:23: error: delivery.guarantee must be at_least_once, not: at_least_one\n  hint: did you mean: at_least_once",
+        ),
+        (
+            "delivery: {epoch: {interval_ms: 1.5}}",
+            "g.yaml:1:33: error: delivery.epoch.interval_ms must be a whole number from 1 to 10000, not: 1.5",
+        ),
+        (
+            "delivery: {shutdown_timeout_ms: -1}",
+            "g.yaml:1:33: error: delivery.shutdown_timeout_ms must be a whole number from 100 to 3600000, not: -1",
+        ),
+        (
+            "delivery: {epoch: {record: 1}}",
+            "g.yaml:1:20: error: unknown key: delivery.epoch.record\n  hint: did you mean: records",
+        ),
+        (
+            "records: {format: cloudevents}",
+            "g.yaml:1:19: error: records.format must be one of structured, binary, body, not: cloudevents",
+        ),
+        ("dead_letters: {events: 'yes'}", "g.yaml:1:24: error: dead_letters.events must be true or false, not a string"),
+        ("traits: {known: [x, name]}", "g.yaml:1:21: error: traits: means name already: name"),
+        ("traits: {known: [x, y, X]}", "g.yaml:1:24: error: traits: means x already: X"),
+        ("traits: {aliases: {Email: name}}", "g.yaml:1:20: error: traits: means email already: Email"),
+        (
+            "traits: {aliases: [a]}",
+            "g.yaml:1:19: error: traits.aliases must be a mapping, not a list\n  hint: write `alias: trait`",
+        ),
+        ("traits: {aliases: {a: }}", "g.yaml:1:21: error: traits.aliases.a must be a trait's name, not null"),
+        (
+            "flags: {match: folded}",
+            "g.yaml:1:16: error: flags.match must be one of fold, exact, not: folded\n  hint: did you mean: fold",
+        ),
+        ("limits: {traits: many}", "g.yaml:1:18: error: limits.traits must be a whole number from 1 to 1000000, not: many"),
+        (
+            "http: {listen: localhost}",
+            "g.yaml:1:16: error: http.listen must be an address and a port, or off, not: localhost\n  hint: write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere",
+        ),
+        ("dead_letters: {topic: {source_topic}}", "g.yaml:1:23: error: dead_letters.topic must be a string, not a mapping"),
+        ("definitions: [a]", "g.yaml:1:14: error: definitions must be a string, not a list"),
+        ("log: {format: xml}", "g.yaml:1:15: error: log.format must be one of text, json, not: xml"),
+        (
+            "log: {level: 'groupcast=loud'}",
+            "g.yaml:1:14: error: log.level is no filter: groupcast=loud\n  hint: write a level, or levels by module: groupcast=debug,warn",
+        ),
+        ("logs: {}", "g.yaml:1:1: error: unknown key: logs\n  hint: did you mean: log"),
+        ("a: {", "g.yaml:2:1: error: not valid YAML"),
+    ];
+    for (more, expected) in rows {
+        let text = with(more);
+        let found = told(&text, &[]);
+        assert!(
+            found == expected || more == "a: {" && found.contains("not valid YAML"),
+            "{more}\n{found}\n-- expected\n{expected}"
+        );
+    }
+    assert_eq!(
+        told("", &[]),
+        "g.yaml:1:1: error: missing key: kafka.brokers\ng.yaml:1:1: error: missing key: source.topics\ng.yaml:1:1: error: missing key: destinations"
+    );
+    assert!(told("[a]", &[]).starts_with("g.yaml:1:1: error: the file must be a mapping, not a list"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once_and_names_its_origin() {
+    let text =
+        "kafka:\n  broker: a\nsource:\n  topics: [in]\n  workers: none\ndestinations:\n  - use: mixpanel\n  - use: hubspt\n";
+    let environment =
+        [("GROUPCAST__LIMITS__NESTING", "deep"), ("GROUPCAST__KAFCA__BROKERS", "x"), ("GROUPCAST__SOURCE__TOPICS", "^a")];
+    let found = load(text, &environment, &[("log.format", "xml")]).err().unwrap();
+    assert_eq!(
+        lines(&found),
+        [
+            "g.yaml:2:3: error: missing key: kafka.brokers",
+            "g.yaml:2:3: error: unknown key: kafka.broker\n  hint: did you mean: brokers",
+            "g.yaml:5:12: error: source.workers must be a whole number from 1 to 1024, not: none",
+            "g.yaml:7:5: error: missing setting: token\n  hint: token: Project token.",
+            "g.yaml:8:10: error: no such definition: hubspt\n  hint: did you mean: hubspot",
+            "environment GROUPCAST__KAFCA__BROKERS: error: unknown key: kafca\n  hint: did you mean: kafka",
+            "environment GROUPCAST__LIMITS__NESTING: error: limits.nesting must be a whole number from 1 to 1000000, not: deep",
+            "environment GROUPCAST__SOURCE__TOPICS: error: source.topics are literal names, not patterns: ^a\n  hint: write every topic out, so that its outputs are known at the start",
+            "command line log.format: error: log.format must be one of text, json, not: xml",
+        ]
+    );
+}
+
+#[test]
+fn faults_of_destinations() {
+    let rows = [
+        (
+            "destinations: {use: webhook}",
+            "g.yaml:1:15: error: destinations must be a list, not a mapping\n  hint: begin each with `- use:` and a definition's id",
+        ),
+        ("destinations: []", "g.yaml:1:15: error: destinations must not be empty"),
+        ("destinations: [{name: a}]", "g.yaml:1:16: error: missing key: destinations[0].use"),
+        (
+            "destinations: [webhook]",
+            "g.yaml:1:16: error: destinations[0] must be a mapping, not a string\ng.yaml:1:16: error: missing key: destinations[0].use",
+        ),
+        ("destinations: [{use: web_hook}]", "g.yaml:1:22: error: no such definition: web_hook\n  hint: did you mean: webhook"),
+        (
+            "destinations: [{use: webhook, names: x}]",
+            "g.yaml:1:31: error: unknown key: destinations[0].names\n  hint: did you mean: name",
+        ),
+        (
+            "destinations: [{use: webhook}, {use: hubspot}, {use: webhook}]",
+            "g.yaml:1:54: error: two destinations have one name, the first on line 1: webhook\n  hint: tell them apart with `name:`",
+        ),
+        (
+            "destinations: [{use: webhook, name: a b}]",
+            "g.yaml:1:37: error: a destination's name is made of letters, digits, `.`, `_` and `-`, as its topic is: a b",
+        ),
+        // K1
+        (
+            "destinations: [{use: webhook, topic: in}]",
+            "g.yaml:1:38: error: the output of webhook is also a source topic: in\n  hint: what leaves would be read again: choose another topic",
+        ),
+        (
+            "destinations: [{use: webhook, topic: '{topic}.x'}]",
+            "g.yaml:1:38: error: not a legal topic name: {topic}.x\n  hint: placeholders are {source_topic} and, for a destination, {instance}",
+        ),
+        (
+            "destinations: [{use: webhook, topic: out}, {use: hubspot, topic: out}]",
+            "g.yaml:1:66: warning: webhook and hubspot share one topic: out\n  hint: a topic of its own lets each be sent at its own pace",
+        ),
+        (
+            "destinations: [{use: webhook, topic: in.dead}]",
+            "g.yaml:1:1: error: dead letters and webhook share one topic: in.dead\n  hint: give dead letters a topic of their own: dead_letters.topic",
+        ),
+        (
+            "dead_letters: {topic: in}",
+            "g.yaml:1:23: error: the output of dead_letters is also a source topic: in\n  hint: what leaves would be read again: choose another topic",
+        ),
+        (
+            "dead_letters: {topic: in.webhook}",
+            "g.yaml:1:23: error: dead letters and webhook share one topic: in.webhook\n  hint: give dead letters a topic of their own: dead_letters.topic",
+        ),
+        (
+            "dead_letters: {topic: 'dead.{instance}'}",
+            "g.yaml:1:23: error: not a legal topic name: dead.{instance}\n  hint: placeholders are {source_topic} and, for a destination, {instance}",
+        ),
+        // F2
+        (
+            "destinations: [{use: salesforce}]",
+            "g.yaml:1:22: warning: only events whose `integrations` name it reach this opt-in destination: Salesforce\n  hint: write `enabled_by_default: true` beside it to include every event",
+        ),
+        ("destinations: [{use: salesforce, enabled_by_default: false}]", ""),
+        ("destinations: [{use: salesforce, enabled_by_default: true}]", ""),
+        (
+            "source: {topics: [in, in.webhook]}",
+            "g.yaml:3:22: error: the output of webhook is also a source topic: in.webhook\n  hint: what leaves would be read again: choose another topic",
+        ),
+    ];
+    for (more, expected) in rows {
+        let text = with(more);
+        assert_eq!(told(&text, &[]), expected, "{text}");
+    }
+}
+
+#[test]
+fn topic_names_have_kafkas_limits() {
+    let long = "a".repeat(249);
+    for topic in [long.as_str(), "a", "A.b_c-9", "..."] {
+        assert!(destinations::is_legal_topic(topic), "{topic}");
+    }
+    for topic in [format!("{long}a").as_str(), "", ".", "..", "a b", "ä"] {
+        assert!(!destinations::is_legal_topic(topic), "{topic}");
+    }
+    let found = told(&with(&format!("source: {{topics: [{long}]}}")), &[]);
+    assert!(found.contains("not a legal topic name: aaa") && found.contains("a.webhook"), "{found}");
+}
+
+#[test]
+fn a_secret_is_read_and_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.yaml").display().to_string();
+    fs::write(folder.path().join("password"), "hunter2\"file\n").unwrap();
+    let text = "kafka: {brokers: {env: BROKERS}, properties: {sasl.password: {file: password}, client.id: {env: ID}}}\n\
+                source: {topics: [in]}\ndestinations: [{use: mixpanel, settings: {token: {env: TOKEN}}}]";
+    let environment = pairs(&[("BROKERS", "hunter2-a:1"), ("ID", "hunter2-id"), ("TOKEN", "hunter2-token")]);
+    let (config, _) = Config::from_text(&file, text, &environment, &[]).map_err(|found| lines(&found)).unwrap();
+    assert_eq!(config.kafka.brokers, "hunter2-a:1");
+    assert_eq!(config.kafka.properties.get("sasl.password"), Some("hunter2\"file"));
+    assert_eq!(config.kafka.properties.get("client.id"), Some("hunter2-id"));
+    for shown in [format!("{config:?}"), format!("{config:#?}"), format!("{:?}", config.kafka.properties)] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("(secret)"), "{shown}");
+    }
+
+    // As an editor leaves a file: with an end of line, of which one is not part of the secret.
+    for (written, secret) in [("p", "p"), ("p\n", "p"), ("p\r\n", "p"), ("p\n\n", "p\n"), (" p", " p")] {
+        fs::write(folder.path().join("password"), written).unwrap();
+        let (config, _) = Config::from_text(&file, text, &environment, &[]).map_err(|found| lines(&found)).unwrap();
+        assert_eq!(config.kafka.properties.get("sasl.password"), Some(secret), "{written:?}");
+    }
+
+    // A fault in a secret says where, not what.
+    let text = MINIMAL
+        .replace("[in]", "[{env: TOPIC}], on_gap: {env: GAP}")
+        .replace("b:9092", "b:9092, properties: {acks: {env: ACKS}, fetch.min.bytes: {env: GAP}}");
+    let found = told(&text, &[("TOPIC", "hunter 2"), ("GAP", "hunter-3"), ("ACKS", "hunter_4")]);
+    assert_eq!(found.matches(": error: ").count(), 4, "{found}");
+    assert!(!found.contains("hunter"), "{found}");
+}
+
+#[test]
+fn a_secret_that_leads_nowhere_is_named_and_nothing_else_is_said_of_it() {
+    let rows = [
+        ("source: {topics: [{env: NONE}]}", "g.yaml:1:25: error: no such environment variable: NONE"),
+        ("source: {topics: [{env: EMPTY}]}", "g.yaml:1:25: error: the environment variable is empty: EMPTY"),
+        ("kafka: {brokers: {env: }}", "g.yaml:1:22: error: the secret's env must be a string, not null"),
+        ("kafka: {brokers: {env: A, file: b}}", "g.yaml:1:18: error: a secret is either a file or a variable, not both"),
+        (
+            "kafka: {brokers: {env: A, x: b}}",
+            "g.yaml:1:18: error: kafka.brokers must be addresses, comma separated: host:port,host:port",
+        ),
+        (
+            "kafka: {brokers: {file: none/there}}",
+            "g.yaml:1:25: error: cannot read the secret's file (No such file or directory (os error 2)): none/there",
+        ),
+        // Where a mapping belongs, its keys may have any name.
+        ("traits: {aliases: {env: plan}}", ""),
+        (
+            "kafka: {brokers: b, properties: {file: a}}",
+            "g.yaml:1:34: error: librdkafka has no such property: kafka.properties.file\n  hint: librdkafka's CONFIGURATION.md lists what there is",
+        ),
+    ];
+    for (more, expected) in rows {
+        assert_eq!(told(&with(more), &[("EMPTY", "")]), expected, "{more}");
+    }
+}
+
+#[test]
+fn definitions_of_a_folder_come_with_their_diagnostics() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.yaml").display().to_string();
+    let text = with("definitions: more");
+    let told = |text: &str| match Config::from_text(&file, text, &[], &[]) {
+        Ok((config, warnings)) => (config.catalogue.get("own").is_some(), lines(&warnings).join("\n")),
+        Err(found) => (false, lines(&found).join("\n")),
+    };
+    let more = folder.path().join("more");
+    assert_eq!(
+        told(&text),
+        (
+            false,
+            format!(
+                "{file}:1:14: error: cannot read the folder of definitions (No such file or directory (os error 2)): {}",
+                more.display()
+            )
+        )
+    );
+    fs::create_dir(&more).unwrap();
+    let warning = format!("{file}:1:14: warning: no definitions (*.yaml) in the folder: {}", more.display());
+    assert_eq!(told(&text), (false, warning));
+    let webhook = include_str!("../../destinations/webhook.yaml");
+    fs::write(more.join("own.yaml"), webhook).unwrap();
+    fs::write(more.join(".hidden.yaml"), "bad").unwrap();
+    fs::write(more.join("read.me"), "bad").unwrap();
+    assert_eq!(told(&text), (true, String::new()));
+    assert_eq!(told(&text.replace("use: webhook", "use: own")), (true, String::new()));
+    fs::write(more.join("worse.yaml"), "bad").unwrap();
+    let (_, found) = told(&text);
+    assert!(found.starts_with(&format!("{}:", more.join("worse.yaml").display())), "{found}");
+}
+
+#[test]
+fn load_reads_the_file_and_says_if_it_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.yaml");
+    let found = Config::load(&file, &[]).err().unwrap();
+    assert_eq!(lines(&found), [format!("{}: error: cannot be read: No such file or directory (os error 2)", file.display())]);
+    fs::write(&file, MINIMAL).unwrap();
+    let (config, _) = Config::load(&file, &pairs(&[("source.group_id", "other")])).unwrap();
+    assert_eq!(config.source.group_id, "other");
+}
+
+/// The sample shows every key, and each with its default.
+#[test]
+fn the_sample_is_sound_and_says_the_defaults() {
+    let sample = include_str!("../../deploy/groupcast.yaml");
+    let environment = [("MIXPANEL_TOKEN", "t")];
+    let (config, warnings) = load(sample, &environment, &[]).map_err(|found| lines(&found)).unwrap();
+    assert!(warnings.iter().all(|warning| warning.message.contains("opt-in")), "{:#?}", lines(&warnings));
+    assert_eq!(config.destinations.len(), Catalogue::built_in().iter().count(), "every built-in destination");
+    let minimal = MINIMAL.replace("b:9092", "localhost:9092").replace("[in]", "[group-events]");
+    let minimal = minimal.replace("use: webhook", "use: mixpanel, settings: {token: t}");
+    let same = |config: &Config| {
+        let Config { kafka, source, delivery, format, flags, limits, http, log, traits, .. } = config;
+        let lengths = format!("{traits:?}").len();
+        format!("{kafka:?} {source:?} {delivery:?} {format:?} {flags:?} {limits:?} {http:?} {log:?} {lengths}")
+    };
+    assert_eq!(same(&config), same(&good(&minimal, &[])));
+    assert_eq!(config.dead_letters.topic.as_deref(), Some("{source_topic}.dead"));
+    assert_eq!(config.destinations[0].topic.as_deref(), Some("{source_topic}.{instance}"));
+    let router = Router::new(config.routing()).unwrap();
+    let topics = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook", "dead"];
+    assert_eq!(router.topics(), topics.map(|name| format!("group-events.{name}")));
+    // What is shown in comments must be right too.
+    let uncommented = |line: &str| match line.strip_prefix("    # ") {
+        Some(example) => format!("    {example}\n"),
+        None => format!("{}\n", line.replace(": {}", ":")),
+    };
+    let uncommented: String = sample.lines().map(uncommented).collect();
+    let uncommented = uncommented.replace("{ file: /run/secrets/kafka-password }", "x");
+    for shown in ["\n    sasl.password: x", "\n    group.instance.id:", "\n    compression.type:", "\n    headcount:"] {
+        assert!(uncommented.contains(shown), "{shown}");
+    }
+    let found = told(&uncommented, &environment);
+    assert!(!found.contains(": error: "), "{found}");
+}

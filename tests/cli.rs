@@ -1,0 +1,76 @@
+//! What a person sees: the real program's output, compared whole with `tests/cli/*.golden`.
+//!
+//! A golden's first line is the command; `UPDATE_GOLDEN=1 cargo test --test cli` writes the rest anew, to be read as code is.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[test]
+fn every_golden_holds() {
+    let goldens = goldens();
+    assert!(goldens.len() >= 10, "{goldens:?}");
+    let differing: Vec<String> = goldens.iter().filter_map(|golden| check(golden)).collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+fn goldens() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut goldens: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "golden")).collect();
+    goldens.sort();
+    goldens
+}
+
+/// Returns what differs, if anything does.
+fn check(golden: &Path) -> Option<String> {
+    let expected = fs::read_to_string(golden).unwrap();
+    let command = expected.lines().next().unwrap_or_default().to_owned();
+    let actual = run(&command);
+    if actual == expected {
+        return None;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(golden, actual).unwrap();
+        return None;
+    }
+    Some(format!("{} expected:\n{expected}\ncame:\n{actual}", golden.display()))
+}
+
+/// Runs `$ groupcast ARGUMENTS [< FILE]` from the project's folder and writes down all that it said.
+fn run(command: &str) -> String {
+    let line = command.strip_prefix("$ groupcast").unwrap_or_else(|| panic!("not a command: {command}"));
+    let (arguments, input) = line.split_once('<').map_or((line, None), |(arguments, input)| (arguments, Some(input.trim())));
+    let stdin = input.map_or_else(Stdio::null, |input| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(input);
+        Stdio::from(fs::File::open(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_groupcast"))
+        .args(arguments.split_whitespace())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("GOLDEN_TOKEN", "a-secret-token")
+        .env("COLUMNS", "100")
+        .env_remove("GROUPCAST_CONFIG")
+        .stdin(stdin)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().map_or_else(|| "signal".to_owned(), |code| code.to_string());
+    format!("{command}\nexit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_groupcast"))
+        .args(["destinations", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
