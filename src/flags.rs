@@ -135,25 +135,31 @@ impl Flags {
         }
         let mut members = Vec::with_capacity(8);
         integrations.members(&mut members)?;
-        for Member { key, value } in &members {
-            let Some(flag) = Flag::parse(*value) else {
-                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: key });
+        for member in &members {
+            let Some(flag) = Flag::parse(member.value) else {
+                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: &member.key });
                 continue;
             };
-            self.apply(key.clone(), flag, decisions, observer);
+            self.apply(member, flag, decisions, observer);
         }
         self.apply_all(&members, decisions);
         Ok(())
     }
 
-    fn apply<'a>(&self, name: Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
-        let exact = self.exact.get(&*name).map(Vec::as_slice).unwrap_or_default();
+    fn apply<'a>(
+        &self,
+        Member { key: name, .. }: &Member<'a>,
+        flag: Flag<'a>,
+        decisions: &mut [Decision<'a>],
+        observer: &mut impl Observer,
+    ) {
+        let exact = self.exact.get(&**name).map(Vec::as_slice).unwrap_or_default();
         for (destination, decider) in exact {
             decide_one(decisions, *destination, *decider, name.clone(), flag);
         }
         // What names an instance only is by fold the name of others still: an exclusion is not lost to spelling.
-        let folded = fold(&name);
-        if self.known.contains(&*name) || folded == "all" {
+        let folded = fold(name);
+        if self.known.contains(&**name) || folded == "all" {
             return;
         }
         match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
@@ -162,7 +168,7 @@ impl Flags {
                     decide_one(decisions, *destination, Decider::Fold, name.clone(), flag);
                 }
             }
-            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: &name }),
+            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
             None => {}
         }
     }
