@@ -33,7 +33,6 @@ const LONG: [(&str, &str); 14] = [
     ("json.rs", "everything about JSON as bytes"),
     ("kafka/delivery.rs", "the guarantee in one place: send, drain, commit, abort"),
     ("kafka/source.rs", "polling and rebalancing share one consumer's state"),
-    ("metrics.rs", "a flat table: every metric and label, once"),
     ("router.rs", "the whole meaning of the program on one page"),
     ("traits/vocabulary.rs", "every name that a trait goes by"),
     ("worker.rs", "the loop, whose steps are read in order"),
