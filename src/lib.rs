@@ -14,7 +14,14 @@ pub mod event;
 pub mod destination;
 pub mod router;
 pub mod examples;
+pub mod watermark;
 
 // The shell: effects, and no decisions about events.
 pub mod config;
+pub mod metrics;
+pub mod status;
+pub mod kafka;
+pub mod worker;
+pub mod http;
+pub mod service;
 pub mod cli;

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::destination::Catalogue;
 use crate::diagnostic::has_errors;
 use crate::examples;
+use crate::kafka::topics::Topics;
 use crate::router::Router;
 
 /// Checks the configuration, every definition and its examples, and says all that is wrong at once
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// Set one key over the file and the environment
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     overrides: Vec<(String, String)>,
+    /// Also ask the brokers whether the topics are there and what they take; the group is not joined
+    #[arg(long, requires = "config")]
+    broker: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -47,6 +51,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     writeln!(out, "definitions: {} good, {n_examples} examples come out as they say", catalogue.iter().count())?;
     if let Some((config, _)) = &loaded {
         print_routes(config, &mut out)?;
+        if arguments.broker {
+            print_topics(config, &mut out)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_topics(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    let router = Router::new(config.routing())?;
+    let topics = Topics::check(config, router.topics()).map_err(anyhow::Error::from)?;
+    writeln!(out, "broker: all topics are there")?;
+    for (name, bytes) in topics.names.iter().zip(&topics.max_message_bytes) {
+        writeln!(out, "  {name} takes records of up to {bytes} bytes")?;
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ use crate::date::Unit;
 use crate::envelope::Emissions;
 use crate::event::Event;
 use crate::flags::{Decider, Decision};
+use crate::kafka;
+use crate::kafka::lookup::record_at;
 use crate::record::{Position, Record};
 use crate::router::{Router, Scratch};
 use crate::traits::TraitScratch;
@@ -28,7 +30,11 @@ use crate::verdict::{Note, Observer, Outcome, Verdict};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A file that holds the event; standard input without one, or with `-`
+    #[arg(conflicts_with = "record")]
     file: Option<PathBuf>,
+    /// A record on Kafka instead, as topic/partition/offset; the group is not joined
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    record: Option<(String, i32, i64)>,
     #[command(flatten)]
     config: ConfigArguments,
     /// Only these destinations
@@ -51,12 +57,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Argument(format!("not configured: {unknown}")));
     }
     let router = Router::new(routing)?;
-    let event = read(arguments)?;
-    let topic = config.source.topics.first().map_or("", String::as_str);
-    let position = Position { topic, partition: 0, offset: 0 };
-    let record = Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None };
     let mut emissions = Emissions::default();
-    let mut explanation = explain(&router, &record, &mut emissions);
+    let mut explanation = match &arguments.record {
+        Some((topic, partition, offset)) => {
+            let position = Position { topic, partition: *partition, offset: *offset };
+            let message = record_at(&config, position).map_err(anyhow::Error::from)?;
+            explain(&router, &kafka::record(&message), &mut emissions)
+        }
+        None => {
+            let event = read(arguments)?;
+            let topic = config.source.topics.first().map_or("", String::as_str);
+            let position = Position { topic, partition: 0, offset: 0 };
+            let record = Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None };
+            explain(&router, &record, &mut emissions)
+        }
+    };
     if !arguments.destination.is_empty() {
         explanation.destinations.retain(|destination| arguments.destination.iter().any(|name| name == destination.destination));
     }
@@ -68,6 +83,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         text::write(&explanation, &mut out)?;
     }
     Ok(())
+}
+
+fn position(text: &str) -> Result<(String, i32, i64), String> {
+    let parts = text.rsplit('/').collect::<Vec<_>>();
+    match parts.as_slice() {
+        [offset, partition, topic] if !topic.is_empty() => {
+            let partition = partition.parse().map_err(|_| format!("not a partition: {partition}"))?;
+            let offset = offset.parse().map_err(|_| format!("not an offset: {offset}"))?;
+            Ok(((*topic).to_owned(), partition, offset))
+        }
+        _ => Err("expected topic/partition/offset".to_owned()),
+    }
 }
 
 fn read(arguments: &Arguments) -> Result<Vec<u8>, Failure> {

@@ -121,17 +121,16 @@ impl Filter {
     fn apply_to_map<'a>(&'a self, mut items: Vec<Item<'a>>, sink: &mut impl Sink) -> Result<Vec<Item<'a>>, Reason> {
         match self {
             Filter::Only { folds, is_setting } => items.retain(|item| {
-                let is_listed = folds.contains(&Fold::of(&item.key));
+                let is_listed = folds.iter().any(|fold| fold.is_of(&item.key));
                 if !is_listed && *is_setting {
                     sink.note(NoteCode::UnlistedTrait, Some(&item.key));
                 }
                 is_listed
             }),
-            Filter::Except(folds) => items.retain(|item| !folds.contains(&Fold::of(&item.key))),
-            Filter::Rename(pairs) => rename(&mut items, |key| {
-                let fold = Fold::of(key);
-                pairs.iter().find(|(from, _)| *from == fold).map(|(_, to)| to.clone())
-            }),
+            Filter::Except(folds) => items.retain(|item| folds.iter().all(|fold| !fold.is_of(&item.key))),
+            Filter::Rename(pairs) => {
+                rename(&mut items, |key| pairs.iter().find(|(from, _)| from.is_of(key)).map(|(_, to)| to.clone()))
+            }
             Filter::Prefix(prefix) => rename(&mut items, |key| Some(format!("{prefix}{key}"))),
             Filter::Suffix(suffix) => rename(&mut items, |key| Some(format!("{key}{suffix}"))),
             Filter::Case(case) => rename(&mut items, |key| Some(case.apply(key))),

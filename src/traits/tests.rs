@@ -49,6 +49,30 @@ fn t1_everything_else_is_kept() {
 }
 
 #[test]
+fn t1_a_fold_knows_its_keys() {
+    let keys = [
+        "createdAt",
+        "Created At",
+        "$created_at",
+        "__$ createdat",
+        "created",
+        "createdAtX",
+        "$",
+        "_",
+        "",
+        "$$",
+        "naïve",
+        "NAI\u{308}VE",
+        "\u{b}a",
+    ];
+    for a in keys {
+        for b in keys {
+            assert_eq!(Fold::of(a).is_of(b), Fold::of(a) == Fold::of(b), "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
 fn t1_a_key_whose_fold_is_empty_is_its_own_trait() {
     check(r#"{"___":1,"__":2,"$":3,"":4," ":5,"$$":6}"#, "___=1 __=2 $=3 =4  =5 $$=6");
 }

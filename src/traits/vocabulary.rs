@@ -20,11 +20,32 @@ impl Fold {
         Fold(folded.into_boxed_str())
     }
 
+    /// Returns whether `key` has this fold, without making it for the usual ASCII key.
+    #[must_use]
+    pub fn is_of(&self, key: &str) -> bool {
+        if !key.is_ascii() {
+            return *self == Fold::of(key);
+        }
+        let mut rest = self.0.bytes();
+        let folded = key.bytes().filter(|byte| !is_ascii_space(*byte) && !matches!(byte, b'_' | b'-'));
+        let mut folded = folded.map(|byte| byte.to_ascii_lowercase()).peekable();
+        folded.next_if_eq(&b'$');
+        if folded.peek().is_none() {
+            return *self == Fold::of(key);
+        }
+        folded.all(|byte| rest.next() == Some(byte)) && rest.next().is_none()
+    }
+
     /// Returns the folded text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns what [`char::is_whitespace`] says of an ASCII character.
+fn is_ascii_space(byte: u8) -> bool {
+    char::from(byte).is_whitespace()
 }
 
 /// Appends the fold of `key` to `out`. A key whose fold would be empty (`___`) folds to itself behind a `_`, which no

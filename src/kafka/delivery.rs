@@ -1,0 +1,420 @@
+//! Sending: a producer, what it has in flight, and the topics that refuse.
+//!
+//! A topic that refuses records (it vanished, the right to write is gone, a record is too large for it) holds the epoch:
+//! its records are kept, and tried again with growing pauses, one alone first and the rest once that is taken. Nothing else
+//! is sent again, nothing is dropped, and no offset moves.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+
+use crate::config::Config;
+use crate::envelope::{Emission, Emissions, Partition};
+use crate::kafka::topics::{Topics, partition_count};
+use crate::kafka::{Call, Cause, Fault, client_error, log_line, native, producer_settings};
+use crate::metrics;
+use crate::status::Status;
+
+/// The pause before a refused record is tried again, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A worker's end of the output topics.
+pub struct Delivery {
+    producer: BaseProducer<DeliveryContext>,
+    topics: Arc<Topics>,
+    /// Partitions of each topic, at least one.
+    partitions: Vec<i32>,
+    refusals: Vec<Refusal>,
+    status: Arc<Status>,
+}
+
+/// A topic that refuses records, and those it has refused.
+struct Refusal {
+    topic: usize,
+    code: RDKafkaErrorCode,
+    /// What is to be sent again, in order.
+    waiting: VecDeque<Refused>,
+    /// What has come back since the last try, in order; it belongs before what waits.
+    returned: Vec<Refused>,
+    pause: Duration,
+    try_at: Instant,
+    /// Whether the next try is of one record, to see whether the topic takes it.
+    is_probe: bool,
+}
+
+/// A record that came back.
+struct Refused {
+    message: OwnedMessage,
+    partition: Partition,
+}
+
+impl Delivery {
+    /// Opens a producer.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a property is wrong, [`Fault::Rewind`] where no broker tells the topics' partitions.
+    pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
+        let settings = producer_settings(config, status.worker, &topics);
+        let producer: BaseProducer<DeliveryContext> = status
+            .call("open producer", || settings.create_with_context(DeliveryContext::default()))
+            .map_err(|error| Fault::of(Call::Open, &error))?;
+        let mut partitions = Vec::with_capacity(topics.names.len());
+        for name in &topics.names {
+            let count = status
+                .call("metadata", || partition_count(producer.client(), name))
+                .map_err(|detail| Fault::Rewind { cause: Cause::Producer, detail })?;
+            // A topic that is missing refuses its records once they are sent.
+            partitions.push(count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1));
+        }
+        Ok(Delivery { producer, topics, partitions, refusals: Vec::new(), status })
+    }
+
+    /// Sends `emissions` from the `first` on, in order, and returns the index of the first one that found no room.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where the producer cannot go on.
+    pub fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault> {
+        let mut sent = first;
+        for emission in emissions.iter().skip(first) {
+            if !self.send_one(&emission)? {
+                break;
+            }
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Returns whether there was room for the record.
+    fn send_one(&mut self, emission: &Emission<'_>) -> Result<bool, Fault> {
+        let topic = emission.topic.0;
+        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
+            // Order: it may not overtake those that wait.
+            refusal.waiting.push_back(owned(emission, name(&self.topics, topic)));
+            return Ok(true);
+        }
+        let record = BaseRecord {
+            topic: name(&self.topics, topic),
+            partition: self.partition(topic, emission.partition),
+            payload: emission.value,
+            key: emission.key,
+            timestamp: None,
+            headers: headers(emission),
+            delivery_opaque: to_opaque(emission.partition),
+        };
+        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => Ok(false),
+            Some(code) if is_refusal(code) => {
+                let refused = owned(emission, name(&self.topics, topic));
+                self.refuse(topic, code, refused);
+                Ok(true)
+            }
+            _ => Err(Fault::of(Call::Send, &error)),
+        }
+    }
+
+    /// Returns the partition to name; absent where the producer chooses it by the key's murmur2 hash.
+    fn partition(&self, topic: usize, wanted: Partition) -> Option<i32> {
+        match wanted {
+            Partition::ByKey => None,
+            Partition::AsSource(source) => self.partitions.get(topic).and_then(|count| source.checked_rem(*count)),
+        }
+    }
+
+    /// Serves delivery reports for `duration`, and puts refused records aside.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where the producer cannot go on.
+    pub fn serve(&mut self, duration: Duration) -> Result<(), Fault> {
+        self.producer.poll(duration);
+        if let Some((_, reason)) = self.producer.client().fatal_error() {
+            return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
+        }
+        for (message, opaque, code) in self.producer.context().take() {
+            let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+            if let Some(topic) = self.topics.names.iter().position(|name| !is_purged && name == message.topic()) {
+                self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) });
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) {
+        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
+            refusal.code = code;
+            refusal.returned.push(refused);
+            return;
+        }
+        self.refusals.push(Refusal {
+            topic,
+            code,
+            waiting: VecDeque::new(),
+            returned: vec![refused],
+            pause: FIRST_PAUSE,
+            try_at: Instant::now(),
+            is_probe: true,
+        });
+        let topic = name(&self.topics, topic);
+        metrics::topic_refused(topic, true);
+        tracing::error!(worker = self.status.worker, topic, error = %code, "a topic refuses records; nothing is committed until it takes them");
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let describe = |refusal: &Refusal| (name(&self.topics, refusal.topic).to_owned(), refusal.code.to_string());
+        let refused: Vec<_> = self.refusals.iter().map(describe).collect();
+        self.status.update(|view| view.refused = refused);
+    }
+
+    /// Waits until everything that was sent is acknowledged, at most `patience`; tries again what was refused and is due.
+    ///
+    /// Returns whether that is so.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where the producer cannot go on.
+    pub fn drain(&mut self, patience: Duration) -> Result<bool, Fault> {
+        let until = Instant::now() + patience;
+        loop {
+            native::flush(self.producer.client(), Duration::from_millis(5));
+            self.serve(Duration::ZERO)?;
+            if self.producer.in_flight_count() == 0 {
+                self.settle(Instant::now());
+                if self.refusals.is_empty() {
+                    return Ok(true);
+                }
+                self.retry()?;
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            // Serves until the time is up, even if nothing is left to serve (since rdkafka 0.38), so it is kept short.
+            self.serve(Duration::from_millis(if self.refusals.is_empty() { 1 } else { 10 }))?;
+        }
+    }
+
+    /// Takes stock while nothing is in flight: what came back waits for another try, what has all gone is over.
+    fn settle(&mut self, now: Instant) {
+        for refusal in &mut self.refusals {
+            refusal.settle(now);
+        }
+        let mut is_over = false;
+        for refusal in self.refusals.extract_if(.., |refusal| refusal.waiting.is_empty()) {
+            let topic = name(&self.topics, refusal.topic);
+            metrics::topic_refused(topic, false);
+            tracing::info!(worker = self.status.worker, topic, "the topic takes records again");
+            is_over = true;
+        }
+        if is_over {
+            self.tell();
+        }
+    }
+
+    /// Sends again what is due: one record of a topic whose state is unknown, all of one that took it.
+    fn retry(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        for index in 0..self.refusals.len() {
+            let Some(refusal) = self.refusals.get_mut(index).filter(|refusal| refusal.try_at <= now) else { continue };
+            let mut due = if refusal.is_probe { 1 } else { refusal.waiting.len() };
+            refusal.is_probe = false;
+            let topic = refusal.topic;
+            while due > 0 && self.send_again(index, topic)? {
+                due -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the first record that waits for the topic; returns whether to go on with the next.
+    fn send_again(&mut self, index: usize, topic: usize) -> Result<bool, Fault> {
+        let Some(refused) = self.refusals.get_mut(index).and_then(|refusal| refusal.waiting.pop_front()) else {
+            return Ok(false);
+        };
+        let record = BaseRecord {
+            topic: name(&self.topics, topic),
+            partition: self.partition(topic, refused.partition),
+            payload: refused.message.payload(),
+            key: refused.message.key(),
+            timestamp: None,
+            headers: refused
+                .message
+                .headers()
+                .map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value)))),
+            delivery_opaque: to_opaque(refused.partition),
+        };
+        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
+        let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
+            Some(code) if is_refusal(code) => {
+                refusal.code = code;
+                refusal.returned.push(refused);
+            }
+            _ => return Err(Fault::of(Call::Send, &error)),
+        }
+        Ok(false)
+    }
+
+    /// Returns how many records are sent and not acknowledged, the refused ones too.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        let refused: usize = self.refusals.iter().map(|refusal| refusal.waiting.len() + refusal.returned.len()).sum();
+        usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + refused
+    }
+
+    /// Forgets everything that is not acknowledged: the epoch is undone, and its records come again.
+    pub fn abandon(&mut self) {
+        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        for refusal in self.refusals.drain(..) {
+            metrics::topic_refused(name(&self.topics, refusal.topic), false);
+        }
+        self.tell();
+    }
+
+    /// Closes the producer. What is in flight is lost: drain or abandon first.
+    pub fn close(mut self) {
+        self.abandon();
+        let status = Arc::clone(&self.status);
+        status.call("close producer", || drop(self));
+    }
+}
+
+impl Refusal {
+    fn settle(&mut self, now: Instant) {
+        if self.returned.is_empty() {
+            return;
+        }
+        for refused in self.returned.drain(..).rev() {
+            self.waiting.push_front(refused);
+        }
+        self.try_at = now + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.is_probe = true;
+    }
+}
+
+/// Returns whether the topic is at fault, not the producer: what it says today it may not say tomorrow.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidTopic
+    )
+}
+
+fn name(topics: &Topics, topic: usize) -> &str {
+    topics.names.get(topic).map_or("", String::as_str)
+}
+
+fn owned(emission: &Emission<'_>, topic: &str) -> Refused {
+    let (value, key) = (emission.value.map(<[u8]>::to_vec), emission.key.map(<[u8]>::to_vec));
+    let message = OwnedMessage::new(value, key, topic.to_owned(), Timestamp::NotAvailable, -1, -1, headers(emission));
+    Refused { message, partition: emission.partition }
+}
+
+fn headers(emission: &Emission<'_>) -> Option<OwnedHeaders> {
+    let headers = emission.headers();
+    (headers.len() > 0).then(|| headers_of(headers.map(|(name, value)| (name, Some(value)))))
+}
+
+fn headers_of<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> OwnedHeaders {
+    headers.fold(OwnedHeaders::new(), |list, (key, value)| list.insert(Header { key, value }))
+}
+
+/// What comes back with a refused record, beside the record: the partition it wanted.
+fn to_opaque(partition: Partition) -> usize {
+    match partition {
+        Partition::ByKey => 0,
+        Partition::AsSource(source) => usize::try_from(source).map_or(0, |source| source + 1),
+    }
+}
+
+fn from_opaque(opaque: usize) -> Partition {
+    match opaque.checked_sub(1).map(i32::try_from) {
+        Some(Ok(source)) => Partition::AsSource(source),
+        Some(Err(_)) | None => Partition::ByKey,
+    }
+}
+
+/// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
+#[derive(Default)]
+struct DeliveryContext {
+    returned: Mutex<Vec<(OwnedMessage, usize, RDKafkaErrorCode)>>,
+}
+
+impl DeliveryContext {
+    fn take(&self) -> Vec<(OwnedMessage, usize, RDKafkaErrorCode)> {
+        std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line("producer", level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_error("producer", &error, reason);
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        let Err((error, message)) = result else { return };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push((message.detach(), opaque, code));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(number: i64) -> Refused {
+        let message = OwnedMessage::new(None, None, "a".to_owned(), Timestamp::NotAvailable, 0, number, None);
+        Refused { message, partition: Partition::ByKey }
+    }
+
+    fn numbers(refusal: &Refusal) -> Vec<i64> {
+        refusal.waiting.iter().map(|refused| refused.message.offset()).collect()
+    }
+
+    #[test]
+    fn what_comes_back_waits_before_what_was_not_tried() {
+        let now = Instant::now();
+        let mut refusal = Refusal {
+            topic: 0,
+            code: RDKafkaErrorCode::TopicAuthorizationFailed,
+            waiting: [3, 4].map(refused).into(),
+            returned: [1, 2].map(refused).into(),
+            pause: FIRST_PAUSE,
+            try_at: now,
+            is_probe: false,
+        };
+        refusal.settle(now);
+        assert_eq!(numbers(&refusal), [1, 2, 3, 4]);
+        assert!(refusal.is_probe && refusal.returned.is_empty());
+        assert_eq!(refusal.try_at, now + FIRST_PAUSE);
+        assert_eq!(refusal.pause, FIRST_PAUSE * 2);
+        refusal.settle(now);
+        assert_eq!(refusal.pause, FIRST_PAUSE * 2, "nothing came back, nothing is due later");
+    }
+
+    #[test]
+    fn the_wanted_partition_comes_back_with_the_record() {
+        for partition in [Partition::ByKey, Partition::AsSource(0), Partition::AsSource(i32::MAX)] {
+            assert_eq!(from_opaque(to_opaque(partition)), partition);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Kafka: the clients and their settings, and what their errors mean to us. No decisions about events.
+
+pub mod delivery;
+pub mod embedded;
+pub mod lookup;
+mod native;
+pub mod source;
+pub mod topics;
+
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, Message};
+
+use crate::config::Config;
+use crate::kafka::topics::Topics;
+use crate::metrics;
+use crate::record::{Position, Record};
+
+/// Past this, a client call that blocks is taken for one that never returns; [`EXIT_STUCK`] says what follows.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
+
+/// The exit code of a process that ended itself because a client call did not return. Starting it again is the cure:
+/// offsets were not moved past what was acknowledged.
+pub const EXIT_STUCK: i32 = 70;
+
+/// What a call that asks a broker something is given. Well below [`CALL_DEADLINE`], so that the deadline means a bug.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a commit is given. In the cooperative protocol it may have to wait behind the group's own requests; the worker
+/// reads on meanwhile, and the next commit says the same and more.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An error of the outside, named by what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The group is moving: keep the epoch, poll on, commit later. At least once only.
+    #[error("{0}")]
+    Defer(String),
+    /// Undo the epoch and do it again from the committed offsets.
+    #[error("{detail}")]
+    Rewind {
+        /// Why, as the metric says it.
+        cause: Cause,
+        /// Why, for people.
+        detail: String,
+    },
+    /// Nothing that the process does will mend it.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Why an epoch was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The group gave the partitions to others without asking.
+    AssignmentLost,
+    /// Partitions were asked back, and the epoch could not be made durable in time.
+    RevokedTooSoon,
+    /// The producer cannot go on.
+    Producer,
+    /// The consumer cannot go on.
+    Consumer,
+    /// A partition is assigned, and nothing is fetched.
+    PartitionStuck,
+}
+
+impl Cause {
+    /// Returns the metric's label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Cause::AssignmentLost => "assignment_lost",
+            Cause::RevokedTooSoon => "revoked_too_soon",
+            Cause::Producer => "producer",
+            Cause::Consumer => "consumer",
+            Cause::PartitionStuck => "partition_stuck",
+        }
+    }
+
+    /// Returns whether the consumer itself is at fault, so that a new one is needed.
+    #[must_use]
+    pub fn is_consumers(self) -> bool {
+        matches!(self, Cause::Consumer | Cause::PartitionStuck)
+    }
+}
+
+/// The client calls whose errors are classified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Making a client, subscribing: what fails here is a setting.
+    Open,
+    /// Asking for records or events.
+    Poll,
+    /// Asking for, setting or seeking positions.
+    Position,
+    /// Committing offsets.
+    Commit,
+    /// Handing over a record.
+    Send,
+}
+
+impl Fault {
+    /// Classifies a client's error: the one place that decides what is done about it.
+    fn of(call: Call, error: &KafkaError) -> Fault {
+        let detail = error.to_string();
+        let is_fenced =
+            matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::FencedInstanceId));
+        match call {
+            // A fenced static member has been replaced by another process of its id; two would take turns for ever.
+            Call::Open | Call::Poll => Fault::Fatal(detail),
+            Call::Commit if is_fenced => Fault::Fatal(detail),
+            // Whatever the coordinator's trouble is: all is durable, and the next commit says the same and more. Where the
+            // membership is gone, the group takes the partitions and the revoke decides.
+            Call::Commit => Fault::Defer(detail),
+            Call::Position => Fault::Rewind { cause: Cause::Consumer, detail },
+            Call::Send => Fault::Rewind { cause: Cause::Producer, detail },
+        }
+    }
+}
+
+/// Lends a client's message as a record.
+pub fn record<M: Message>(message: &M) -> Record<'_> {
+    Record {
+        position: Position { topic: message.topic(), partition: message.partition(), offset: message.offset() },
+        timestamp: message.timestamp().to_millis(),
+        key: message.key(),
+        value: message.payload(),
+        traceparent: message.headers().and_then(traceparent),
+    }
+}
+
+fn traceparent(headers: &impl Headers) -> Option<&str> {
+    let header = headers.iter().find(|header| header.key == "traceparent")?;
+    std::str::from_utf8(header.value?).ok()
+}
+
+/// Returns a consumer's settings: our defaults, the configuration over them, and over both what the guarantee needs.
+fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    // An abandoned member keeps its partitions this long, so it is shorter than librdkafka's five minutes.
+    settings.set("max.poll.interval.ms", "60000");
+    // Enough to keep one worker busy; the default of 64 MiB is only memory.
+    settings.set("queued.max.messages.kbytes", "16384");
+    // The default waits a second when the queue was full once.
+    settings.set("fetch.queue.backoff.ms", "5");
+    settings.set("fetch.min.bytes", "65536");
+    settings.set("fetch.wait.max.ms", "50");
+    common_settings(&mut settings, config, worker);
+    for (name, value) in config.kafka.consumer() {
+        settings.set(name, value);
+    }
+    settings.set("group.id", &config.source.group_id);
+    settings.set("enable.auto.commit", "false");
+    settings.set("enable.auto.offset.store", "false");
+    // Positions are set by us, explicitly; where retention has overtaken one, we are told.
+    settings.set("auto.offset.reset", "error");
+    settings.set("isolation.level", "read_committed");
+    if let Some(instance) = settings.get("group.instance.id").filter(|_| config.source.workers > 1) {
+        let instance = format!("{instance}-{worker}");
+        settings.set("group.instance.id", instance);
+    }
+    settings
+}
+
+/// Returns a producer's settings; `topics` gives the sizes.
+fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings.set("linger.ms", "5");
+    settings.set("batch.num.messages", "100000");
+    // An epoch and what one batch may go over it; the default of 1 GiB bounds nothing.
+    let kilobytes = (config.delivery.epoch.bytes / 512).max(topics.largest_limit() / 512).max(65_536);
+    settings.set("queue.buffering.max.kbytes", kilobytes.to_string());
+    common_settings(&mut settings, config, worker);
+    for (name, value) in config.kafka.producer() {
+        settings.set(name, value);
+    }
+    settings.set("enable.idempotence", "true");
+    settings.set("acks", "all");
+    settings.set("partitioner", "murmur2_random");
+    // Nothing is dropped because a destination is down: the epoch waits.
+    settings.set("message.timeout.ms", "0");
+    settings.set("delivery.report.only.error", "true");
+    settings.set("batch.size", topics.batch_size().to_string());
+    settings.set("message.max.bytes", topics.largest_limit().to_string());
+    settings
+}
+
+fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) {
+    settings.set("bootstrap.servers", &config.kafka.brokers);
+    settings.set("client.id", format!("groupcast-{worker}"));
+    settings.set("allow.auto.create.topics", "false");
+    // Client telemetry to the brokers (KIP-714) is for the operator to switch on.
+    settings.set("enable.metrics.push", "false");
+    settings.set_log_level(RDKafkaLogLevel::Info);
+}
+
+/// Passes on a log line of librdkafka. It copes with most of what it calls an error, so that none is one here.
+fn log_line(client: &'static str, level: RDKafkaLogLevel, facility: &str, line: &str) {
+    use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+    match level {
+        Emerg | Alert | Critical | Error | Warning => tracing::warn!(target: "librdkafka", client, facility, line),
+        Notice | Info | Debug => tracing::debug!(target: "librdkafka", client, facility, line),
+    }
+}
+
+/// Tells of an error that a client reports by itself. A wrong password or certificate shows here and nowhere else.
+fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
+    metrics::client_error(client, code_name(error));
+    tracing::warn!(client, error = %error, reason, "kafka client error");
+}
+
+/// Returns an error's stable name, for logs and labels.
+fn code_name(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(call: Call, code: RDKafkaErrorCode, expected: &str) {
+        let found = match Fault::of(call, &KafkaError::Global(code)) {
+            Fault::Defer(_) => "defer",
+            Fault::Rewind { cause, .. } => cause.label(),
+            Fault::Fatal(_) => "fatal",
+        };
+        assert_eq!(found, expected, "{call:?} {code:?}");
+    }
+
+    #[test]
+    fn errors_are_classified_by_the_reaction() {
+        check(Call::Commit, RDKafkaErrorCode::RebalanceInProgress, "defer");
+        check(Call::Commit, RDKafkaErrorCode::IllegalGeneration, "defer");
+        check(Call::Commit, RDKafkaErrorCode::OperationTimedOut, "defer");
+        check(Call::Commit, RDKafkaErrorCode::CoordinatorLoadInProgress, "defer");
+        check(Call::Commit, RDKafkaErrorCode::FencedInstanceId, "fatal");
+        check(Call::Poll, RDKafkaErrorCode::Fatal, "fatal");
+        check(Call::Position, RDKafkaErrorCode::NotCoordinator, "consumer");
+        check(Call::Send, RDKafkaErrorCode::UnknownPartition, "producer");
+        check(Call::Open, RDKafkaErrorCode::InvalidArgument, "fatal");
+    }
+}

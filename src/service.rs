@@ -1,0 +1,200 @@
+//! The service: the workers of one process, their watchdog, the HTTP page, signals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::envelope::TopicId;
+use crate::http::{self, Watched};
+use crate::kafka::topics::Topics;
+use crate::kafka::{CALL_DEADLINE, EXIT_STUCK, Fault};
+use crate::metrics::{self, Metrics, UnknownFlags};
+use crate::router::Router;
+use crate::status::Status;
+use crate::worker::{self, Setup, Stop};
+
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Workers that run. Dropping it without [`Service::wait`] leaves them running.
+pub struct Service {
+    workers: Vec<JoinHandle<Result<(), Fault>>>,
+    watched: Watched,
+    http: Option<SocketAddr>,
+    /// Serves HTTP, signals and timers; nothing on a record's path.
+    runtime: Runtime,
+}
+
+impl Service {
+    /// Starts the workers. `topics` are the router's, as [`Topics::check`] found them.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
+    pub fn start(config: Arc<Config>, mut router: Router, topics: Topics) -> Result<Service, Fault> {
+        for (index, bytes) in topics.max_message_bytes.iter().enumerate() {
+            router.set_max_message_bytes(TopicId(index), *bytes);
+        }
+        let metrics = Metrics::new().map_err(fatal)?;
+        metrics.record(|| metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1));
+        let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
+        let watched = Watched { statuses, metrics, stop: Arc::new(Stop::default()) };
+        let runtime = runtime()?;
+        let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
+        runtime.spawn(watch(watched.clone()));
+        runtime.spawn(upkeep(watched.metrics.clone()));
+        let workers = start_workers(&config, Arc::new(router), Arc::new(topics), &watched)?;
+        Ok(Service { workers, watched, http, runtime })
+    }
+
+    /// Returns the address of the HTTP page, with its port if the system chose one.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Returns what is watched: workers and metrics.
+    #[must_use]
+    pub fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    /// Asks the workers to drain, commit and end.
+    pub fn stop(&self) {
+        self.watched.stop.request();
+    }
+
+    /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where the signals cannot be had.
+    pub fn stop_on_signals(&self) -> Result<(), Fault> {
+        let _guard = self.runtime.enter();
+        let terminate = signal(SignalKind::terminate()).map_err(fatal)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(fatal)?;
+        self.runtime.spawn(heed(terminate, interrupt, self.watched.clone()));
+        Ok(())
+    }
+
+    /// Waits until all workers have ended. One that fails stops the others.
+    ///
+    /// # Errors
+    /// The first worker's fault.
+    pub fn wait(self) -> Result<(), Fault> {
+        let mut result = Ok(());
+        for worker in self.workers {
+            let ended = worker.join().unwrap_or_else(|_| Err(Fault::Fatal("a worker panicked".to_owned())));
+            if let Err(fault) = &ended {
+                tracing::error!(error = %fault, "a worker has failed");
+            }
+            result = result.and(ended);
+        }
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+        result
+    }
+}
+
+fn fatal(error: impl std::fmt::Display) -> Fault {
+    Fault::Fatal(error.to_string())
+}
+
+fn runtime() -> Result<Runtime, Fault> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shell").enable_all().build().map_err(fatal)
+}
+
+fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<SocketAddr, Fault> {
+    let in_use = |error| Fault::Fatal(format!("http.listen {address}: {error}"));
+    let listener = runtime.block_on(TcpListener::bind(address)).map_err(in_use)?;
+    let address = listener.local_addr().map_err(in_use)?;
+    runtime.spawn(async move {
+        if let Err(error) = http::serve(listener, watched).await {
+            tracing::error!(error = %error, "the HTTP page has ended");
+        }
+    });
+    Ok(address)
+}
+
+fn start_workers(
+    config: &Arc<Config>,
+    router: Arc<Router>,
+    topics: Arc<Topics>,
+    watched: &Watched,
+) -> Result<Vec<JoinHandle<Result<(), Fault>>>, Fault> {
+    let unknown_flags = UnknownFlags::default();
+    let start = |status: &Arc<Status>| {
+        let setup = Setup {
+            config: Arc::clone(config),
+            router: Arc::clone(&router),
+            topics: Arc::clone(&topics),
+            status: Arc::clone(status),
+            stop: Arc::clone(&watched.stop),
+            unknown_flags: unknown_flags.clone(),
+        };
+        let metrics = watched.metrics.clone();
+        let name = format!("worker-{}", status.worker);
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics)).map_err(fatal)
+    };
+    watched.statuses.iter().map(start).collect()
+}
+
+fn run_worker(setup: &Setup, metrics: &Metrics) -> Result<(), Fault> {
+    // However this one ends, the others need not go on without it.
+    let _stop = StopOnDrop(&setup.stop);
+    metrics.record(|| worker::run(setup))
+}
+
+struct StopOnDrop<'a>(&'a Stop);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
+/// Ends the process when a client call does not return: the call cannot be cancelled, and a new process is exact.
+#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
+async fn watch(watched: Watched) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        for status in watched.statuses.iter() {
+            if let Some(call) = status.view().overdue(CALL_DEADLINE) {
+                tracing::error!(
+                    worker = status.worker,
+                    call,
+                    exit_code = EXIT_STUCK,
+                    "a Kafka client call did not return in time and cannot be cancelled; the process ends, start it again: nothing is lost"
+                );
+                std::process::exit(EXIT_STUCK);
+            }
+        }
+    }
+}
+
+/// Without it, histograms grow while nobody scrapes (metrics-rs issue 467).
+async fn upkeep(metrics: Metrics) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        metrics.upkeep();
+    }
+}
+
+#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
+async fn heed(mut terminate: tokio::signal::unix::Signal, mut interrupt: tokio::signal::unix::Signal, watched: Watched) {
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    tracing::info!("asked to stop; draining and committing");
+    watched.stop.request();
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    for status in watched.statuses.iter() {
+        let view = status.view();
+        tracing::error!(worker = status.worker, is_uncommitted = view.uncommitted_since.is_some(), refused = ?view.refused,
+            "asked again; ending at once, the next start sends again what was not committed");
+    }
+    std::process::exit(1);
+}

@@ -1,0 +1,101 @@
+//! What a worker says of itself while it runs: read by `/healthz`, `/readyz` and the watchdog, written by the worker.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One worker's state, shared between its thread and those who watch it.
+#[derive(Debug)]
+pub struct Status {
+    /// The worker's index, from 0.
+    pub worker: usize,
+    view: Mutex<View>,
+}
+
+/// A worker's state at one moment.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// When the worker last came round its loop.
+    pub beat: Instant,
+    /// The client call it is in, and since when.
+    pub call: Option<(&'static str, Instant)>,
+    /// Whether the group has told it its partitions, none perhaps.
+    pub is_member: bool,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// Since when records are taken whose offsets are not committed.
+    pub uncommitted_since: Option<Instant>,
+    /// Whether reading is paused until what was sent is acknowledged.
+    pub is_held: bool,
+    /// The topics that refuse records, with the broker's reason.
+    pub refused: Vec<(String, String)>,
+}
+
+impl Status {
+    /// Returns the state of a worker that has just begun.
+    #[must_use]
+    pub fn new(worker: usize) -> Status {
+        let view = View {
+            beat: Instant::now(),
+            call: None,
+            is_member: false,
+            partitions: 0,
+            uncommitted_since: None,
+            is_held: false,
+            refused: Vec::new(),
+        };
+        Status { worker, view: Mutex::new(view) }
+    }
+
+    /// Returns a copy of the present state.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.lock().clone()
+    }
+
+    /// Changes the state, and counts as a beat.
+    pub fn update(&self, change: impl FnOnce(&mut View)) {
+        let mut view = self.lock();
+        view.beat = Instant::now();
+        change(&mut view);
+    }
+
+    /// Makes a client call that may block, in sight of the watchdog.
+    ///
+    /// librdkafka has calls that ignore their own timeout (its issues 5456 and 5511); see [`View::overdue`].
+    pub fn call<T>(&self, name: &'static str, call: impl FnOnce() -> T) -> T {
+        self.update(|view| view.call = Some((name, Instant::now())));
+        let result = call();
+        self.update(|view| view.call = None);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, View> {
+        // A view is plain data, sound even if its writer panicked half way.
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    /// Returns the client call that has taken longer than `deadline`, if there is one.
+    #[must_use]
+    pub fn overdue(&self, deadline: Duration) -> Option<&'static str> {
+        self.call.filter(|(_, since)| since.elapsed() > deadline).map(|(name, _)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_overdue_only_while_it_lasts() {
+        let status = Status::new(0);
+        assert_eq!(status.view().overdue(Duration::ZERO), None);
+        status.call("commit", || {
+            std::thread::sleep(Duration::from_millis(2));
+            assert_eq!(status.view().overdue(Duration::ZERO), Some("commit"));
+            assert_eq!(status.view().overdue(Duration::from_secs(60)), None);
+        });
+        assert_eq!(status.view().overdue(Duration::ZERO), None);
+    }
+}

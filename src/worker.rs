@@ -1,0 +1,532 @@
+//! The loop: poll, route, send, and at the end of an epoch commit. One thread each; a worker shares nothing but the router.
+//!
+//! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
+//! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use crate::config::{Config, EpochBounds, Guarantee};
+use crate::envelope::Emissions;
+use crate::kafka::delivery::Delivery;
+use crate::kafka::source::{Polled, Rebalance, Source};
+use crate::kafka::topics::Topics;
+use crate::kafka::{self, Cause, Fault};
+use crate::metrics::{self, EpochResult, Tally, UnknownFlags};
+use crate::router::{Router, Scratch};
+use crate::status::Status;
+use crate::watermark::Watermarks;
+
+/// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
+const BATCH_RECORDS: usize = 500;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How long the loop waits for acknowledgements before it pauses reading and looks after the group meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The same while it is paused.
+const HELD_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long an idle worker waits for a record at a time.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a worker is made from.
+pub struct Setup {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What becomes of a record.
+    pub router: Arc<Router>,
+    /// Where it may go.
+    pub topics: Arc<Topics>,
+    /// What the worker says of itself.
+    pub status: Arc<Status>,
+    /// When to stop.
+    pub stop: Arc<Stop>,
+    /// The unknown flags that all workers have told of.
+    pub unknown_flags: UnknownFlags,
+}
+
+/// A request to stop, shared by all who may make it and all who must heed it.
+#[derive(Debug, Default)]
+pub struct Stop {
+    is_requested: AtomicBool,
+}
+
+impl Stop {
+    /// Asks for a stop.
+    pub fn request(&self) {
+        self.is_requested.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a stop was asked for.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.is_requested.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, but not past a request.
+    fn sleep(&self, duration: Duration) {
+        let until = Instant::now() + duration;
+        while !self.is_requested() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20).min(duration));
+        }
+    }
+}
+
+/// Runs one worker until it is asked to stop, with new consumers where one fails.
+///
+/// # Errors
+/// [`Fault::Fatal`]; what is not fatal is mended here.
+pub fn run(setup: &Setup) -> Result<(), Fault> {
+    let mut pause = Pause::default();
+    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
+    loop {
+        let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
+        let result = run_producers(setup, &mut source, &mut pause);
+        source.close();
+        match result {
+            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail),
+            Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
+            Ok(()) => return Ok(()),
+        }
+        if setup.stop.is_requested() {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs with one consumer, with new producers where one fails.
+fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+    loop {
+        match run_epochs(setup, source, pause) {
+            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
+            result => return result,
+        }
+        if setup.stop.is_requested() {
+            return Ok(());
+        }
+        source.rewind()?;
+    }
+}
+
+/// Runs with one consumer and one producer.
+fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+    let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
+    let mut worker = Worker::new(setup, source, delivery, pause);
+    let result = worker.run();
+    worker.delivery.close();
+    result
+}
+
+fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) {
+    metrics::epoch(EpochResult::Rewound);
+    metrics::rewind(cause.label());
+    metrics::in_flight(setup.status.worker, 0);
+    tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
+    setup.status.update(|view| view.is_held = false);
+    setup.stop.sleep(pause.next());
+}
+
+/// Growing pauses between rewinds that follow each other.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let pause = Duration::from_millis(100) * 2_u32.pow(self.0.min(6));
+        self.0 += 1;
+        pause
+    }
+
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+struct Worker<'a> {
+    setup: &'a Setup,
+    source: &'a mut Source,
+    delivery: Delivery,
+    pause: &'a mut Pause,
+    scratch: Scratch,
+    emissions: Emissions,
+    /// How many of `emissions` are handed to the producer.
+    n_sent: usize,
+    tally: Tally,
+    epoch: Epoch,
+    is_held: bool,
+    progress_at: Instant,
+}
+
+/// What was taken since the last commit.
+#[derive(Default)]
+struct Epoch {
+    watermarks: Watermarks,
+    records: usize,
+    bytes: usize,
+    /// Since when something waits for a commit.
+    began: Option<Instant>,
+    /// When the next commit is due by time.
+    due_at: Option<Instant>,
+    /// Whether the group did not take the offsets once already.
+    is_deferred: bool,
+}
+
+impl Epoch {
+    fn begin(&mut self, bounds: &EpochBounds) {
+        let now = Instant::now();
+        self.began.get_or_insert(now);
+        self.due_at.get_or_insert(now + bounds.interval);
+    }
+
+    /// Starts a new stretch after the present one was sent and acknowledged but its offsets were not taken.
+    fn defer(&mut self, bounds: &EpochBounds) {
+        (self.records, self.bytes) = (0, 0);
+        self.due_at = Some(Instant::now() + bounds.interval);
+    }
+
+    fn is_due(&self, bounds: &EpochBounds) -> bool {
+        self.due_at.is_some_and(|due_at| Instant::now() >= due_at)
+            || self.records >= bounds.records
+            || self.bytes >= bounds.bytes
+    }
+}
+
+impl<'a> Worker<'a> {
+    fn new(setup: &'a Setup, source: &'a mut Source, delivery: Delivery, pause: &'a mut Pause) -> Worker<'a> {
+        let names: Arc<[String]> = setup.router.destination_names().map(str::to_owned).collect();
+        Worker {
+            setup,
+            source,
+            delivery,
+            pause,
+            scratch: Scratch::default(),
+            emissions: Emissions::default(),
+            n_sent: 0,
+            tally: Tally::new(names, setup.unknown_flags.clone()),
+            epoch: Epoch::default(),
+            is_held: false,
+            progress_at: Instant::now(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Fault> {
+        self.source.set_paused(false)?;
+        while !self.setup.stop.is_requested() {
+            self.turn()?;
+        }
+        self.shut_down()
+    }
+
+    /// Once round: take a batch, answer the group, commit if it is time.
+    fn turn(&mut self) -> Result<(), Fault> {
+        self.take_batch()?;
+        self.answer_group()?;
+        if self.is_held || !self.is_all_sent() || self.epoch.is_due(&self.setup.config.delivery.epoch) {
+            self.end_epoch()?;
+        }
+        self.check_progress()
+    }
+
+    fn take_batch(&mut self) -> Result<(), Fault> {
+        // While it is held, polling brings the group's events; reading is paused.
+        if self.is_all_sent() || self.is_held {
+            self.read_batch()?;
+        }
+        if !self.send_until(Instant::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
+            tracing::debug!(worker = self.setup.status.worker, "the producer's queue stays full");
+        }
+        Ok(())
+    }
+
+    fn read_batch(&mut self) -> Result<(), Fault> {
+        let mut timeout = self.wait();
+        for _ in 0..BATCH_RECORDS {
+            match self.source.poll(timeout)? {
+                Polled::Nothing => break,
+                Polled::Gap => return self.source.mend_gaps(),
+                Polled::Record(message) => {
+                    let record = kafka::record(&message);
+                    let verdict = self.setup.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                    self.tally.verdict(record.position.topic, verdict);
+                    self.epoch.watermarks.advance(record.position);
+                    self.epoch.records += 1;
+                }
+            }
+            if self.emissions.bytes() >= BATCH_BYTES {
+                break;
+            }
+            timeout = Duration::ZERO;
+        }
+        if self.epoch.records > 0 {
+            self.epoch.begin(&self.setup.config.delivery.epoch);
+        }
+        Ok(())
+    }
+
+    /// Returns how long to wait for the first record of a batch: not past the end of the epoch.
+    fn wait(&self) -> Duration {
+        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(Instant::now()));
+        until_due.unwrap_or(IDLE_WAIT).min(IDLE_WAIT)
+    }
+
+    fn is_all_sent(&self) -> bool {
+        self.n_sent == self.emissions.len()
+    }
+
+    /// Hands the batch to the producer, which may have to make room first. Returns whether it took all of it.
+    fn send_until(&mut self, until: Instant) -> Result<bool, Fault> {
+        loop {
+            self.n_sent = self.delivery.send(&self.emissions, self.n_sent)?;
+            if self.is_all_sent() {
+                break;
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            self.delivery.serve(Duration::from_millis(2))?;
+        }
+        self.epoch.bytes += self.emissions.bytes();
+        self.emissions.clear();
+        self.n_sent = 0;
+        self.delivery.serve(Duration::ZERO)?;
+        Ok(true)
+    }
+
+    fn answer_group(&mut self) -> Result<(), Fault> {
+        match self.source.rebalance() {
+            None => Ok(()),
+            Some(Rebalance::Assign(partitions)) => self.assign(partitions),
+            Some(Rebalance::Revoke(partitions)) => self.revoke(&partitions),
+        }
+    }
+
+    fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
+        for start in self.source.assign(partitions)? {
+            self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
+            self.epoch.begin(&self.setup.config.delivery.epoch);
+        }
+        Ok(())
+    }
+
+    /// Gives partitions back: commits first; what cannot be made durable in time is undone.
+    fn revoke(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
+        let undone = if self.epoch.began.is_none() {
+            None
+        } else if self.source.is_lost() {
+            Some((Cause::AssignmentLost, "the group gave our partitions to others".to_owned()))
+        } else {
+            self.commit_for_revoke()?
+        };
+        if undone.is_some() {
+            // Nothing of ours may follow what the next owner sends.
+            self.delivery.abandon();
+        }
+        self.source.unassign(partitions)?;
+        for element in partitions.elements() {
+            self.epoch.watermarks.forget(element.topic(), element.partition());
+        }
+        match undone {
+            Some((cause, detail)) => Err(Fault::Rewind { cause, detail }),
+            None => Ok(()),
+        }
+    }
+
+    /// Commits as long as the group may be kept waiting; returns why the epoch must be undone, if it must.
+    fn commit_for_revoke(&mut self) -> Result<Option<(Cause, String)>, Fault> {
+        let patience = self.source.revoke_patience();
+        match self.commit(patience) {
+            Ok(true) => {
+                self.committed();
+                Ok(None)
+            }
+            Ok(false) => {
+                let n_records = self.delivery.unacknowledged();
+                let detail = format!("{n_records} records were not acknowledged within {patience:?} of a revoke");
+                Ok(Some((Cause::RevokedTooSoon, detail)))
+            }
+            // All is durable; whoever has the partitions next sends some of it again.
+            Err(Fault::Defer(detail)) => {
+                self.deferred(&detail);
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Ends the epoch, or holds it: then reading is paused until everything is acknowledged.
+    fn end_epoch(&mut self) -> Result<(), Fault> {
+        metrics::in_flight(self.setup.status.worker, self.epoch.bytes);
+        match self.commit(if self.is_held { HELD_PATIENCE } else { PATIENCE }) {
+            Ok(true) => {
+                self.committed();
+                self.set_held(false)
+            }
+            Ok(false) => self.set_held(true),
+            Err(Fault::Defer(detail)) => {
+                self.deferred(&detail);
+                self.set_held(false)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Makes the epoch durable, then moves the offsets. Returns whether it was done within `patience`.
+    ///
+    /// This is where the guarantee lives.
+    fn commit(&mut self, patience: Duration) -> Result<bool, Fault> {
+        let began = Instant::now();
+        match self.setup.config.delivery.guarantee {
+            Guarantee::AtLeastOnce => {
+                let until = began + patience;
+                if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(Instant::now()))? {
+                    return Ok(false);
+                }
+                if !self.epoch.watermarks.is_empty() {
+                    self.source.commit(&self.epoch.watermarks)?;
+                }
+            }
+            // The configuration refuses it.
+            Guarantee::ExactlyOnce => {
+                return Err(Fault::Fatal("delivery.guarantee: exactly_once is not in this version".to_owned()));
+            }
+        }
+        metrics::commit_took(began.elapsed());
+        Ok(true)
+    }
+
+    fn committed(&mut self) {
+        self.epoch = Epoch::default();
+        self.tally.flush();
+        self.pause.reset();
+        metrics::epoch(EpochResult::Committed);
+        metrics::in_flight(self.setup.status.worker, 0);
+    }
+
+    fn deferred(&mut self, detail: &str) {
+        if !std::mem::replace(&mut self.epoch.is_deferred, true) {
+            tracing::warn!(
+                worker = self.setup.status.worker,
+                error = detail,
+                "the group did not take the offsets; they go with a later commit"
+            );
+        }
+        self.epoch.defer(&self.setup.config.delivery.epoch);
+        metrics::epoch(EpochResult::Deferred);
+        metrics::in_flight(self.setup.status.worker, 0);
+    }
+
+    fn set_held(&mut self, is_held: bool) -> Result<(), Fault> {
+        if self.is_held == is_held {
+            return Ok(());
+        }
+        self.is_held = is_held;
+        self.source.set_paused(is_held)?;
+        self.setup.status.update(|view| view.is_held = is_held);
+        let (worker, n_records) = (self.setup.status.worker, self.delivery.unacknowledged());
+        if is_held {
+            metrics::epoch(EpochResult::Held);
+            tracing::warn!(worker, n_records, "reading is paused until what was sent is acknowledged");
+        } else {
+            tracing::info!(worker, "reading goes on");
+        }
+        Ok(())
+    }
+
+    /// Once a second: publishes the lag, and finds partitions that are not fetched.
+    fn check_progress(&mut self) -> Result<(), Fault> {
+        let began = self.epoch.began;
+        self.setup.status.update(|view| view.uncommitted_since = began);
+        if self.progress_at.elapsed() < PROGRESS_INTERVAL {
+            return Ok(());
+        }
+        self.progress_at = Instant::now();
+        self.source.check_progress()
+    }
+
+    /// Drains and commits within the configured limit; still a member of the group, so that offsets can be committed.
+    fn shut_down(&mut self) -> Result<(), Fault> {
+        let limit = self.setup.config.delivery.shutdown_timeout;
+        let until = Instant::now() + limit;
+        self.source.set_paused(true)?;
+        while self.epoch.began.is_some() {
+            let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
+            match self.commit(patience) {
+                Ok(true) => self.committed(),
+                Ok(false) => {}
+                Err(Fault::Defer(detail)) => self.deferred(&detail),
+                Err(fault) => return Err(fault),
+            }
+            if self.epoch.began.is_some() && Instant::now() >= until {
+                return Err(Fault::Fatal(self.leftovers(limit)));
+            }
+            self.read_batch()?;
+            self.answer_group()?;
+        }
+        tracing::info!(worker = self.setup.status.worker, "all is acknowledged and committed");
+        Ok(())
+    }
+
+    fn leftovers(&self, limit: Duration) -> String {
+        let n_records = self.delivery.unacknowledged() + self.emissions.len() - self.n_sent;
+        let worker = self.setup.status.worker;
+        let refused: Vec<String> =
+            self.setup.status.view().refused.iter().map(|(topic, code)| format!("; {topic} refuses records: {code}")).collect();
+        format!(
+            "worker {worker} stopped after {limit:?} with {n_records} records not acknowledged{}; their offsets are not committed, so that the next start sends them again",
+            refused.concat()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: EpochBounds = EpochBounds { interval: Duration::from_secs(3600), records: 10, bytes: 1000 };
+
+    fn check(records: usize, bytes: usize, expected: bool) {
+        let mut epoch = Epoch { records, bytes, ..Epoch::default() };
+        epoch.begin(&BOUNDS);
+        assert_eq!(epoch.is_due(&BOUNDS), expected, "{records} records, {bytes} bytes");
+    }
+
+    #[test]
+    fn an_epoch_ends_at_the_first_bound_it_meets() {
+        check(9, 999, false);
+        check(10, 0, true);
+        check(1, 1000, true);
+        let mut epoch = Epoch::default();
+        epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
+        assert!(epoch.is_due(&BOUNDS));
+    }
+
+    #[test]
+    fn an_idle_epoch_is_never_due() {
+        assert!(!Epoch::default().is_due(&BOUNDS));
+    }
+
+    #[test]
+    fn a_deferred_epoch_keeps_its_offsets_and_its_age() {
+        let mut epoch = Epoch { records: 10, bytes: 1000, ..Epoch::default() };
+        epoch.begin(&BOUNDS);
+        epoch.watermarks.set("a", 0, 7);
+        let began = epoch.began;
+        epoch.defer(&BOUNDS);
+        assert!(!epoch.is_due(&BOUNDS));
+        assert_eq!((epoch.began, epoch.watermarks.is_empty()), (began, false));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_start_again() {
+        let mut pause = Pause::default();
+        let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
+        pause.reset();
+        assert_eq!(pause.next().as_millis(), 100);
+    }
+}

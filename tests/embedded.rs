@@ -1,0 +1,488 @@
+//! The whole loop, at least once, on the cluster inside the process: records in, records out, offsets, faults.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use groupcast::config::Config;
+use groupcast::kafka::embedded::EmbeddedCluster;
+use groupcast::kafka::topics::Topics;
+use groupcast::router::Router;
+use groupcast::service::Service;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+const SOURCE: &str = "group-events";
+const OUTPUTS: &[&str] = &["group-events.webhook", "group-events.intercom", "group-events.dead"];
+const PARTITIONS: i32 = 4;
+
+/// How long anything may take before a test fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Kafka {
+    cluster: EmbeddedCluster,
+    brokers: String,
+}
+
+/// A record as a reader of an output topic sees it.
+#[derive(Debug, Clone)]
+struct Seen {
+    key: Option<String>,
+    value: String,
+    headers: BTreeMap<String, String>,
+    partition: i32,
+}
+
+impl Kafka {
+    fn start() -> Kafka {
+        // With GROUPCAST_TEST_LOG=debug, say, a failing test tells its story.
+        if let Ok(filter) = std::env::var("GROUPCAST_TEST_LOG") {
+            let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
+        let cluster = EmbeddedCluster::start(1).unwrap();
+        cluster.create_topic(SOURCE, PARTITIONS).unwrap();
+        for topic in OUTPUTS {
+            cluster.create_topic(topic, PARTITIONS).unwrap();
+        }
+        let brokers = cluster.brokers();
+        Kafka { cluster, brokers }
+    }
+
+    fn config(&self, consumer_properties: &str, overrides: &[(&str, &str)]) -> Config {
+        let text = format!(
+            "kafka:\n  brokers: {}\n  consumer_properties: {{ fetch.wait.max.ms: 10, session.timeout.ms: 4000, heartbeat.interval.ms: 200, {consumer_properties} }}\nsource: {{ topics: [{SOURCE}] }}\n\
+             destinations:\n  - use: webhook\n  - use: intercom\nhttp: {{ listen: 127.0.0.1:0 }}",
+            self.brokers
+        );
+        let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Config::from_text("test.yaml", &text, &[], &overrides).unwrap_or_else(|faults| panic!("{faults:?}")).0
+    }
+
+    fn serve(&self, overrides: &[(&str, &str)]) -> Service {
+        self.serve_with("", overrides)
+    }
+
+    fn serve_with(&self, consumer_properties: &str, overrides: &[(&str, &str)]) -> Service {
+        let config = self.config(consumer_properties, overrides);
+        let router = Router::new(config.routing()).unwrap();
+        let topics = Topics::assume(router.topics());
+        Service::start(Arc::new(config), router, topics).unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", &self.brokers).set("fetch.wait.max.ms", "10");
+        settings
+    }
+
+    /// Produces `values` into the source, the n-th into partition n modulo four.
+    fn produce<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
+        let producer: BaseProducer = self.client().create().unwrap();
+        for (index, value) in values.into_iter().enumerate() {
+            let partition = i32::try_from(index).unwrap() % PARTITIONS;
+            producer.send(BaseRecord::<str, str>::to(SOURCE).payload(value).key("source key").partition(partition)).unwrap();
+        }
+        producer.flush(DEADLINE).unwrap();
+    }
+
+    /// Reads `topic` until it holds `count` records, then a little longer to see any that are too many.
+    fn read(&self, topic: &str, count: usize) -> Vec<Seen> {
+        let consumer: BaseConsumer =
+            self.client().set("group.id", "reader").set("enable.auto.commit", "false").create().unwrap();
+        let mut all = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&all).unwrap();
+        let mut seen = Vec::new();
+        let mut until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            if let Some(message) = consumer.poll(Duration::from_millis(20)) {
+                let message = message.unwrap();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let headers = message.headers().map(|headers| {
+                    headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default()))).collect()
+                });
+                seen.push(Seen {
+                    key: message.key().map(text),
+                    value: message.payload().map(text).unwrap_or_default(),
+                    headers: headers.unwrap_or_default(),
+                    partition: message.partition(),
+                });
+            }
+            if seen.len() == count {
+                until = until.min(Instant::now() + Duration::from_millis(300));
+            }
+        }
+        seen
+    }
+
+    /// The sum of the offsets that the group has committed.
+    fn committed(&self) -> i64 {
+        let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_range(SOURCE, 0, PARTITIONS - 1);
+        let offsets = consumer.committed_offsets(all, DEADLINE).unwrap();
+        offsets.elements().iter().map(|element| element.offset().to_raw().unwrap_or(0).max(0)).sum()
+    }
+
+    fn wait_for_commit(&self, offsets: i64) {
+        until("the offsets are committed", || self.committed() == offsets);
+    }
+
+    /// Leaves the group at an offset that partition 2 does not have.
+    fn commit_beyond_the_end(&self) {
+        let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(SOURCE, 2, Offset::Offset(100)).unwrap();
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+
+    fn fail(&self, api: RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
+        self.cluster.mock().unwrap().request_errors(api, errors);
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn stop(service: Service) {
+    service.stop();
+    service.wait().unwrap();
+}
+
+/// Returns the status code and the body of a page.
+fn get(service: &Service, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(service.http().unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn metric(service: &Service, line_start: &str) -> f64 {
+    let text = service.watched().metrics.render();
+    let line = text.lines().find(|line| line.starts_with(line_start));
+    line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |number| number.parse().unwrap())
+}
+
+fn event(group: &str) -> String {
+    format!(r#"{{"type":"group","groupId":"{group}","userId":"u1","traits":{{"name":"Initech"}},"integrations":{{}}}}"#)
+}
+
+fn events(count: usize) -> Vec<String> {
+    (0..count).map(|index| event(&format!("g{index}"))).collect()
+}
+
+fn texts(events: &[String]) -> impl Iterator<Item = &str> {
+    events.iter().map(String::as_str)
+}
+
+/// The records' keys, sorted.
+fn keys(seen: &[Seen]) -> Vec<String> {
+    let mut keys: Vec<String> = seen.iter().map(|record| record.key.clone().unwrap_or_default()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn events_reach_every_topic_and_offsets_follow() {
+    let kafka = Kafka::start();
+    let events = events(200);
+    kafka.produce(texts(&events));
+    let service = kafka.serve(&[]);
+    let webhook = kafka.read("group-events.webhook", 200);
+    let mut expected: Vec<String> = (0..200).map(|index| format!("g{index}")).collect();
+    expected.sort();
+    assert_eq!(keys(&webhook), expected);
+    assert_eq!(keys(&kafka.read("group-events.intercom", 200)), expected);
+    kafka.wait_for_commit(200);
+    assert!(metric(&service, r#"groupcast_verdicts_total{verdict="routed""#) == 200.0);
+    stop(service);
+}
+
+/// Runs a service until it has committed `offsets`.
+fn run_until_committed(kafka: &Kafka, overrides: &[(&str, &str)], offsets: i64) {
+    let service = kafka.serve(overrides);
+    kafka.wait_for_commit(offsets);
+    stop(service);
+}
+
+#[test]
+fn k4_structured_records_are_cloudevents_without_headers() {
+    let kafka = Kafka::start();
+    kafka.produce([event("g1").as_str()]);
+    run_until_committed(&kafka, &[], 1);
+    let seen = kafka.read("group-events.webhook", 1);
+    assert!(seen[0].headers.is_empty());
+    assert!(seen[0].value.starts_with(r#"{"specversion":"1.0","id":"group-events/0/0/"#), "{}", seen[0].value);
+    assert!(seen[0].value.contains(r#""source":"groupcast","type":"webhook."#), "{}", seen[0].value);
+}
+
+#[test]
+fn k4_binary_records_carry_the_attributes_as_headers() {
+    let kafka = Kafka::start();
+    kafka.produce([event("g1").as_str()]);
+    run_until_committed(&kafka, &[("records.format", "binary")], 1);
+    let seen = kafka.read("group-events.webhook", 1);
+    let names: Vec<&str> = seen[0].headers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["ce_id", "ce_request", "ce_source", "ce_specversion", "ce_type", "content-type"]);
+    assert!(!seen[0].value.contains("specversion"), "{}", seen[0].value);
+}
+
+#[test]
+fn k4_a_body_is_a_body() {
+    let kafka = Kafka::start();
+    kafka.produce([event("g1").as_str()]);
+    run_until_committed(&kafka, &[("records.format", "body")], 1);
+    let seen = kafka.read("group-events.webhook", 1);
+    assert!(seen[0].headers.is_empty());
+    assert!(seen[0].value.starts_with('{') && !seen[0].value.contains("specversion"), "{}", seen[0].value);
+}
+
+#[test]
+fn k7_dead_letters_keep_key_bytes_and_partition_and_say_whence_and_why() {
+    let kafka = Kafka::start();
+    let good = event("g1");
+    kafka.produce([good.as_str(), "{not json", r#"{"type":"track"}"#, r#"{"type":"group"}"#]);
+    run_until_committed(&kafka, &[], 4);
+    let mut dead = kafka.read("group-events.dead", 2);
+    dead.sort_by_key(|record| record.partition);
+    assert_eq!(dead.len(), 2);
+    for (record, partition, reason, value) in
+        [(&dead[0], 1, "invalid_json", "{not json"), (&dead[1], 3, "missing_group_id", r#"{"type":"group"}"#)]
+    {
+        assert_eq!((record.partition, record.value.as_str()), (partition, value));
+        assert_eq!(record.key.as_deref(), Some("source key"));
+        let header = |name: &str| record.headers.get(name).map(String::as_str);
+        assert_eq!(header("reason"), Some(reason));
+        assert_eq!(header("source_topic"), Some(SOURCE));
+        assert_eq!(header("source_partition"), Some(partition.to_string().as_str()));
+        assert_eq!(header("source_offset"), Some("0"));
+    }
+    assert_eq!(kafka.read("group-events.webhook", 1).len(), 1);
+}
+
+#[test]
+fn a_restart_continues_where_the_last_run_stopped() {
+    let kafka = Kafka::start();
+    let events = events(60);
+    kafka.produce(texts(&events[..20]));
+    run_until_committed(&kafka, &[], 20);
+    kafka.produce(texts(&events[20..]));
+    run_until_committed(&kafka, &[], 60);
+    let mut expected: Vec<String> = (0..60).map(|index| format!("g{index}")).collect();
+    expected.sort();
+    assert_eq!(keys(&kafka.read("group-events.webhook", 60)), expected);
+}
+
+#[test]
+fn several_workers_share_the_partitions() {
+    let kafka = Kafka::start();
+    let events = events(100);
+    let service = kafka.serve(&[("source.workers", "2")]);
+    until("both workers have partitions", || service.watched().statuses.iter().all(|status| status.view().partitions == 2));
+    kafka.produce(texts(&events));
+    kafka.wait_for_commit(100);
+    assert_eq!(kafka.read("group-events.webhook", 100).len(), 100);
+    stop(service);
+}
+
+#[test]
+fn a_refused_topic_holds_the_offsets_and_heals_and_nothing_is_lost_or_repeated() {
+    let kafka = Kafka::start();
+    let events = events(20);
+    kafka.produce(texts(&events));
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
+    let service = kafka.serve(&[]);
+    until("both topics refuse", || service.watched().statuses[0].view().refused.len() == 2);
+    until("reading is paused", || service.watched().statuses[0].view().is_held);
+    let (code, body) = get(&service, "/readyz");
+    assert_eq!(code, 503);
+    assert!(body.contains("worker 0: topic group-events.webhook refuses records"), "{body}");
+    assert_eq!(get(&service, "/healthz").0, 200);
+    assert_eq!(metric(&service, r#"groupcast_topic_refused{topic="group-events.webhook"}"#), 1.0);
+    assert_eq!(kafka.committed(), 0);
+
+    kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
+    kafka.wait_for_commit(20);
+    assert_eq!(kafka.read("group-events.webhook", 20).len(), 20);
+    assert_eq!(kafka.read("group-events.intercom", 20).len(), 20);
+    until("it is ready again", || get(&service, "/readyz").0 == 200);
+    assert_eq!(metric(&service, r#"groupcast_topic_refused{topic="group-events.webhook"}"#), 0.0);
+    // Reading goes on.
+    kafka.produce(texts(&events));
+    kafka.wait_for_commit(40);
+    assert_eq!(metric(&service, "groupcast_rewinds_total"), 0.0);
+    stop(service);
+}
+
+#[test]
+fn a_shutdown_while_a_topic_refuses_says_what_is_left_and_the_next_start_sends_it() {
+    let kafka = Kafka::start();
+    let events = events(5);
+    kafka.produce(texts(&events));
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
+    let service = kafka.serve(&[("delivery.shutdown_timeout_ms", "300")]);
+    until("a topic refuses", || !service.watched().statuses[0].view().refused.is_empty());
+    service.stop();
+    let fault = service.wait().unwrap_err().to_string();
+    assert!(fault.contains("10 records not acknowledged"), "{fault}");
+    assert!(fault.contains("; group-events.webhook refuses records"), "{fault}");
+    assert_eq!(kafka.committed(), 0);
+    kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
+    run_until_committed(&kafka, &[], 5);
+    assert_eq!(kafka.read("group-events.webhook", 5).len(), 5);
+}
+
+#[test]
+fn offsets_that_the_group_does_not_take_go_with_a_later_commit() {
+    let kafka = Kafka::start();
+    let events = events(8);
+    kafka.produce(texts(&events));
+    let moving = RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+    kafka.fail(RDKafkaApiKey::OffsetCommit, &[moving; 3]);
+    let service = kafka.serve(&[]);
+    kafka.wait_for_commit(8);
+    assert!(metric(&service, r#"groupcast_epochs_total{result="deferred"}"#) >= 1.0);
+    assert_eq!(metric(&service, "groupcast_rewinds_total"), 0.0);
+    assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
+    stop(service);
+}
+
+/// librdkafka issue 5586: with its own query for committed offsets, a partition would never be read.
+#[test]
+fn a_coordinator_that_moves_while_offsets_are_fetched_strands_no_partition() {
+    let kafka = Kafka::start();
+    let events = events(20);
+    kafka.produce(texts(&events));
+    let moved = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    kafka.fail(RDKafkaApiKey::OffsetFetch, &[moved; 2]);
+    let service = kafka.serve(&[]);
+    assert_eq!(kafka.read("group-events.webhook", 20).len(), 20);
+    kafka.wait_for_commit(20);
+    stop(service);
+}
+
+#[test]
+fn a_fatal_producer_error_rewinds_and_nothing_is_lost() {
+    let kafka = Kafka::start();
+    let events = events(20);
+    kafka.produce(texts(&events));
+    kafka.fail(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
+    let service = kafka.serve(&[]);
+    kafka.wait_for_commit(20);
+    let mut seen = keys(&kafka.read("group-events.webhook", 20));
+    seen.dedup();
+    assert_eq!(seen.len(), 20);
+    assert!(metric(&service, r#"groupcast_rewinds_total{cause="producer"}"#) >= 1.0);
+    assert_eq!(metric(&service, r#"groupcast_verdicts_total{verdict="routed""#), 20.0, "undone records are not counted");
+    stop(service);
+}
+
+#[test]
+fn a_broker_that_is_away_loses_nothing() {
+    let kafka = Kafka::start();
+    let events = events(40);
+    kafka.produce(texts(&events[..20]));
+    let service = kafka.serve(&[]);
+    kafka.wait_for_commit(20);
+    kafka.produce(texts(&events[20..]));
+    kafka.cluster.mock().unwrap().broker_down(1).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    kafka.cluster.mock().unwrap().broker_up(1).unwrap();
+    kafka.wait_for_commit(40);
+    let mut seen = keys(&kafka.read("group-events.webhook", 40));
+    seen.dedup();
+    assert_eq!(seen.len(), 40);
+    stop(service);
+}
+
+#[test]
+fn a_start_at_the_end_is_committed_at_once_so_that_a_restart_skips_nothing() {
+    let kafka = Kafka::start();
+    let events = events(12);
+    kafka.produce(texts(&events[..8]));
+    run_until_committed(&kafka, &[("source.start", "latest")], 8);
+    kafka.produce(texts(&events[8..]));
+    run_until_committed(&kafka, &[("source.start", "latest")], 12);
+    assert_eq!(keys(&kafka.read("group-events.webhook", 4)), ["g10", "g11", "g8", "g9"]);
+}
+
+#[test]
+fn a_position_that_the_partition_does_not_have_stops_the_worker_and_is_named() {
+    let kafka = Kafka::start();
+    kafka.commit_beyond_the_end();
+    let service = kafka.serve(&[]);
+    let fault = service.wait().unwrap_err().to_string();
+    assert!(fault.contains("group-events/2: the group is at 100 and the partition ends at 0"), "{fault}");
+    assert!(fault.contains("source.on_gap: continue"), "{fault}");
+}
+
+#[test]
+fn on_gap_continue_goes_on_at_the_oldest_record() {
+    let kafka = Kafka::start();
+    kafka.commit_beyond_the_end();
+    let events = events(8);
+    kafka.produce(texts(&events));
+    let service = kafka.serve(&[("source.on_gap", "continue")]);
+    assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
+    kafka.wait_for_commit(8);
+    stop(service);
+}
+
+#[test]
+fn the_cooperative_protocol_works_too() {
+    let kafka = Kafka::start();
+    let events = events(40);
+    kafka.produce(texts(&events[..20]));
+    let service = kafka.serve_with("partition.assignment.strategy: cooperative-sticky", &[("source.workers", "2")]);
+    kafka.wait_for_commit(20);
+    kafka.produce(texts(&events[20..]));
+    kafka.wait_for_commit(40);
+    let mut seen = keys(&kafka.read("group-events.webhook", 40));
+    seen.dedup();
+    assert_eq!(seen.len(), 40);
+    stop(service);
+}
+
+#[test]
+fn a_missing_topic_is_named_with_the_command_that_creates_it() {
+    let kafka = Kafka::start();
+    let config = kafka.config("", &[("source.topics", "other-events")]);
+    let router = Router::new(config.routing()).unwrap();
+    let fault = Topics::check(&config, router.topics()).unwrap_err().to_string();
+    assert_eq!(fault, "source topic does not exist: other-events");
+}
+
+#[test]
+fn the_page_shows_metrics_health_and_readiness() {
+    let kafka = Kafka::start();
+    kafka.produce([event("g1").as_str()]);
+    let service = kafka.serve(&[]);
+    kafka.wait_for_commit(1);
+    until("it is ready", || get(&service, "/readyz") == (200, "{\"reasons\":[],\"status\":\"ok\"}\n".to_owned()));
+    assert_eq!(get(&service, "/healthz").0, 200);
+    let (code, body) = get(&service, "/metrics");
+    assert_eq!(code, 200);
+    assert!(body.contains(r#"groupcast_outcomes_total{destination="webhook",outcome="emitted",reason=""} 1"#), "{body}");
+    until("the lag is known", || {
+        get(&service, "/metrics").1.contains(r#"groupcast_consumer_lag_records{topic="group-events",partition="0"} 0"#)
+    });
+    stop(service);
+}
