@@ -165,16 +165,17 @@ impl Checker<'_> {
 
     fn read_dead_letters(&mut self) {
         let topic = format!("{}.dead", self.run.prefix);
+        let n_partitions = topics::ends(self.run.brokers, &topic).len();
         let mut order = Order::default();
         topics::read(self.run.brokers, &topic, |message| {
             let place = format!("{topic}/{}/{}", message.partition(), message.offset());
-            if let Err(fault) = self.take_dead_letter(message, &mut order) {
+            if let Err(fault) = self.take_dead_letter(n_partitions, message, &mut order) {
                 self.fault(|| format!("{place}: {fault}"));
             }
         });
     }
 
-    fn take_dead_letter(&mut self, message: &BorrowedMessage<'_>, order: &mut Order) -> Result<(), String> {
+    fn take_dead_letter(&mut self, n_partitions: usize, message: &BorrowedMessage<'_>, order: &mut Order) -> Result<(), String> {
         let mut headers = headers(message)?;
         let mut header = |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
         let number = |text: String| text.parse::<usize>().map_err(|error| format!("{text}: {error}"));
@@ -186,7 +187,7 @@ impl Checker<'_> {
         equal("source_timestamp", &Some(header("source_timestamp")?), &timestamp.map(i64::to_string))?;
         let destination = header("destination").ok();
         equal("headers", &headers, &HashMap::new())?;
-        equal("partition", &index(message.partition()), &at.partition)?;
+        equal("partition", &index(message.partition()), &(at.partition % n_partitions))?;
         if message.key() != event.key().as_deref().map(str::as_bytes) || message.payload() != event.value().as_deref() {
             return Err(format!("{at:?}: the dead letter's key or value is not the source's"));
         }
@@ -225,6 +226,19 @@ impl Checker<'_> {
         }
         report
     }
+}
+
+/// Returns the bodies in a topic by key, in their order; without a format a value is the body.
+pub(crate) fn bodies(brokers: &str, topic: &str, format: Option<Format>) -> HashMap<Option<Vec<u8>>, Vec<Vec<u8>>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    topics::read(brokers, topic, |message| {
+        let body = match format {
+            Some(format) => Output::read(format, message).expect("the checker has read it").body.into_bytes(),
+            None => message.payload().unwrap_or_default().to_owned(),
+        };
+        found.entry(message.key().map(<[u8]>::to_vec)).or_default().push(body);
+    });
+    found
 }
 
 fn due(expected: &Expected) -> [bool; N_SLOTS] {

@@ -23,10 +23,10 @@ pub(crate) const OPERATIONS: [(usize, &str); 10] = [
 ];
 
 /// The limits that the mix goes past; the configuration under test must set them.
-pub(crate) const MAX_RECORD_BYTES: usize = 65_536;
+pub(crate) const MAX_RECORD_BYTES: usize = 262_144;
 pub(crate) const MAX_TRAITS: usize = 100;
 /// What the webhook's topic takes, less than the largest events.
-pub(crate) const MAX_WEBHOOK_BYTES: usize = 16_384;
+pub(crate) const MAX_WEBHOOK_BYTES: usize = 131_072;
 
 /// What one destination must make of a routed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,25 +105,25 @@ const PLAIN: Traits =
 
 #[rustfmt::skip]
 static TRAITS: &[Traits] = &[
-    Traits { weight: 12, name: Some("Initech %"), verbatim: &[r#""total billed":830"#],
+    Traits { weight: 240, name: Some("Initech %"), verbatim: &[r#""total billed":830"#],
         json: r#"{"name":"Initech %","industry":"Technology","employees":329,"plan":"enterprise","total billed":830}"#, ..PLAIN },
-    Traits { weight: 8, name: Some("Initech %"),
+    Traits { weight: 160, name: Some("Initech %"),
         json: r#"{"Name":"Initech %","CREATED-AT":1424649600,"$Email":"a@example.com","Employees":"50","zip":73301,"City":"Austin"}"#, ..PLAIN },
-    Traits { weight: 8, name: Some("Initech %"), unsets: true,
+    Traits { weight: 160, name: Some("Initech %"), unsets: true,
         json: r#"{"name":"Initech %","plan":null,"Phone":null,"seats":null}"#, ..PLAIN },
-    Traits { weight: 4, sets: false, unsets: true, has_field: false, json: r#"{"plan":null,"avatar":null}"#, ..PLAIN },
-    Traits { weight: 4, sets: false, has_field: false, json: "{}", ..PLAIN },
-    Traits { weight: 2, sets: false, has_field: false, json: "null", ..PLAIN },
-    Traits { weight: 4, name: Some("Café \"%\"\n\u{1f980}"), verbatim: &[r#""\u00e9\t":"\u00e9""#],
+    Traits { weight: 80, sets: false, unsets: true, has_field: false, json: r#"{"plan":null,"avatar":null}"#, ..PLAIN },
+    Traits { weight: 80, sets: false, has_field: false, json: "{}", ..PLAIN },
+    Traits { weight: 40, sets: false, has_field: false, json: "null", ..PLAIN },
+    Traits { weight: 80, name: Some("Café \"%\"\n\u{1f980}"), verbatim: &[r#""\u00e9\t":"\u00e9""#],
         json: r#"{"name":"Caf\u00e9 \"%\"\n\ud83e\udd80","\u00e9\t":"\u00e9"}"#, ..PLAIN },
-    Traits { weight: 4, name: Some("Initech %"), verbatim: &["12345678901234567890", ":1.0,", ":1e3,", r#"{"a":[1, 2]}"#],
+    Traits { weight: 80, name: Some("Initech %"), verbatim: &["12345678901234567890", ":1.0,", ":1e3,", r#"{"a":[1, 2]}"#],
         json: r#"{"name":"Initech %","serial":12345678901234567890,"ratio":1.0,"scale":1e3,"deep":{"a":[1, 2]}}"#, ..PLAIN },
-    Traits { weight: 2, name: Some("Initech %"), json: r#"{"name":"loses","name":"Initech %"}"#, ..PLAIN },
-    Traits { weight: 2, name: Some("Initech %"), json: r#"{"NAME":"loses","name":"Initech %","Name":"loses"}"#, ..PLAIN },
-    Traits { weight: 2, name: Some("Initech %"), verbatim: &[r#""note":"\ud800""#],
+    Traits { weight: 40, name: Some("Initech %"), json: r#"{"name":"loses","name":"Initech %"}"#, ..PLAIN },
+    Traits { weight: 40, name: Some("Initech %"), json: r#"{"NAME":"loses","name":"Initech %","Name":"loses"}"#, ..PLAIN },
+    Traits { weight: 40, name: Some("Initech %"), verbatim: &[r#""note":"\ud800""#],
         json: r#"{"name":"Initech %","note":"\ud800"}"#, ..PLAIN },
-    Traits { weight: 2, name: Some("%"), json: r#"{"name":%,"employees":"about 50","createdAt":"2021-02-30"}"#, ..PLAIN },
-    Traits { weight: 1, name: Some("Initech %"), padding: 20_000, json: r#"{"name":"Initech %"}"#, ..PLAIN },
+    Traits { weight: 40, name: Some("%"), json: r#"{"name":%,"employees":"about 50","createdAt":"2021-02-30"}"#, ..PLAIN },
+    Traits { weight: 1, name: Some("Initech %"), padding: 150_000, json: r#"{"name":"Initech %"}"#, ..PLAIN },
 ];
 
 const YES: Option<&str> = None;
@@ -180,35 +180,35 @@ fn bytes(value: impl Into<Vec<u8>>) -> Option<Vec<u8>> {
 
 #[rustfmt::skip]
 static OTHERS: &[Other] = &[
-    ignored(20, "tombstone", || None),
-    ignored(60, "not_group", || bytes(r#"{"type":"track","event":"Signed Up","userId":"u","properties":{"groupId":"g"}}"#)),
-    ignored(30, "not_group", || bytes(r#"{"type":"page","name":"Home","anonymousId":"a"}"#)),
-    ignored(30, "not_group", || bytes(r#"{"type":"identify","userId":"u","traits":{"name":"Ann"}}"#)),
-    ignored(4, "not_group", || bytes(r#"{"type":"Group","groupId":"g"}"#)),
-    dead(4, "empty_value", || bytes("")),
-    dead(4, "invalid_utf8", || bytes(b"{\"type\":\"group\",\"groupId\":\"\xff\xfe\"}")),
-    dead(6, "invalid_json", || bytes(r#"{"type":"group","groupId":"g","traits":{"name":"cut o"#)),
-    dead(4, "invalid_json", || bytes(r#"{"type":"group","groupId":"g"} {"type":"group","groupId":"h"}"#)),
-    dead(4, "invalid_json", || bytes(r#"{"type":"group","groupId":"g","traits":{"ratio":NaN}}"#)),
-    dead(4, "unsupported_envelope", || bytes(r#"[{"type":"group","groupId":"g"}]"#)),
-    dead(4, "unsupported_envelope", || bytes(r#"{"batch":[{"type":"group","groupId":"g"}]}"#)),
-    dead(4, "unsupported_envelope", || bytes(b"\x00\x00\x00\x00\x07\x02g")),
-    dead(2, "unsupported_envelope", || bytes(b"\xc3\x01\x10\x20\x30\x40\x50\x60\x70\x80")),
-    dead(4, "not_an_object", || bytes(r#""group""#)),
-    dead(4, "missing_type", || bytes(r#"{"groupId":"g","traits":{}}"#)),
-    dead(2, "missing_type", || bytes(r#"{"type":7,"groupId":"g"}"#)),
-    dead(6, "missing_group_id", || bytes(r#"{"type":"group","userId":"u","traits":{"name":"Initech"}}"#)),
-    dead(4, "missing_group_id", || bytes(r#"{"type":"group","groupId":null}"#)),
-    dead(4, "missing_group_id", || bytes(r#"{"type":"group","groupId":"","context":{"groupId":"g"}}"#)),
-    dead(4, "invalid_group_id", || bytes(r#"{"type":"group","groupId":true}"#)),
-    dead(4, "invalid_group_id", || bytes(r#"{"type":"group","groupId":{"id":"g"}}"#)),
-    dead(4, "group_id_too_long", || bytes(format!(r#"{{"type":"group","groupId":"{}"}}"#, "g".repeat(501)))),
-    dead(4, "traits_not_object", || bytes(r#"{"type":"group","groupId":"g","traits":["name"]}"#)),
-    dead(4, "traits_not_object", || bytes(r#"{"type":"group","groupId":"g","traits":"name"}"#)),
-    dead(4, "invalid_string", || bytes(r#"{"type":"group","groupId":"\ud800"}"#)),
-    dead(4, "invalid_string", || bytes(r#"{"type":"group","groupId":"g","traits":{"a\ud800":1}}"#)),
-    dead(3, "nested_too_deep", || bytes(format!(r#"{{"type":"group","groupId":"g","traits":{{"a":{}1{}}}}}"#, "[".repeat(80), "]".repeat(80)))),
-    dead(3, "too_many_traits", || bytes(many_traits())),
+    ignored(100, "tombstone", || None),
+    ignored(300, "not_group", || bytes(r#"{"type":"track","event":"Signed Up","userId":"u","properties":{"groupId":"g"}}"#)),
+    ignored(150, "not_group", || bytes(r#"{"type":"page","name":"Home","anonymousId":"a"}"#)),
+    ignored(150, "not_group", || bytes(r#"{"type":"identify","userId":"u","traits":{"name":"Ann"}}"#)),
+    ignored(20, "not_group", || bytes(r#"{"type":"Group","groupId":"g"}"#)),
+    dead(20, "empty_value", || bytes("")),
+    dead(20, "invalid_utf8", || bytes(b"{\"type\":\"group\",\"groupId\":\"\xff\xfe\"}")),
+    dead(30, "invalid_json", || bytes(r#"{"type":"group","groupId":"g","traits":{"name":"cut o"#)),
+    dead(20, "invalid_json", || bytes(r#"{"type":"group","groupId":"g"} {"type":"group","groupId":"h"}"#)),
+    dead(20, "invalid_json", || bytes(r#"{"type":"group","groupId":"g","traits":{"ratio":NaN}}"#)),
+    dead(20, "unsupported_envelope", || bytes(r#"[{"type":"group","groupId":"g"}]"#)),
+    dead(20, "unsupported_envelope", || bytes(r#"{"batch":[{"type":"group","groupId":"g"}]}"#)),
+    dead(20, "unsupported_envelope", || bytes(b"\x00\x00\x00\x00\x07\x02g")),
+    dead(10, "unsupported_envelope", || bytes(b"\xc3\x01\x10\x20\x30\x40\x50\x60\x70\x80")),
+    dead(20, "not_an_object", || bytes(r#""group""#)),
+    dead(20, "missing_type", || bytes(r#"{"groupId":"g","traits":{}}"#)),
+    dead(10, "missing_type", || bytes(r#"{"type":7,"groupId":"g"}"#)),
+    dead(30, "missing_group_id", || bytes(r#"{"type":"group","userId":"u","traits":{"name":"Initech"}}"#)),
+    dead(20, "missing_group_id", || bytes(r#"{"type":"group","groupId":null}"#)),
+    dead(20, "missing_group_id", || bytes(r#"{"type":"group","groupId":"","context":{"groupId":"g"}}"#)),
+    dead(20, "invalid_group_id", || bytes(r#"{"type":"group","groupId":true}"#)),
+    dead(20, "invalid_group_id", || bytes(r#"{"type":"group","groupId":{"id":"g"}}"#)),
+    dead(20, "group_id_too_long", || bytes(format!(r#"{{"type":"group","groupId":"{}"}}"#, "g".repeat(501)))),
+    dead(20, "traits_not_object", || bytes(r#"{"type":"group","groupId":"g","traits":["name"]}"#)),
+    dead(20, "traits_not_object", || bytes(r#"{"type":"group","groupId":"g","traits":"name"}"#)),
+    dead(20, "invalid_string", || bytes(r#"{"type":"group","groupId":"\ud800"}"#)),
+    dead(20, "invalid_string", || bytes(r#"{"type":"group","groupId":"g","traits":{"a\ud800":1}}"#)),
+    dead(15, "nested_too_deep", || bytes(format!(r#"{{"type":"group","groupId":"g","traits":{{"a":{}1{}}}}}"#, "[".repeat(80), "]".repeat(80)))),
+    dead(15, "too_many_traits", || bytes(many_traits())),
     dead(1, "record_too_large", || bytes(format!(r#"{{"type":"group","groupId":"g","pad":"{}"}}"#, "x".repeat(MAX_RECORD_BYTES)))),
 ];
 

@@ -25,16 +25,31 @@ pub(crate) struct Setup {
     pub(crate) group: String,
     pub(crate) format: &'static str,
     pub(crate) workers: usize,
-    /// The most records of an epoch, which is also the most that a crash repeats.
+    /// After so many records an epoch ends.
     pub(crate) epoch_records: u64,
+    pub(crate) session_timeout_ms: u64,
 }
 
 impl Setup {
+    /// Returns what most tests want: one worker, a group of its own, epochs as they are by default.
+    pub(crate) fn new(brokers: &str, source: &str, prefix: &str, format: &'static str) -> Setup {
+        Setup {
+            brokers: brokers.to_owned(),
+            source: source.to_owned(),
+            prefix: prefix.to_owned(),
+            group: unique("group"),
+            format,
+            workers: 1,
+            epoch_records: 100_000,
+            session_timeout_ms: 45_000,
+        }
+    }
+
     fn yaml(&self, port: u16) -> String {
-        let Setup { brokers, source, prefix, group, format, workers, epoch_records } = self;
+        let Setup { brokers, source, prefix, group, format, workers, epoch_records, session_timeout_ms } = self;
         let mut yaml = format!(
             "kafka:\n  brokers: {brokers}\n\
-             \x20 consumer_properties: {{ session.timeout.ms: \"6000\", heartbeat.interval.ms: \"500\" }}\n\
+             \x20 consumer_properties: {{ session.timeout.ms: \"{session_timeout_ms}\", heartbeat.interval.ms: \"500\" }}\n\
              source: {{ topics: [{source}], group_id: {group}, workers: {workers} }}\n\
              delivery: {{ epoch: {{ interval_ms: 100, records: {epoch_records} }} }}\n\
              records: {{ format: {format} }}\n\

@@ -15,8 +15,8 @@ pub(super) struct Output {
     pub(super) id: String,
     pub(super) event_type: String,
     pub(super) traceparent: Option<String>,
+    pub(super) body: String,
     request: String,
-    body: String,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +128,7 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Result<HashMap<String, S
 }
 
 /// Returns the partition that a Java client gives a key: murmur2, without its sign, modulo the partitions.
-pub(crate) fn murmur2_partition(key: &[u8], n_partitions: usize) -> usize {
+pub(super) fn murmur2_partition(key: &[u8], n_partitions: usize) -> usize {
     const MULTIPLIER: u32 = 0x5bd1_e995;
     let mix = |word: u32| (word.wrapping_mul(MULTIPLIER) ^ (word.wrapping_mul(MULTIPLIER) >> 24)).wrapping_mul(MULTIPLIER);
     let length = u32::try_from(key.len()).expect("keys are short");
