@@ -1,9 +1,11 @@
 //! The command line: parse, call, print. One file a subcommand.
 
 mod check;
+mod demo;
 mod destinations;
 mod explain;
 mod report;
+mod run;
 mod transform;
 
 use std::path::PathBuf;
@@ -19,6 +21,8 @@ use crate::config::Config;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
@@ -41,6 +45,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Arguments),
+    Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),
     Check(check::Arguments),

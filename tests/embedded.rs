@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,14 +58,19 @@ impl Kafka {
         Kafka { cluster, brokers }
     }
 
-    fn config(&self, consumer_properties: &str, overrides: &[(&str, &str)]) -> Config {
-        let text = format!(
+    fn config_text(&self, consumer_properties: &str) -> String {
+        format!(
             "kafka:\n  brokers: {}\n  consumer_properties: {{ fetch.wait.max.ms: 10, session.timeout.ms: 4000, heartbeat.interval.ms: 200, {consumer_properties} }}\nsource: {{ topics: [{SOURCE}] }}\n\
              destinations:\n  - use: webhook\n  - use: intercom\nhttp: {{ listen: 127.0.0.1:0 }}",
             self.brokers
-        );
+        )
+    }
+
+    fn config(&self, consumer_properties: &str, overrides: &[(&str, &str)]) -> Config {
         let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Config::from_text("test.yaml", &text, &[], &overrides).unwrap_or_else(|faults| panic!("{faults:?}")).0
+        Config::from_text("test.yaml", &self.config_text(consumer_properties), &[], &overrides)
+            .unwrap_or_else(|faults| panic!("{faults:?}"))
+            .0
     }
 
     fn serve(&self, overrides: &[(&str, &str)]) -> Service {
@@ -485,4 +493,91 @@ fn the_page_shows_metrics_health_and_readiness() {
         get(&service, "/metrics").1.contains(r#"groupcast_consumer_lag_records{topic="group-events",partition="0"} 0"#)
     });
     stop(service);
+}
+
+/// Starts `groupcast run` as a process of its own.
+fn start_process(kafka: &Kafka, folder: &Path) -> Child {
+    let file = folder.join("groupcast.yaml");
+    fs::write(&file, kafka.config_text("")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+    command.arg("run").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(process: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &process.id().to_string()]).status().unwrap().success());
+}
+
+/// Returns the exit code and what was written to standard error.
+fn wait(mut process: Child) -> (Option<i32>, String) {
+    let mut log = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    (process.wait().unwrap().code(), log)
+}
+
+#[test]
+fn a_process_that_gets_sigterm_commits_and_exits_with_0() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let events = events(30);
+    kafka.produce(texts(&events));
+    let process = start_process(&kafka, folder.path());
+    kafka.wait_for_commit(30);
+    signal(&process, "-TERM");
+    let (code, log) = wait(process);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("all is acknowledged and committed"), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once_with_1() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let events = events(4);
+    kafka.produce(texts(&events));
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
+    let mut process = start_process(&kafka, folder.path());
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut wait_for =
+        |text: &str| while !lines.next().unwrap_or_else(|| panic!("never said: {text}")).unwrap().contains(text) {};
+    wait_for("a topic refuses records");
+    signal(&process, "-TERM");
+    wait_for("asked to stop");
+    signal(&process, "-TERM");
+    wait_for("asked again");
+    assert_eq!(process.wait().unwrap().code(), Some(1));
+    assert_eq!(kafka.committed(), 0);
+}
+
+#[test]
+fn a_process_without_its_topics_says_which_to_create_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = EmbeddedCluster::start(1).unwrap();
+    cluster.create_topic(SOURCE, 3).unwrap();
+    cluster.create_topic("group-events.intercom", 3).unwrap();
+    let kafka = Kafka { brokers: cluster.brokers(), cluster };
+    let (code, log) = wait(start_process(&kafka, folder.path()));
+    assert_eq!(code, Some(1));
+    for topic in ["group-events.webhook", "group-events.dead"] {
+        let command = format!("kafka-topics.sh --bootstrap-server {} --create --topic {topic} --partitions 3\n", kafka.brokers);
+        assert!(log.contains(&command), "{log}");
+    }
+    assert!(!log.contains("--topic group-events.intercom"), "{log}");
+}
+
+#[test]
+fn the_demo_shows_the_job_in_plain_text_of_80_columns() {
+    let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).arg("demo").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\u{1b}')), "{text}");
+    for part in [
+        "-> webhook  event.post  key 0e8c78ea9d97a7b8185e8632\n",
+        "-- mixpanel: a flag in integrations excludes it (flag_false)\n",
+        "-> salesforce  account.upsert  key globex\n",
+        "-> dead letter  missing_group_id",
+        "-- ignored: the event's type is not group (not_group)\n",
+        "12 events: 8 routed, 1 ignored, 3 dead-lettered\n",
+        "   3 dead letters\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
 }

@@ -163,7 +163,7 @@ impl Delivery {
         });
         let topic = name(&self.topics, topic);
         metrics::topic_refused(topic, true);
-        tracing::error!(worker = self.status.worker, topic, error = %code, "a topic refuses records; nothing is committed until it takes them");
+        tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
         self.tell();
     }
 
@@ -309,6 +309,20 @@ fn is_refusal(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::MessageSizeTooLarge
             | RDKafkaErrorCode::InvalidTopic
     )
+}
+
+/// Returns what would make the topic take records again; it is tried until then.
+fn hint(code: RDKafkaErrorCode) -> &'static str {
+    if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
+        "create the topic"
+    } else if code == RDKafkaErrorCode::TopicAuthorizationFailed {
+        "grant Write on the topic"
+    } else if code == RDKafkaErrorCode::MessageSizeTooLarge {
+        // Larger ones are dead letters before they are sent, so the limit was lowered since the start.
+        "raise the topic's max.message.bytes to what it was, or restart to read the limits anew"
+    } else {
+        ""
+    }
 }
 
 fn name(topics: &Topics, topic: usize) -> &str {

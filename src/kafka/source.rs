@@ -272,6 +272,11 @@ impl Source {
         if self.partitions.is_empty() {
             return Ok(());
         }
+        if self.rebalance().is_some() {
+            // Setting positions now would be taken for the answer.
+            let detail = "the group rebalances while the epoch is undone".to_owned();
+            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
+        }
         let offsets = self.committed(self.list(|_| Offset::Invalid)?)?;
         let committed = self.list(|assigned| {
             let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
@@ -333,11 +338,10 @@ impl Source {
                 gaps.push(Gap { topic: assigned.topic.clone(), partition: assigned.partition, position, low, high });
             }
         }
-        match self.on_gap {
-            OnGap::Stop if !gaps.is_empty() => Err(Fault::Fatal(gap_message(&gaps))),
-            OnGap::Stop => Ok(()),
-            OnGap::Continue => self.skip(&gaps, &positions),
+        if self.on_gap == OnGap::Stop && !gaps.is_empty() {
+            return Err(Fault::Fatal(gap_message(&gaps)));
         }
+        self.skip(&gaps, &positions)
     }
 
     /// Goes on at the oldest record of each partition with a gap, and where it is in the others.

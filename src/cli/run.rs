@@ -1,0 +1,57 @@
+//! `groupcast run`: the service.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::ConfigArguments;
+use super::report::Failure;
+use crate::config::{Log, LogFormat};
+use crate::kafka::Fault;
+use crate::kafka::topics::Topics;
+use crate::router::Router;
+use crate::service::Service;
+
+/// Runs the service: reads the source topics and writes each destination's topic, until SIGTERM or Ctrl-C
+///
+/// It then drains and commits, within delivery.shutdown_timeout_ms; a second signal ends it at once. Exit code 70 means that
+/// a Kafka client call hung: start it again, nothing is lost.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Arc::new(arguments.config.load()?);
+    start_log(&config.log)?;
+    let router = Router::new(config.routing())?;
+    let topics = Topics::check(&config, router.topics()).map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, topics).map_err(failure)?;
+    service.stop_on_signals().map_err(failure)?;
+    let (workers, group_id) = (config.source.workers, &config.source.group_id);
+    let http = service.http().map(|address| address.to_string());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, group_id, http, "running");
+    // Each fault is in the log by now.
+    service.wait().map_err(|_| Failure::Said(1))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+pub(super) fn failure(fault: Fault) -> Failure {
+    Failure::Work(anyhow!(fault))
+}
+
+/// Sends log lines to standard error, in the configured format.
+pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| Failure::Argument(format!("log.level: {error}")))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match log.format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| Failure::Work(anyhow!("the log cannot be started: {error}")))
+}
