@@ -2,15 +2,20 @@
 //!
 //! `GROUPCAST_EVENTS` and `GROUPCAST_KILLS` make the two long tests longer: `just million` is the first of them.
 
+#![expect(clippy::expect_used, reason = "a test may panic and tell")]
+
 mod support;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use support::checker::{Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
 use support::source::Source;
+use support::topics::Ends;
 use support::worker::{Setup, Worker};
 use support::{kafka, topics, unique, until};
 
@@ -26,7 +31,7 @@ fn mixed_events_are_all_accounted_for() {
 
     let began = Instant::now();
     let mut worker = Worker::start(&setup).ready();
-    stage.drain(&setup, &mut [&mut worker]);
+    stage.drain(&setup, &mut worker);
     let seconds = began.elapsed().as_secs_f64();
 
     for page in ["/healthz", "/readyz"] {
@@ -39,7 +44,11 @@ fn mixed_events_are_all_accounted_for() {
     let report = stage.check(&setup, Format::Structured);
     assert_eq!(counted, expected_counters(&report));
     assert_eq!(report.repetitions, 0, "nothing failed, and so nothing is repeated");
-    println!("{report}{:>9.0}  events/s, {seconds:.1} s, {} MiB at most", events_per_second(&report, seconds), memory.unwrap_or(0));
+    println!(
+        "{report}{:>9.0}  events/s, {seconds:.1} s, {} MiB at most",
+        events_per_second(&report, seconds),
+        memory.unwrap_or(0)
+    );
 }
 
 #[test]
@@ -47,17 +56,14 @@ fn a_restart_continues_where_it_stopped() {
     let Some(brokers) = kafka::brokers() else { return };
     let mut stage = Stage::new(brokers);
     let setup = stage.outputs("structured");
-    stage.source.produce(6_000);
-    let mut worker = Worker::start(&setup);
-    stage.until_emitted(&setup, 3_000, &mut worker);
-    worker.stop();
-    let committed = stage.committed(&setup);
-    assert!(0 < committed && committed < stage.source.len(), "stopped midway, {committed} are committed");
-
-    stage.source.produce(1_000);
-    let mut worker = Worker::start(&setup);
-    stage.drain(&setup, &mut [&mut worker]);
-    worker.stop();
+    for _ in 0..3 {
+        stage.under_load(&setup, || {
+            let mut worker = Worker::start(&setup);
+            until_emitted(&setup, 3_000, &mut worker);
+            worker.stop();
+        });
+    }
+    stage.finish(&setup);
     assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "a stop drains and commits");
 }
 
@@ -66,17 +72,18 @@ fn a_process_that_leaves_the_group_hands_over_what_it_has_not_done() {
     let Some(brokers) = kafka::brokers() else { return };
     let mut stage = Stage::new(brokers);
     let setup = stage.outputs("structured");
-    stage.source.produce(10_000);
-    let mut stays = Worker::start(&setup);
-    let mut leaves = Worker::start(&setup);
-    until(LIMIT, "both processes have routed events", || {
-        stays.assert_runs();
-        leaves.assert_runs();
-        stage.source.produce(500);
-        [&stays, &leaves].iter().all(|worker| !routed(worker).is_empty()).then_some(())
+    let mut stays = Worker::start(&setup).ready();
+    stage.under_load(&setup, || {
+        let mut leaves = Worker::start(&setup).ready();
+        until(LIMIT, "both processes route events", || {
+            stays.assert_runs();
+            leaves.assert_runs();
+            [&stays, &leaves].iter().all(|worker| !routed(worker).is_empty()).then_some(())
+        });
+        leaves.stop();
+        until_emitted(&setup, 3_000, &mut stays);
     });
-    leaves.stop();
-    stage.drain(&setup, &mut [&mut stays]);
+    stage.drain(&setup, &mut stays);
     stays.stop();
     assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "a revoke commits first");
 }
@@ -87,18 +94,18 @@ fn killed_again_and_again_under_load_it_loses_nothing() {
     let n_kills = number("GROUPCAST_KILLS", 10);
     let mut stage = Stage::new(brokers);
     let setup = Setup { workers: 2, epoch_records: 500, session_timeout_ms: 2_000, ..stage.outputs("structured") };
-    for kill in 0..n_kills {
-        stage.source.produce(2_000);
-        let mut worker = Worker::start(&setup);
-        // So many records later that it falls on any moment of an epoch.
-        stage.until_emitted(&setup, 1 + kill * 7_919 % 4_000, &mut worker);
-        worker.kill();
-    }
-    let mut worker = Worker::start(&setup);
-    stage.drain(&setup, &mut [&mut worker]);
-    worker.stop();
+    stage.under_load(&setup, || {
+        for kill in 0..n_kills {
+            let mut worker = Worker::start(&setup);
+            // Another number each time, so that it falls on any moment of an epoch.
+            until_emitted(&setup, 1 + kill * 7_919 % 4_000, &mut worker);
+            worker.kill();
+        }
+    });
+    stage.finish(&setup);
     let report = stage.check(&setup, Format::Structured);
     println!("{n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
+    assert!(report.repetitions > 0, "no kill fell into an epoch");
     // An epoch may go over its bound by one batch of as many records.
     assert!(report.repetitions <= n_kills * 2 * (500 + 500), "{} repetitions", report.repetitions);
 }
@@ -111,7 +118,7 @@ fn every_format_carries_the_same_bodies() {
     let setups = ["structured", "binary", "body"].map(|format| stage.outputs(format));
     let mut workers: Vec<Worker> = setups.iter().map(Worker::start).collect();
     for (setup, worker) in setups.iter().zip(&mut workers) {
-        stage.drain(setup, &mut [worker]);
+        stage.drain(setup, worker);
     }
     workers.into_iter().for_each(Worker::stop);
 
@@ -122,7 +129,12 @@ fn every_format_carries_the_same_bodies() {
         let wrapped = bodies(brokers, &format!("{}.{destination}", structured.prefix), Some(Format::Structured));
         assert!(!bare.is_empty() && bare == wrapped, "{destination}: a bare body is the envelope's data, in the same order");
     }
-    let dead = |setup: &Setup| bodies(brokers, &format!("{}.dead", setup.prefix), None);
+    let dead = |setup: &Setup| {
+        let mut bodies: Vec<Vec<u8>> =
+            bodies(brokers, &format!("{}.dead", setup.prefix), None).into_values().flatten().collect();
+        bodies.sort_unstable();
+        bodies
+    };
     assert!(dead(body) == dead(structured), "dead letters have one format");
 }
 
@@ -163,47 +175,76 @@ impl<'a> Stage<'a> {
     /// Creates output topics of four partitions, and returns how to write to them.
     fn outputs(&self, format: &'static str) -> Setup {
         let setup = Setup::new(self.brokers, &self.source.topic, &unique(format), format);
-        let limit = [("max.message.bytes", &*MAX_WEBHOOK_BYTES.to_string())].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let limit = MAX_WEBHOOK_BYTES.to_string();
         for name in DESTINATIONS.into_iter().chain(["dead"]) {
-            let settings: Vec<(&str, &str)> =
-                limit.iter().filter(|_| name == "webhook").map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            topics::create(self.brokers, 4, &[(&format!("{}.{name}", setup.prefix), &settings)]);
+            let settings = [("max.message.bytes", &*limit)];
+            let topic = format!("{}.{name}", setup.prefix);
+            topics::create(self.brokers, 4, &topic, if name == "webhook" { &settings } else { &[] });
         }
         setup
     }
 
-    fn committed(&self, setup: &Setup) -> u64 {
-        let committed: i64 = topics::committed(self.brokers, &setup.group, &self.source.topic).values().sum();
-        u64::try_from(committed).expect("offsets are not negative")
-    }
-
     /// Waits until the group has committed the whole source.
-    fn drain(&self, setup: &Setup, workers: &mut [&mut Worker]) {
+    fn drain(&self, setup: &Setup, worker: &mut Worker) {
         until(LIMIT, "the group has committed all of the source", || {
-            workers.iter_mut().for_each(|worker| worker.assert_runs());
-            (self.committed(setup) == self.source.len()).then_some(())
-        });
-    }
-
-    /// Waits until so many more records than now have left.
-    fn until_emitted(&self, setup: &Setup, n_records: u64, worker: &mut Worker) {
-        let wanted = self.emitted(setup) + n_records;
-        until(LIMIT, &format!("{n_records} more records have left"), || {
             worker.assert_runs();
-            (self.emitted(setup) >= wanted).then_some(())
+            (committed(setup) == self.source.len()).then_some(())
         });
     }
 
-    fn emitted(&self, setup: &Setup) -> u64 {
-        let ends = |name| topics::ends(self.brokers, &format!("{}.{name}", setup.prefix));
-        let n_records: i64 = DESTINATIONS.into_iter().flat_map(|name| ends(name).into_values()).sum();
-        u64::try_from(n_records).expect("offsets are not negative")
+    /// Has a last worker do what is left.
+    fn finish(&self, setup: &Setup) {
+        let mut worker = Worker::start(setup).ready();
+        self.drain(setup, &mut worker);
+        worker.stop();
+    }
+
+    /// Runs `action` while events come in, some thousands ahead of what is committed.
+    fn under_load(&mut self, setup: &Setup, action: impl FnOnce()) {
+        let source = &mut self.source;
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _over = SetOnDrop(&is_over);
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if source.len() < committed(setup) + 5_000 {
+                        source.produce(1_000);
+                    }
+                }
+            });
+            action();
+        });
     }
 
     fn check(&self, setup: &Setup, format: Format) -> Report {
         let Setup { prefix, group, .. } = setup;
         Run { brokers: self.brokers, source: &self.source, prefix, group, format }.check()
     }
+}
+
+/// Ends the load also where the test panics, which then would wait for it for ever.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn committed(setup: &Setup) -> u64 {
+    let committed: i64 = topics::committed(&setup.brokers, &setup.group, &setup.source).values().sum();
+    u64::try_from(committed).expect("offsets are not negative")
+}
+
+/// Waits until so many more records than now have left.
+fn until_emitted(setup: &Setup, n_records: u64, worker: &mut Worker) {
+    let outputs: Vec<String> = DESTINATIONS.iter().map(|name| format!("{}.{name}", setup.prefix)).collect();
+    let ends = Ends::of(&setup.brokers, &outputs);
+    let wanted = ends.sum() + n_records;
+    until(LIMIT, &format!("{n_records} more records have left"), || {
+        worker.assert_runs();
+        (ends.sum() >= wanted).then_some(())
+    });
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -234,8 +275,9 @@ fn expected_counters(report: &Report) -> BTreeMap<String, u64> {
         let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
         (format!("groupcast_outcomes_total{{{labels}}}"), *value)
     });
-    let operations = report.operations.iter().map(|(destination, value)| {
-        (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value)
-    });
+    let operations = report
+        .operations
+        .iter()
+        .map(|(destination, value)| (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value));
     verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
 }

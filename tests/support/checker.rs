@@ -115,7 +115,7 @@ impl Checker<'_> {
 
     fn read_destination(&mut self, destination: usize, name: &str) {
         let topic = format!("{}.{name}", self.run.prefix);
-        let n_partitions = topics::ends(self.run.brokers, &topic).len();
+        let n_partitions = topics::n_partitions(self.run.brokers, &topic);
         let mut order = Order::default();
         topics::read(self.run.brokers, &topic, |message| {
             let place = format!("{topic}/{}/{}", message.partition(), message.offset());
@@ -139,7 +139,10 @@ impl Checker<'_> {
         let wanted = (destination, name);
         let operation = OPERATIONS.iter().position(|operation| *operation == wanted).ok_or(format!("operation {wanted:?}"))?;
         let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
-        let id = format!("{}/{}/{}/{timestamp}/{}/{name}", self.run.source.topic, at.partition, at.offset, DESTINATIONS[destination]);
+        let id = format!(
+            "{}/{}/{}/{timestamp}/{}/{name}",
+            self.run.source.topic, at.partition, at.offset, DESTINATIONS[destination]
+        );
         equal("id", &output.id, &id)?;
         equal("type", &output.event_type, &format!("{}.{name}", DESTINATIONS[destination]))?;
         equal("traceparent", &output.traceparent, &event.traceparent())?;
@@ -165,7 +168,7 @@ impl Checker<'_> {
 
     fn read_dead_letters(&mut self) {
         let topic = format!("{}.dead", self.run.prefix);
-        let n_partitions = topics::ends(self.run.brokers, &topic).len();
+        let n_partitions = topics::n_partitions(self.run.brokers, &topic);
         let mut order = Order::default();
         topics::read(self.run.brokers, &topic, |message| {
             let place = format!("{topic}/{}/{}", message.partition(), message.offset());
@@ -175,7 +178,12 @@ impl Checker<'_> {
         });
     }
 
-    fn take_dead_letter(&mut self, n_partitions: usize, message: &BorrowedMessage<'_>, order: &mut Order) -> Result<(), String> {
+    fn take_dead_letter(
+        &mut self,
+        n_partitions: usize,
+        message: &BorrowedMessage<'_>,
+        order: &mut Order,
+    ) -> Result<(), String> {
         let mut headers = headers(message)?;
         let mut header = |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
         let number = |text: String| text.parse::<usize>().map_err(|error| format!("{text}: {error}"));
@@ -193,7 +201,9 @@ impl Checker<'_> {
         }
         let (slot, expected) = match (&destination, event.expected()) {
             (None, Expected::DeadLettered(expected)) => (WHOLE, expected),
-            (Some(name), Expected::Routed(outcomes)) => dead_share(name, &outcomes).ok_or(format!("{name} has no dead letter"))?,
+            (Some(name), Expected::Routed(outcomes)) => {
+                dead_share(name, &outcomes).ok_or(format!("{name} has no dead letter"))?
+            }
             (_, expected) => return Err(format!("{at:?}: a dead letter of {destination:?}, where {expected:?} was due")),
         };
         equal("reason", &*reason, expected)?;

@@ -3,8 +3,6 @@
 //! A recipe is a pure function of its index. What is expected of it follows from the parts that it is put together from,
 //! by the rules of the semantics as written here once more: nothing of the program is called.
 
-use std::fmt::Write;
-
 /// The destinations, in the order of every array of six below.
 pub(crate) const DESTINATIONS: [&str; 6] = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook"];
 
@@ -114,7 +112,7 @@ static TRAITS: &[Traits] = &[
     Traits { weight: 80, sets: false, unsets: true, has_field: false, json: r#"{"plan":null,"avatar":null}"#, ..PLAIN },
     Traits { weight: 80, sets: false, has_field: false, json: "{}", ..PLAIN },
     Traits { weight: 40, sets: false, has_field: false, json: "null", ..PLAIN },
-    Traits { weight: 80, name: Some("Café \"%\"\n\u{1f980}"), verbatim: &[r#""\u00e9\t":"\u00e9""#],
+    Traits { weight: 80, name: Some("Café \"%\"\n\u{1f980}"), verbatim: &[r#":"\u00e9""#],
         json: r#"{"name":"Caf\u00e9 \"%\"\n\ud83e\udd80","\u00e9\t":"\u00e9"}"#, ..PLAIN },
     Traits { weight: 80, name: Some("Initech %"), verbatim: &["12345678901234567890", ":1.0,", ":1e3,", r#"{"a":[1, 2]}"#],
         json: r#"{"name":"Initech %","serial":12345678901234567890,"ratio":1.0,"scale":1e3,"deep":{"a":[1, 2]}}"#, ..PLAIN },
@@ -244,12 +242,12 @@ impl Recipe {
 
     /// Returns the source record's key; one in four has none.
     pub(crate) fn key(&self) -> Option<String> {
-        (self.index % 4 > 0).then(|| format!("source-{}", self.group))
+        (!self.index.is_multiple_of(4)).then(|| format!("source-{}", self.group))
     }
 
     /// Returns the source record's `traceparent` header; one in eight has one.
     pub(crate) fn traceparent(&self) -> Option<String> {
-        (self.index % 8 == 0).then(|| format!("00-{:032x}-00f067aa0ba902b7-01", self.index + 1))
+        self.index.is_multiple_of(8).then(|| format!("00-{:032x}-00f067aa0ba902b7-01", self.index + 1))
     }
 
     /// Returns the source record's value.
@@ -258,17 +256,18 @@ impl Recipe {
             Kind::Other(other) => return (other.value)(),
             Kind::Call { traits, flags, member } => (traits, flags, member),
         };
-        let mut json = format!(r#"{{"type":"group","messageId":"%",{}"groupId":{}"#, member.json, self.group_json());
-        let _: std::fmt::Result = write!(json, r#","traits":{}"#, traits.json);
-        if traits.padding > 0 {
-            json.pop();
-            let _: std::fmt::Result = write!(json, r#","padding":"{}"}}"#, "x".repeat(traits.padding));
-        }
-        if let Some(flags) = flags.json {
-            let _: std::fmt::Result = write!(json, r#","integrations":{flags}"#);
-        }
-        json.push('}');
-        Some(self.fill(&json).into_bytes())
+        let (member, group) = (member.json, self.group_json());
+        let padding = "x".repeat(traits.padding);
+        let traits = if padding.is_empty() {
+            traits.json.to_owned()
+        } else {
+            traits.json.replace('}', &format!(r#","padding":"{padding}"}}"#))
+        };
+        let flags = flags.json.map(|flags| format!(r#","integrations":{flags}"#)).unwrap_or_default();
+        Some(
+            self.fill(&format!(r#"{{"type":"group","messageId":"%",{member}"groupId":{group},"traits":{traits}{flags}}}"#))
+                .into_bytes(),
+        )
     }
 
     /// Returns the group's id as text, which is the key of all that leaves (K3).

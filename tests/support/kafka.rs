@@ -58,7 +58,8 @@ impl Kafka {
         let jars = jars()?;
         let folder = StateFolder::new();
         let ports: Vec<[u16; 2]> = (0..size).map(|_| [free_port(), free_port()]).collect();
-        let nodes: Vec<Node> = (0..size).map(|index| Node::format(&folder.path, &jars, index, &ports)).collect::<Result<_, _>>()?;
+        let nodes: Vec<Node> =
+            (0..size).map(|index| Node::format(&folder.path, &jars, index, &ports)).collect::<Result<_, _>>()?;
         let nodes = nodes.into_iter().map(Node::launch).collect::<Vec<_>>();
         let nodes = nodes.into_iter().map(Node::started).collect::<Result<Vec<_>, _>>()?;
         let brokers: Vec<String> = ports.iter().map(|[port, _]| format!("127.0.0.1:{port}")).collect();
@@ -77,17 +78,20 @@ impl Node {
     fn format(state: &Path, jars: &Path, index: usize, ports: &[[u16; 2]]) -> Result<Node, String> {
         let folder = state.join(format!("node{}", index + 1));
         fs::create_dir_all(&folder).expect("the target folder can be written");
-        fs::write(folder.join("server.properties"), properties(&folder, index, ports)).expect("the target folder can be written");
+        fs::write(folder.join("server.properties"), properties(&folder, index, ports))
+            .expect("the target folder can be written");
         let node = Node { folder, jars: format!("{}/*", jars.display()), process: None };
         let arguments = node.java("kafka.tools.StorageTool", &["format", "-t", CLUSTER_ID, "-c"]);
-        let done = Command::new("java").args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("java: {error}"))?;
+        let done =
+            Command::new("java").args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("java: {error}"))?;
         let said = [done.stdout, done.stderr].concat();
         if done.status.success() { Ok(node) } else { Err(format!("Kafka's format failed: {}", String::from_utf8_lossy(&said))) }
     }
 
     /// Small and quick to start: one collector thread, the quick compiler only.
     fn java(&self, class: &str, arguments: &[&str]) -> Vec<String> {
-        let options = ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &self.jars, class];
+        let options =
+            ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &self.jars, class];
         let settings = self.folder.join("server.properties").display().to_string();
         options.iter().chain(arguments).map(|word| (*word).to_owned()).chain([settings]).collect()
     }

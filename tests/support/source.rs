@@ -23,7 +23,7 @@ pub(crate) struct Source {
 impl Source {
     /// Creates the topic.
     pub(crate) fn create(brokers: &str, topic: &str, n_partitions: usize) -> Source {
-        topics::create(brokers, n_partitions, &[(topic, &[])]);
+        topics::create(brokers, n_partitions, topic, &[]);
         Source { topic: topic.to_owned(), brokers: brokers.to_owned(), events: vec![Vec::new(); n_partitions], next: 0 }
     }
 

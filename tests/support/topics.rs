@@ -13,21 +13,16 @@ use rdkafka::{Offset, TopicPartitionList};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Creates topics of so many partitions, each with its settings.
-pub(crate) fn create(brokers: &str, n_partitions: usize, topics: &[(&str, &[(&str, &str)])]) {
+/// Creates a topic of so many partitions with its settings.
+pub(crate) fn create(brokers: &str, n_partitions: usize, topic: &str, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("the settings are valid");
-    let wanted = topics.iter().map(|(name, settings)| NewTopic {
-        name,
-        num_partitions: i32::try_from(n_partitions).expect("partitions are few"),
-        replication: TopicReplication::Fixed(-1),
-        config: settings.to_vec(),
-    });
+    let n_partitions = i32::try_from(n_partitions).expect("partitions are few");
+    let mut wanted = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(-1));
+    wanted.config = settings.to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
-    let wanted: Vec<NewTopic<'_>> = wanted.collect();
     let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
-    for created in runtime.block_on(admin.create_topics(&wanted, &options)).expect("the brokers answer") {
-        created.unwrap_or_else(|(topic, code)| panic!("cannot create {topic}: {code}"));
-    }
+    let created = runtime.block_on(admin.create_topics([&wanted], &options)).expect("the brokers answer");
+    assert!(created.iter().all(Result::is_ok), "cannot create {topic}: {created:?}");
 }
 
 /// Lends every record of a topic that is committed, each partition in its order, to the end that it has now.
@@ -53,11 +48,32 @@ pub(crate) fn read(brokers: &str, topic: &str, mut take: impl FnMut(&BorrowedMes
     }
 }
 
-/// Returns the end offset of each partition of a topic.
-pub(crate) fn ends(brokers: &str, topic: &str) -> BTreeMap<i32, i64> {
-    let reader = reader(brokers, "ends");
-    let end = |partition| reader.fetch_watermarks(topic, partition, LIMIT).expect("the brokers answer").1;
-    partitions(&reader, topic).into_iter().map(|partition| (partition, end(partition))).collect()
+/// Returns how many partitions a topic has.
+pub(crate) fn n_partitions(brokers: &str, topic: &str) -> usize {
+    partitions(&reader(brokers, "partitions"), topic).len()
+}
+
+/// The ends of some topics, asked for again and again.
+pub(crate) struct Ends {
+    reader: BaseConsumer,
+    partitions: Vec<(String, i32)>,
+}
+
+impl Ends {
+    pub(crate) fn of(brokers: &str, topics: &[String]) -> Ends {
+        let reader = reader(brokers, "ends");
+        let of_one =
+            |topic: &String| partitions(&reader, topic).into_iter().map(|partition| (topic.clone(), partition)).collect();
+        let partitions = topics.iter().flat_map::<Vec<_>, _>(of_one).collect();
+        Ends { reader, partitions }
+    }
+
+    /// Returns how many records all of them have taken.
+    pub(crate) fn sum(&self) -> u64 {
+        let end = |topic: &str, partition| self.reader.fetch_watermarks(topic, partition, LIMIT).expect("the brokers answer").1;
+        let sum: i64 = self.partitions.iter().map(|(topic, partition)| end(topic, *partition)).sum();
+        u64::try_from(sum).expect("offsets are not negative")
+    }
 }
 
 /// Returns the next offset that a group has committed for each partition of a topic, 0 where it has none.

@@ -61,7 +61,8 @@ impl Setup {
         );
         for destination in DESTINATIONS {
             let settings = if destination == "mixpanel" { ", settings: { token: T }" } else { "" };
-            writeln!(yaml, "  - {{ use: {destination}, topic: {prefix}.{destination}{settings} }}").expect("a string takes all");
+            writeln!(yaml, "  - {{ use: {destination}, topic: {prefix}.{destination}{settings} }}")
+                .expect("a string takes all");
         }
         yaml
     }

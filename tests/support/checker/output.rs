@@ -133,7 +133,8 @@ pub(super) fn murmur2_partition(key: &[u8], n_partitions: usize) -> usize {
     let mix = |word: u32| (word.wrapping_mul(MULTIPLIER) ^ (word.wrapping_mul(MULTIPLIER) >> 24)).wrapping_mul(MULTIPLIER);
     let length = u32::try_from(key.len()).expect("keys are short");
     let (words, rest) = key.as_chunks::<4>();
-    let mut hash = words.iter().fold(0x9747_b28c ^ length, |hash, word| hash.wrapping_mul(MULTIPLIER) ^ mix(u32::from_le_bytes(*word)));
+    let mut hash =
+        words.iter().fold(0x9747_b28c ^ length, |hash, word| hash.wrapping_mul(MULTIPLIER) ^ mix(u32::from_le_bytes(*word)));
     if !rest.is_empty() {
         let tail = rest.iter().rev().fold(0, |tail, byte| tail << 8 | u32::from(*byte));
         hash = (hash ^ tail).wrapping_mul(MULTIPLIER);

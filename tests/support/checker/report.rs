@@ -51,7 +51,8 @@ impl Report {
     /// Returns how many records of operations and dead letters left, each counted once.
     pub(crate) fn n_emitted(&self) -> u64 {
         let dead = self.verdicts.iter().filter(|((verdict, _), _)| *verdict == "dead_lettered").map(|(_, count)| count);
-        let dead_shares = self.outcomes.iter().filter(|((_, outcome, _), _)| *outcome == "dead_lettered").map(|(_, count)| count);
+        let dead_shares =
+            self.outcomes.iter().filter(|((_, outcome, _), _)| *outcome == "dead_lettered").map(|(_, count)| count);
         self.operations.values().chain(dead).chain(dead_shares).sum()
     }
 }
