@@ -139,6 +139,33 @@ fn every_format_carries_the_same_bodies() {
 }
 
 #[test]
+fn the_checker_sees_a_repetition_a_change_and_a_loss() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    stage.finish(&setup);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0);
+
+    let topic = format!("{}.webhook", setup.prefix);
+    let (key, value) = topics::any_record(brokers, &topic);
+    topics::write(brokers, &topic, &key, &value);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 1);
+
+    topics::write(brokers, &topic, b"another group", &value);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("a key is wrong");
+    assert!(faults.starts_with("1 faults") && faults.contains("key is"), "{faults}");
+
+    topics::truncate(brokers, &format!("{}.dead", setup.prefix), 0);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("dead letters are gone");
+    assert!(faults.contains("due DeadLettered"), "{faults}");
+
+    stage.source.produce(1);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("one event is not routed");
+    assert!(faults.contains("is committed"), "{faults}");
+}
+
+#[test]
 fn missing_topics_are_named_with_the_commands_that_create_them() {
     let Some(brokers) = kafka::brokers() else { return };
     let stage = Stage::new(brokers);
@@ -216,9 +243,12 @@ impl<'a> Stage<'a> {
         });
     }
 
+    fn run<'r>(&'r self, setup: &'r Setup, format: Format) -> Run<'r> {
+        Run { brokers: self.brokers, source: &self.source, prefix: &setup.prefix, group: &setup.group, format }
+    }
+
     fn check(&self, setup: &Setup, format: Format) -> Report {
-        let Setup { prefix, group, .. } = setup;
-        Run { brokers: self.brokers, source: &self.source, prefix, group, format }.check()
+        self.run(setup, format).check().unwrap_or_else(|faults| panic!("{faults}"))
     }
 }
 

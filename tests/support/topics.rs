@@ -8,7 +8,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -19,10 +20,36 @@ pub(crate) fn create(brokers: &str, n_partitions: usize, topic: &str, settings: 
     let n_partitions = i32::try_from(n_partitions).expect("partitions are few");
     let mut wanted = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(-1));
     wanted.config = settings.to_vec();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
     let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
-    let created = runtime.block_on(admin.create_topics([&wanted], &options)).expect("the brokers answer");
+    let created = block_on(admin.create_topics([&wanted], &options)).expect("the brokers answer");
     assert!(created.iter().all(Result::is_ok), "cannot create {topic}: {created:?}");
+}
+
+/// Deletes what is in a partition.
+pub(crate) fn truncate(brokers: &str, topic: &str, partition: i32) {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("the settings are valid");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::End).expect("the end is an offset");
+    block_on(admin.delete_records(&list, &AdminOptions::new())).expect("the brokers answer");
+}
+
+/// Writes a record as a Java client would: to the partition of its key.
+pub(crate) fn write(brokers: &str, topic: &str, key: &[u8], value: &[u8]) {
+    let producer: BaseProducer = client(brokers).set("partitioner", "murmur2_random").create().expect("the settings are valid");
+    assert!(producer.send(BaseRecord::to(topic).key(key).payload(value)).is_ok(), "an empty queue has room");
+    producer.flush(LIMIT).expect("the brokers take the record");
+}
+
+/// Returns the key and value of the topic's record that is read last.
+pub(crate) fn any_record(brokers: &str, topic: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut last = None;
+    read(brokers, topic, |message| last = Some((message.key().map(<[u8]>::to_vec), message.payload().map(<[u8]>::to_vec))));
+    let Some((Some(key), Some(value))) = last else { panic!("{topic} holds no record") };
+    (key, value)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built").block_on(future)
 }
 
 /// Lends every record of a topic that is committed, each partition in its order, to the end that it has now.
@@ -96,7 +123,8 @@ fn partitions(reader: &BaseConsumer, topic: &str) -> Vec<i32> {
 fn reader(brokers: &str, group: &str) -> BaseConsumer {
     let mut settings = client(brokers);
     settings.set("group.id", group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    settings.set("enable.partition.eof", "true").create().expect("the settings are valid")
+    // A broker says where the end is only after it has waited this long for more.
+    settings.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10").create().expect("the settings are valid")
 }
 
 /// Returns what all clients of the tests have in common.
