@@ -97,7 +97,9 @@ impl Flags {
             let instance = names.instance.map(|name| (name, Decider::InstanceName));
             let aliases = names.aliases.iter().enumerate().map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
             for (name, decider) in instance.into_iter().chain([(names.definition, Decider::DefinitionName)]).chain(aliases) {
-                flags.known.insert(Box::from(name));
+                if decider != Decider::InstanceName {
+                    flags.known.insert(Box::from(name));
+                }
                 flags.exact.entry(Box::from(name)).or_default().push((destination, decider));
                 let folded = flags.folded.entry(Box::from(fold(name))).or_default();
                 if !folded.contains(&destination) {
@@ -133,26 +135,31 @@ impl Flags {
         }
         let mut members = Vec::with_capacity(8);
         integrations.members(&mut members)?;
-        for Member { key, value } in &members {
-            let Some(flag) = Flag::parse(*value) else {
-                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: key });
+        for member in &members {
+            let Some(flag) = Flag::parse(member.value) else {
+                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: &member.key });
                 continue;
             };
-            self.apply(key.clone(), flag, decisions, observer);
+            self.apply(member, flag, decisions, observer);
         }
         self.apply_all(&members, decisions);
         Ok(())
     }
 
-    fn apply<'a>(&self, name: Cow<'a, str>, flag: Flag<'a>, decisions: &mut [Decision<'a>], observer: &mut impl Observer) {
-        if let Some(targets) = self.exact.get(&*name) {
-            for (destination, decider) in targets {
-                decide_one(decisions, *destination, *decider, name.clone(), flag);
-            }
-            return;
+    fn apply<'a>(
+        &self,
+        Member { key: name, .. }: &Member<'a>,
+        flag: Flag<'a>,
+        decisions: &mut [Decision<'a>],
+        observer: &mut impl Observer,
+    ) {
+        let exact = self.exact.get(&**name).map(Vec::as_slice).unwrap_or_default();
+        for (destination, decider) in exact {
+            decide_one(decisions, *destination, *decider, name.clone(), flag);
         }
-        let folded = fold(&name);
-        if self.known.contains(&*name) || folded == "all" {
+        // What names an instance only is by fold the name of others still: an exclusion is not lost to spelling.
+        let folded = fold(name);
+        if self.known.contains(&**name) || folded == "all" {
             return;
         }
         match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
@@ -161,7 +168,8 @@ impl Flags {
                     decide_one(decisions, *destination, Decider::Fold, name.clone(), flag);
                 }
             }
-            None => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: &name }),
+            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
+            None => {}
         }
     }
 

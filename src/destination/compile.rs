@@ -9,7 +9,7 @@ use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
 use super::expression::{Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text};
 use super::filter::{Case, Filter};
-use super::plan::{Constant, Named, Operation, Pipeline, Plan, Source, Stage, Step, Template, Test, TextPart};
+use super::plan::{Constant, Named, Operation, Pipeline, Plan, Source, Stage, Step, Template, Test, TextPart, percent_encoded};
 use super::settings::{SettingSpec, SettingType, SettingValue, Settings};
 
 /// Reports every unknown name, filter and type fault of a definition.
@@ -122,9 +122,7 @@ impl Compiler<'_> {
     fn operation(&mut self, spec: &OperationSpec) -> Operation {
         self.named = self.named_in_body(&spec.body);
         self.name_in_text(&spec.request);
-        for expression in spec.request.expressions() {
-            self.refuse_secrets(expression, spec.request_place);
-        }
+        self.check_request(&spec.request, spec.request_place);
         Operation {
             id: spec.id.clone(),
             is_keyed_by_member: spec.is_keyed_by_member,
@@ -132,7 +130,7 @@ impl Compiler<'_> {
             when: self.tests(&spec.when),
             unless: self.tests(&spec.unless),
             require: self.tests(&spec.require),
-            request: self.text_parts(&spec.request, spec.request_place),
+            request: merged(self.parts(&spec.request, spec.request_place), |text| percent_encoded(text).to_string()),
             body: self.body(&spec.body),
         }
     }
@@ -148,6 +146,21 @@ impl Compiler<'_> {
             })
         };
         texts.iter().map(|(text, place)| Test { is_member: is_member(text), value: self.template(text, *place) }).collect()
+    }
+
+    /// A request stands in an envelope, a header and a request line as it is; only values are encoded.
+    fn check_request(&mut self, request: &Text, place: Place) {
+        let is_unfit = |character: &char| !matches!(character, ' '..='~') || matches!(character, '"' | '\\');
+        for segment in &request.segments {
+            match segment {
+                Segment::Literal(text) => {
+                    if let Some(unfit) = text.chars().find(is_unfit) {
+                        self.diagnostics.error(place, format!("no character of a request: {unfit}")).hint("percent-encode it");
+                    }
+                }
+                Segment::Expression(expression) => self.refuse_secrets(expression, place),
+            }
+        }
     }
 
     /// A secret in a request would stand in the sender's access logs.
@@ -204,6 +217,10 @@ impl Compiler<'_> {
     }
 
     fn text_parts(&mut self, text: &Text, place: Place) -> Vec<TextPart> {
+        merged(self.parts(text, place), str::to_owned)
+    }
+
+    fn parts(&mut self, text: &Text, place: Place) -> Vec<TextPart> {
         let mut parts = Vec::new();
         for segment in &text.segments {
             match segment {
@@ -214,21 +231,11 @@ impl Compiler<'_> {
                         let message = format!("{} has no place inside a longer string", value_type.name());
                         self.diagnostics.error(place, message).hint("add the filter json or join");
                     }
-                    match pipeline.constant_text() {
-                        Some(text) => parts.push(TextPart::Literal(text)),
-                        None => parts.push(TextPart::Value(pipeline)),
-                    }
+                    parts.push(TextPart::Value(pipeline));
                 }
             }
         }
-        // Keys and requests of one literal are found by it, so that neighbours become one.
-        parts.into_iter().fold(Vec::new(), |mut merged, part| {
-            match (merged.last_mut(), part) {
-                (Some(TextPart::Literal(before)), TextPart::Literal(text)) => *before = format!("{before}{text}").into(),
-                (_, part) => merged.push(part),
-            }
-            merged
-        })
+        parts
     }
 
     fn pipeline(&mut self, expression: &Expression, place: Place) -> (Pipeline, Type) {
@@ -649,6 +656,25 @@ enum Condition {
     Always,
     Never,
     Depends(Stage),
+}
+
+/// Makes literals of the values that are the same for every event, as `constant` writes them, and one of neighbouring
+/// literals: a key of one literal is found by it.
+fn merged(parts: Vec<TextPart>, constant: impl Fn(&str) -> String) -> Vec<TextPart> {
+    let literal = |part| match part {
+        TextPart::Literal(text) => TextPart::Literal(text),
+        TextPart::Value(pipeline) => match pipeline.constant_text() {
+            Some(text) => TextPart::Literal(constant(&text).into()),
+            None => TextPart::Value(pipeline),
+        },
+    };
+    parts.into_iter().map(literal).fold(Vec::new(), |mut merged, part| {
+        match (merged.last_mut(), part) {
+            (Some(TextPart::Literal(before)), TextPart::Literal(text)) => *before = format!("{before}{text}").into(),
+            (_, part) => merged.push(part),
+        }
+        merged
+    })
 }
 
 impl Pipeline {

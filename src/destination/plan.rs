@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::event::{Event, Id};
 use crate::json::Raw;
@@ -161,10 +161,19 @@ pub struct Run<'a, O> {
     options: Option<Raw<'a>>,
     destination: usize,
     observer: &'a mut O,
-    /// The entries of `properties:`, once somebody asked for them.
-    properties: Option<Vec<Item<'a>>>,
+    /// What `properties:` came to, once somebody asked for it.
+    properties: Option<Properties<'a>>,
     /// Whether a condition is being tested, whose faults are not noted: the body will note them.
     is_testing: bool,
+}
+
+/// What `properties:` came to.
+#[derive(Default)]
+struct Properties<'a> {
+    /// The entries of `${properties}`; a null among them goes by the definition's policy.
+    items: Vec<Item<'a>>,
+    /// The keys of `${cleared}`.
+    cleared: Vec<Cow<'a, str>>,
 }
 
 impl<'a, O: Observer> Run<'a, O> {
@@ -223,7 +232,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
                     let text = value.text().ok_or(Refusal::Skipped(Reason::MissingRequired))?;
-                    utf8_percent_encode(&text, PATH_SEGMENT).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+                    percent_encoded(&text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
                 }
             }
         }
@@ -451,11 +460,8 @@ impl<'a, O: Observer> Run<'a, O> {
             },
             Source::Traits => Value::Map(trait_items(event, None)),
             Source::Rest(named) => Value::Map(trait_items(event, Some(named))),
-            Source::Properties => Value::Map(self.properties()?.to_vec()),
-            Source::Cleared => {
-                let is_cleared = |item: &&Item<'a>| matches!(item.value, Value::Null);
-                Value::List(self.properties()?.iter().filter(is_cleared).map(|item| Value::Text(item.key.clone())).collect())
-            }
+            Source::Properties => Value::Map(self.properties()?.items.clone()),
+            Source::Cleared => Value::List(self.properties()?.cleared.iter().cloned().map(Value::Text).collect()),
             Source::Context(path) => follow(event.field("context"), path)?,
             Source::Options(path) => follow(self.options, path)?,
             Source::Event => Value::Map(event_items(event)),
@@ -486,63 +492,69 @@ impl<'a, O: Observer> Run<'a, O> {
         })
     }
 
-    /// Returns the entries of `properties:`, nulls among them; made at the first call.
-    fn properties(&mut self) -> Result<&[Item<'a>], Refusal> {
-        if self.properties.is_none() {
-            // Whoever asks first, what does not fit is noted once.
-            let was_testing = std::mem::replace(&mut self.is_testing, false);
-            let items = self.make_properties();
-            self.is_testing = was_testing;
-            self.properties = Some(items?);
-        }
-        Ok(self.properties.as_deref().unwrap_or_default())
+    /// Returns what `properties:` came to; made at the first call.
+    fn properties(&mut self) -> Result<&Properties<'a>, Refusal> {
+        let properties = match self.properties.take() {
+            Some(properties) => properties,
+            None => {
+                // Whoever asks first, what does not fit is noted once.
+                let was_testing = std::mem::replace(&mut self.is_testing, false);
+                let properties = self.make_properties();
+                self.is_testing = was_testing;
+                properties?
+            }
+        };
+        Ok(self.properties.insert(properties))
     }
 
-    fn make_properties(&mut self) -> Result<Vec<Item<'a>>, Refusal> {
-        let mut items = Vec::new();
+    fn make_properties(&mut self) -> Result<Properties<'a>, Refusal> {
+        let mut properties = Properties::default();
         for step in &self.plan.properties {
             match step {
+                Step::Field { key, value: Template::Value(pipeline) } => {
+                    let Some(key) = self.key(key)? else { continue };
+                    let item = Item { key, value: self.evaluate(pipeline)?, id: None, is_renamed: false };
+                    self.add_property(item, pipeline.nulls, Some(&pipeline.subject), &mut properties);
+                }
                 Step::Field { key, value } => {
                     let Some(key) = self.key(key)? else { continue };
-                    items.push(Item { key, value: self.property(value)?, id: None, is_renamed: false });
+                    let mut json = Vec::new();
+                    if self.write(value, &mut json)? {
+                        let value = Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned()));
+                        properties.items.push(Item { key, value, id: None, is_renamed: false });
+                    }
                 }
                 Step::Spread { map, siblings } => {
                     for item in self.spread(map, siblings)? {
-                        let value = self.by_own_policy(item.value, map, &item.key);
-                        items.push(Item { value, ..item });
+                        self.add_property(item, map.nulls, None, &mut properties);
                     }
                 }
             }
         }
-        items.retain(|item| !matches!(item.value, Value::Absent));
-        Ok(items)
+        Ok(properties)
     }
 
-    fn property(&mut self, template: &'a Template) -> Result<Value<'a>, Refusal> {
-        let Template::Value(pipeline) = template else {
-            let mut json = Vec::new();
-            let is_written = self.write(template, &mut json)?;
-            return Ok(if is_written {
-                Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned()))
-            } else {
-                Value::Absent
-            });
-        };
-        let value = self.evaluate(pipeline)?;
-        Ok(self.by_own_policy(value, pipeline, &pipeline.subject))
-    }
-
-    /// Decides a null here where the expression has a policy of its own, since the map is written by the definition's.
-    fn by_own_policy(&mut self, value: Value<'a>, pipeline: &Pipeline, subject: &str) -> Value<'a> {
-        match (&value, pipeline.nulls) {
-            (Value::Null, Some(NullPolicy::Empty)) => Value::Text(Cow::Borrowed("")),
-            (Value::Null, Some(NullPolicy::Keep)) => Value::Json(Cow::Borrowed("null")),
-            (Value::Null, Some(NullPolicy::Drop)) => {
-                self.note(NoteCode::NullNotExpressible, subject);
-                Value::Absent
-            }
-            _ => value,
+    /// Adds one entry. A null that has a policy of its own is decided here, since the map is written by the definition's.
+    fn add_property(
+        &mut self,
+        mut item: Item<'a>,
+        nulls: Option<NullPolicy>,
+        subject: Option<&str>,
+        properties: &mut Properties<'a>,
+    ) {
+        if matches!(item.value, Value::Absent) {
+            return;
         }
+        if matches!(item.value, Value::Null) {
+            match nulls {
+                None => properties.cleared.push(item.key.clone()),
+                Some(NullPolicy::Unset) => return properties.cleared.push(item.key),
+                Some(NullPolicy::Drop) => return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(&item.key)),
+                Some(NullPolicy::Keep) => item.value = Value::Json(Cow::Borrowed("null")),
+                Some(NullPolicy::Empty) => item.value = Value::Text(Cow::Borrowed("")),
+            }
+        }
+        properties.items.push(item);
     }
 
     /// Notes each null that the destination has no way to say (semantics N3).
@@ -581,6 +593,11 @@ impl<O: Observer> Sink for NoteSink<'_, '_, O> {
 
 /// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes a value for a request.
+pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PATH_SEGMENT)
+}
 
 fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
     match id {

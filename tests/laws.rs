@@ -1,0 +1,450 @@
+//! What holds for every record, whatever is in it. Inputs are JSON text rather than values, so that duplicate keys, lone
+//! surrogates, odd numbers and white space occur.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use groupcast::destination::Catalogue;
+use groupcast::envelope::{Emission, Emissions, Format};
+use groupcast::json::Raw;
+use groupcast::record::{Position, Record};
+use groupcast::router::{Router, Scratch};
+use groupcast::traits::{Fold, Vocabulary};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::routing::{SOURCE, Seen, Setup, record, route, text};
+
+mod routing;
+
+/// A definition that uses what the built-in ones do not.
+const ODD: &str = r#"
+name: Odd
+aliases: [Very Odd]
+nulls: keep
+settings: { key: { type: string, default: "a\"b" } }
+properties:
+  "${settings.key}": ${groupId}
+  "t-${traits.name}": ${traits.plan ?? traits.anything ?? "none" | truncate 3}
+  "*": ${traits | flatten "." | case camel | prefix "p "}
+operations:
+  - id: all
+    request: "PUT /${settings.key}/${groupId}/${member ?? \"nobody\"}"
+    body:
+      "*": ${properties | nulls empty}
+      unset: ${cleared}
+      raw: ${raw}
+      json: ${event | json}
+      list: ["${traits.tags | join \",\"}", "${context.ip}", "${options.list}"]
+      when: ${timestamp | unix_ms}
+  - { id: member, when: "${member}", key: member, request: POST /, body: "${member | upper}" }
+"#;
+
+/// Custom traits that the routers' vocabulary lists, so that they leave in this spelling (T5).
+const KNOWN: [&str; 4] = ["total billed", "monthlySpend", "tags", "a.b"];
+
+fn setup() -> Setup {
+    let mut setup = Setup::new().with("odd", ODD);
+    let settings = [
+        ("mixpanel", "{ token: T, revenue_as_charge: true }"),
+        ("salesforce", "{ custom_traits: all, address: both }"),
+        ("hubspot", "custom_traits: all"),
+        ("customerio", "{}"),
+        ("intercom", "custom_traits: all"),
+        ("webhook", "{}"),
+    ];
+    for (id, settings) in settings {
+        setup = setup.built_in(id, settings);
+    }
+    setup.changed(|routing| {
+        routing.known_names = Catalogue::built_in().iter().map(|definition| definition.name.clone()).collect();
+        routing.vocabulary = Vocabulary::new(&KNOWN.map(str::to_owned), &[]).expect("names of one meaning");
+        for instance in &mut routing.destinations {
+            instance.enabled_by_default = Some(true);
+        }
+    })
+}
+
+static ROUTERS: LazyLock<[Router; 3]> = LazyLock::new(|| {
+    [Format::Structured, Format::Binary, Format::Body].map(|format| {
+        let mut setup = setup();
+        setup.routing.format = format;
+        setup.router()
+    })
+});
+
+fn router() -> &'static Router {
+    &ROUTERS[0]
+}
+
+/// JSON text, valid by its grammar.
+fn json() -> BoxedStrategy<String> {
+    let leaf = prop_oneof![
+        select(
+            &["null", "true", "false", "0", "-0", "1.0", "1e3", "-2.5E-7", "12345678901234567890", "1e999", "{}", "[ ]"][..]
+        )
+        .prop_map(str::to_owned),
+        select(
+            &["2015-02-23", "2021-02-30T10:00:00.5+02:00", "1424649600", "https://www.a.example.com/x", "50", "false", ""][..]
+        )
+        .prop_map(|text| format!("\"{text}\"")),
+        string(),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            (vec(inner.clone(), 0..4), space()).prop_map(|(elements, space)| format!("[{}{space}]", elements.join(", "))),
+            object(string(), inner),
+        ]
+    })
+    .boxed()
+}
+
+/// A JSON string: any characters, escaped or not, lone surrogates too.
+fn string() -> BoxedStrategy<String> {
+    let piece = prop_oneof![
+        6 => any::<char>().prop_map(|character| serde_json::to_string(&character).expect("a string").trim_matches('"').to_owned()),
+        1 => select(&[r"\ud800", r"\udfff", r"\ud83d\ude00", r"\u0000", r"\/", r"\\", "\\\"", r"\u00e9", "_", "-", "$", " "][..])
+            .prop_map(str::to_owned),
+    ];
+    // `trim_matches` takes an escaped quote apart.
+    let piece = piece.prop_map(|piece| if piece == "\\" { r"\\".to_owned() } else { piece });
+    vec(piece, 0..6).prop_map(|pieces| format!("\"{}\"", pieces.concat())).boxed()
+}
+
+fn space() -> impl Strategy<Value = &'static str> {
+    select(&["", "", " ", "\n\t"][..])
+}
+
+fn object(key: BoxedStrategy<String>, value: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+    vec((key, value, space()), 0..6)
+        .prop_map(|members| {
+            let members: Vec<String> = members.into_iter().map(|(key, value, space)| format!("{space}{key}:{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        })
+        .boxed()
+}
+
+const TRAITS: [&str; 26] = [
+    "name",
+    "Name",
+    "createdAt",
+    "created_at",
+    "created",
+    "address",
+    "address.city",
+    "City",
+    "state",
+    "zip",
+    "employees",
+    "revenue",
+    "plan",
+    "id",
+    "email",
+    "website",
+    "phone",
+    "tags",
+    "total billed",
+    "totalBilled",
+    "monthly_spend",
+    "$group_id",
+    "group_id",
+    "company_id",
+    "Group_Id__c",
+    "___",
+];
+const FLAGS: [&str; 10] =
+    ["All", "all", "Mixpanel", "mixpanel", "Salesforce", "HubSpot", "Very Odd", "Odd", "constructor", "Customer.io"];
+const MEMBERS: [&str; 12] = [
+    "type",
+    "groupId",
+    "userId",
+    "anonymousId",
+    "messageId",
+    "timestamp",
+    "sentAt",
+    "context",
+    "traits",
+    "integrations",
+    "batch",
+    "version",
+];
+
+fn one_of(names: &'static [&'static str]) -> BoxedStrategy<String> {
+    prop_oneof![4 => select(names).prop_map(|name| format!("\"{name}\"")), 1 => string()].boxed()
+}
+
+fn traits() -> BoxedStrategy<String> {
+    let value = prop_oneof![3 => json(), 1 => object(one_of(&["city", "Zip", "street", "x", "state"]), json())];
+    object(one_of(&TRAITS), value)
+}
+
+/// A group call with a valid group id, as JSON text; most of what else it holds is odd.
+fn group_call() -> BoxedStrategy<String> {
+    let group_id = prop_oneof![3 => "\"[a-zA-Z0-9 /?\\.é-]{1,8}\"", 1 => "[1-9][0-9]{0,18}(\\.[0-9])?"];
+    let member = prop_oneof![Just(None), "\"[a-z0-9]{1,4}\"".prop_map(Some), json().prop_map(Some)];
+    let integrations = prop_oneof![3 => Just("{}".to_owned()), 1 => object(one_of(&FLAGS), json())];
+    (group_id, member.clone(), member, traits(), integrations, json(), json())
+        .prop_map(|(group_id, user, anonymous, traits, integrations, context, time)| {
+            let mut members = vec![r#""type":"group""#.to_owned(), format!(r#""groupId":{group_id}"#)];
+            members.extend(user.map(|user| format!(r#""userId":{user}"#)));
+            members.extend(anonymous.map(|anonymous| format!(r#" "anonymousId" : {anonymous}"#)));
+            members.push(format!(r#""traits":{traits},"integrations":{integrations},"context":{context},"timestamp":{time}"#));
+            format!("{{{}}}", members.join(","))
+        })
+        .boxed()
+}
+
+/// A value of any kind: bytes, JSON, events, and what is too deep or too long.
+fn value() -> BoxedStrategy<Vec<u8>> {
+    prop_oneof![
+        2 => vec(any::<u8>(), 0..64),
+        2 => json().prop_map(String::into_bytes),
+        2 => object(one_of(&MEMBERS), json()).prop_map(String::into_bytes),
+        4 => group_call().prop_map(String::into_bytes),
+        1 => (group_call(), any::<u8>(), any::<prop::sample::Index>()).prop_map(|(event, byte, index)| {
+            let mut bytes = event.into_bytes();
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+            bytes
+        }),
+        1 => (60..300_usize, select(&["[", "{\"a\":"][..])).prop_map(|(depth, open)| {
+            let close = if open == "[" { "]" } else { "}" };
+            format!(r#"{{"type":"group","groupId":"g","traits":{{"x":{}1{}}}}}"#, open.repeat(depth), close.repeat(depth)).into_bytes()
+        }),
+        1 => (1..5_000_usize).prop_map(|length| {
+            format!(r#"{{"type":"group","groupId":"g","traits":{{"{}":1}}}}"#, "k-".repeat(length)).into_bytes()
+        }),
+    ]
+    .boxed()
+}
+
+/// Everything that is told of a record, as text that compares.
+fn whole(router: &Router, seen: &Seen) -> Vec<String> {
+    let mut all = vec![format!("{:?} {:?} {:?}", seen.verdict, seen.outcomes, seen.notes)];
+    all.extend(seen.emissions.iter().map(|emission| shown(router, &emission)));
+    all
+}
+
+fn shown(router: &Router, emission: &Emission<'_>) -> String {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers: Vec<String> = emission.headers().map(|(name, value)| format!("{name}={}", lossy(value))).collect();
+    let topic = &router.topics()[emission.topic.0];
+    let operation =
+        emission.operation.map(|operation| (operation.index, operation.id, operation.request, lossy(operation.body)));
+    let (key, value) = (emission.key.map(lossy), emission.value.map(lossy));
+    format!("{topic} {key:?} {value:?} {:?} {headers:?} {operation:?}", emission.partition)
+}
+
+/// Returns each operation's destination name and id, body and request.
+fn operations<'s>(router: &'s Router, seen: &'s Seen) -> Vec<(&'s str, &'s str, &'s [u8])> {
+    let names: Vec<&str> = router.destination_names().collect();
+    let operation = |emission: Emission<'s>| {
+        let operation = emission.operation?;
+        Some((names[emission.destination?], operation.request, operation.body))
+    };
+    seen.emissions.iter().filter_map(operation).collect()
+}
+
+fn limited(cases: u32) -> ProptestConfig {
+    // A failure becomes a row in `semantics`, not a file of seeds.
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(limited(128))]
+
+    /// No input makes it fail, all that leaves is JSON, the ids of an event differ, and E11's counts add up (in `route`).
+    #[test]
+    fn e11_route_is_total_and_what_leaves_is_json(value in value(), format in 0..3_usize, timestamp in any::<Option<i64>>()) {
+        let router = &ROUTERS[format];
+        let source = Record { timestamp, key: Some(b"k"), traceparent: Some("t\"\\"), ..record(Some(&value)) };
+        let seen = route(router, &source);
+        let mut ids = BTreeSet::new();
+        for emission in seen.emissions.iter() {
+            match emission.operation {
+                Some(operation) => {
+                    prop_assert!(Raw::parse(text(operation.body)).is_ok(), "{}", text(operation.body));
+                    prop_assert!(Raw::parse(text(emission.value.unwrap())).is_ok(), "{}", text(emission.value.unwrap()));
+                    prop_assert!(operation.request.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"'), "{}", operation.request);
+                    prop_assert!(ids.insert(operation.id), "{}", operation.id);
+                }
+                None => prop_assert_eq!((emission.key, emission.value), (source.key, source.value)),
+            }
+        }
+    }
+
+    /// The same record comes to the same, and to nothing of the records before it.
+    #[test]
+    fn k4_route_is_deterministic_and_events_keep_apart(values in vec(value(), 1..4)) {
+        let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
+        for (offset, value) in (0..).zip(&values) {
+            let source = Record { position: Position { topic: SOURCE, partition: 0, offset }, ..record(Some(value)) };
+            let alone = route(router(), &source);
+            prop_assert_eq!(whole(router(), &alone), whole(router(), &route(router(), &source)));
+            let before = emissions.len();
+            let mut seen = Seen { outcomes: alone.outcomes.iter().map(|_| None).collect(), ..Seen::default() };
+            let verdict = router().route(&source, &mut scratch, &mut emissions, &mut seen);
+            prop_assert_eq!(Some(verdict), alone.verdict);
+            prop_assert_eq!(&seen.notes, &alone.notes);
+            prop_assert_eq!(&seen.outcomes, &alone.outcomes);
+            let added: Vec<String> = emissions.iter().skip(before).map(|emission| shown(router(), &emission)).collect();
+            let expected: Vec<String> = alone.emissions.iter().map(|emission| shown(router(), &emission)).collect();
+            prop_assert_eq!(added, expected);
+        }
+    }
+
+    /// Whatever the traits are, the group is the one that the event names.
+    #[test]
+    fn t6_identity_never_comes_from_traits(event in group_call()) {
+        // Lone surrogates and numbers past any float have no place in serde_json's values, which stand for a receiver here.
+        let event = event.replace(r"\ud800", "x").replace(r"\udfff", "y").replace("1e999", "1e99");
+        let source: serde_json::Value = serde_json::from_str(&event).unwrap();
+        let seen = route(router(), &record(Some(event.as_bytes())));
+        let mut members = Vec::new();
+        Raw::parse(&event).unwrap().members(&mut members).unwrap();
+        let raw = members.iter().find(|member| member.key == "groupId").unwrap().value;
+        let group = raw.string().unwrap().map_or(raw.text().to_owned(), |text| text.into_owned());
+        for (destination, request, body) in operations(router(), &seen) {
+            let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+            let identities = match destination {
+                "mixpanel" if body.get("$group_id").is_some() => vec![&body["$group_id"]],
+                "mixpanel" => vec![],
+                "salesforce" => {
+                    let encoded: String = group.bytes().map(|byte| match byte {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+                        byte => format!("%{byte:02X}"),
+                    }).collect();
+                    let end = format!("/Group_Id__c/{encoded}");
+                    prop_assert!(request.ends_with(&end), "{request} {end}");
+                    prop_assert!(body.get("Group_Id__c").is_none() && body.get("group_id__c").is_none(), "{body}");
+                    vec![]
+                }
+                "hubspot" => vec![&body["id"], &body["properties"]["group_id"]],
+                "customerio" => vec![&body["identifiers"]["object_id"]],
+                "intercom" => vec![&body["company_id"]],
+                "webhook" => { prop_assert_eq!(&body["groupId"], &source["groupId"]); vec![] }
+                "odd" if body.is_object() => vec![&body["a\"b"]],
+                _ => vec![],
+            };
+            for identity in identities {
+                prop_assert_eq!(identity, &serde_json::Value::from(group.as_str()), "{}", destination);
+            }
+        }
+    }
+
+    /// Values that nothing converts leave in their source bytes.
+    #[test]
+    fn e8_source_bytes_survive(event in group_call()) {
+        let seen = route(router(), &record(Some(event.as_bytes())));
+        let traits_of = |event: &str| {
+            let (mut members, mut traits) = (Vec::new(), Vec::new());
+            Raw::parse(event).unwrap().members(&mut members).unwrap();
+            let raw = members.iter().find(|member| member.key == "traits").map(|member| member.value.text().to_owned());
+            let raw = raw.unwrap_or("{}".to_owned());
+            Raw::parse(&raw).unwrap().members(&mut traits).unwrap();
+            traits.into_iter().map(|member| (member.key.into_owned(), member.value.text().to_owned())).collect::<Vec<_>>()
+        };
+        for (destination, _, body) in operations(router(), &seen) {
+            if destination != "webhook" {
+                continue;
+            }
+            let sent = traits_of(text(body));
+            let source = traits_of(&event);
+            let folds: Vec<Fold> = source.iter().map(|(key, _)| Fold::of(key)).collect();
+            let mut reserved: Vec<Fold> = TRAITS.iter().chain(&KNOWN).map(|name| Fold::of(name)).collect();
+            reserved.extend(["city", "country", "postalCode", "street", "avatar", "description", "industry"].map(Fold::of));
+            for ((key, value), fold) in source.iter().zip(&folds) {
+                let is_alone = folds.iter().filter(|other| *other == fold).count() == 1;
+                if is_alone && !reserved.contains(fold) {
+                    prop_assert!(sent.contains(&(key.clone(), value.clone())), "{key} {value} in {sent:?}");
+                }
+            }
+        }
+    }
+
+    /// Another spelling of one fold changes nothing (T1), since the vocabulary lists the custom ones (T5).
+    #[test]
+    fn t1_spelling_changes_nothing(traits in vec((select(&SPELLED[..]), json(), spelling()), 0..8), parts in vec((select(&["city", "zip", "state", "street"][..]), json(), spelling()), 0..3)) {
+        let event = |is_spelled: bool| {
+            let mut used = BTreeSet::new();
+            let member = |(name, value, spelling): &(&'static str, String, Spelling)| {
+                let key = if is_spelled { spelling.of(name) } else { (*name).to_owned() };
+                format!("{}:{value}", serde_json::to_string(&key).unwrap())
+            };
+            let unique = |used: &mut BTreeSet<&'static str>, list: &[(&'static str, String, Spelling)]| -> Vec<String> {
+                list.iter().filter(|(name, ..)| used.insert(*name)).map(member).collect()
+            };
+            let address = unique(&mut BTreeSet::new(), &parts);
+            let mut traits = unique(&mut used, &traits);
+            traits.push(format!(r#""{}":{{{}}}"#, if is_spelled { "ADDRESS" } else { "address" }, address.join(",")));
+            format!(r#"{{"type":"group","groupId":"g","traits":{{{}}}}}"#, traits.join(","))
+        };
+        let (canonical, spelled) = (event(false), event(true));
+        // Only `raw` and dead letters show how the event was written.
+        let told = |event: &str| {
+            let seen = route(without_raw(), &record(Some(event.as_bytes())));
+            let operations = seen.emissions.iter().filter(|emission| emission.operation.is_some());
+            let mut all: Vec<String> = operations.map(|emission| shown(without_raw(), &emission)).collect();
+            all.push(format!("{:?} {:?} {:?}", seen.verdict, seen.outcomes, seen.notes));
+            all
+        };
+        prop_assert_eq!(told(&canonical), told(&spelled), "{} {}", canonical, spelled);
+    }
+}
+
+/// Names of one meaning each.
+const SPELLED: [&str; 17] = [
+    "name",
+    "createdAt",
+    "address.city",
+    "country",
+    "employees",
+    "revenue",
+    "plan",
+    "id",
+    "email",
+    "website",
+    "phone",
+    "avatar",
+    "industry",
+    "total billed",
+    "monthlySpend",
+    "tags",
+    "a.b",
+];
+
+fn without_raw() -> &'static Router {
+    static ROUTER: LazyLock<Router> = LazyLock::new(|| {
+        let mut setup = setup();
+        setup.routing.destinations.remove(0);
+        setup.router()
+    });
+    &ROUTER
+}
+
+/// How a key is spelled: for each of its characters whether it is upper case, and what stands before it.
+#[derive(Clone)]
+struct Spelling(Vec<(bool, &'static str)>);
+
+fn spelling() -> impl Strategy<Value = Spelling> {
+    vec((any::<bool>(), select(&["", "", "", "_", "-", " ", "\u{a0}"][..])), 20).prop_map(Spelling)
+}
+
+impl std::fmt::Debug for Spelling {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.of("abcdefghijklmnopqrs"))
+    }
+}
+
+impl Spelling {
+    fn of(&self, name: &str) -> String {
+        let mut spelled = String::from(if self.0[19].0 { "$" } else { "" });
+        for (character, (is_upper, before)) in name.chars().zip(&self.0) {
+            spelled.push_str(before);
+            spelled.push(if *is_upper { character.to_ascii_uppercase() } else { character });
+        }
+        spelled
+    }
+}
