@@ -111,6 +111,35 @@ fn killed_again_and_again_under_load_it_loses_nothing() {
 }
 
 #[test]
+fn a_process_that_was_frozen_past_its_session_loses_nothing() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    let mut first = Worker::start(&setup).ready();
+    stage.under_load(&setup, || {
+        until_emitted(&setup, 3_000, &mut first);
+        first.signal("STOP");
+        let mut second = Worker::start(&setup);
+        until(LIMIT, "the second process has all partitions", || {
+            second.assert_runs();
+            (second.partitions() == 6).then_some(())
+        });
+        until_emitted(&setup, 3_000, &mut second);
+        first.signal("CONT");
+        until(LIMIT, "the first process has partitions again", || {
+            first.assert_runs();
+            (1..6).contains(&first.partitions()).then_some(())
+        });
+        until_emitted(&setup, 3_000, &mut first);
+        second.stop();
+    });
+    stage.drain(&setup, &mut first);
+    first.stop();
+    let report = stage.check(&setup, Format::Structured);
+    println!("{} of {} events repeated", report.repetitions, report.n_events());
+}
+
+#[test]
 fn every_format_carries_the_same_bodies() {
     let Some(brokers) = kafka::brokers() else { return };
     let mut stage = Stage::new(brokers);

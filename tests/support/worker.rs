@@ -117,8 +117,7 @@ impl Worker {
     pub(crate) fn metric(&self, name: &str) -> BTreeMap<String, u64> {
         let (status, page) = self.get("/metrics").expect("the worker serves its metrics");
         assert_eq!(status, 200, "{page}");
-        let lines = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
-        lines.map(|(labels, value)| (labels.to_owned(), value.parse().expect("a counter is a whole number"))).collect()
+        series(&page, name).collect()
     }
 
     /// # Panics
@@ -130,6 +129,16 @@ impl Worker {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("the log is there")
+    }
+
+    /// Returns how many partitions the group has given to the process, so far as it knows.
+    pub(crate) fn partitions(&self) -> u64 {
+        let page = self.get("/metrics").map(|(_, page)| page).unwrap_or_default();
+        series(&page, "groupcast_assigned_partitions").map(|(_, value)| value).sum()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// Returns the most memory that the process has had, in MiB, where the system tells.
@@ -154,4 +163,10 @@ impl Worker {
     pub(crate) fn end(&mut self, limit: Duration) -> ExitStatus {
         self.process.wait(limit, "the worker ends by itself")
     }
+}
+
+/// Returns the series of a metric: labels and value.
+fn series(page: &str, name: &str) -> impl Iterator<Item = (String, u64)> {
+    let lines = page.lines().filter_map(move |line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+    lines.map(|(labels, value)| (labels.to_owned(), value.parse().expect("what is counted is a whole number")))
 }
