@@ -22,4 +22,4 @@ lint:
 
 # One million mixed events through real Kafka, checked record by record.
 million:
-    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_MILLION=1 cargo test --release --test million -- --nocapture
+    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 cargo test --release --test broker mixed_events -- --nocapture

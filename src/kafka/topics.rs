@@ -37,7 +37,7 @@ impl Topics {
         let partitions = source_partitions(admin.inner(), config)?;
         let mut missing = Vec::new();
         for name in names {
-            if partition_count(admin.inner(), name).map_err(Fault::Fatal)?.is_none() {
+            if known_partitions(admin.inner(), config, name)?.is_none() {
                 missing.push(create_command(config, name, partitions));
             }
         }
@@ -80,10 +80,15 @@ fn settings(config: &Config) -> ClientConfig {
 fn source_partitions<C: ClientContext>(client: &Client<C>, config: &Config) -> Result<usize, Fault> {
     let mut most = 1;
     for topic in &config.source.topics {
-        let count = partition_count(client, topic).map_err(Fault::Fatal)?;
+        let count = known_partitions(client, config, topic)?;
         most = most.max(count.ok_or_else(|| Fault::Fatal(format!("source topic does not exist: {topic}")))?);
     }
     Ok(most)
+}
+
+fn known_partitions<C: ClientContext>(client: &Client<C>, config: &Config, topic: &str) -> Result<Option<usize>, Fault> {
+    partition_count(client, topic)
+        .map_err(|detail| Fault::Fatal(format!("{detail}; kafka.brokers is {}", config.kafka.brokers)))
 }
 
 /// Returns how many partitions a topic has, none if it does not exist.

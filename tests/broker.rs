@@ -1,0 +1,342 @@
+//! The whole loop on real Apache Kafka: the program as its users start it, judged by a checker that shares none of its code.
+//!
+//! `GROUPCAST_EVENTS` and `GROUPCAST_KILLS` make the two long tests longer: `just million` is the first of them.
+
+#![expect(clippy::expect_used, reason = "a test may panic and tell")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::checker::{Format, Report, Run, bodies};
+use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
+use support::source::Source;
+use support::topics::Ends;
+use support::worker::{Setup, Worker};
+use support::{kafka, topics, unique, until};
+
+/// What a debug build on a busy machine may take; a lost wake-up or a stuck partition takes longer.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn mixed_events_are_all_accounted_for() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { workers: 2, epoch_records: 100_000, ..stage.outputs("structured") };
+    stage.source.produce(number("GROUPCAST_EVENTS", 20_000));
+
+    let began = Instant::now();
+    let mut worker = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut worker);
+    let seconds = began.elapsed().as_secs_f64();
+
+    for page in ["/healthz", "/readyz"] {
+        let (status, body) = worker.get(page).expect("the worker listens");
+        assert_eq!((status, body.trim()), (200, r#"{"reasons":[],"status":"ok"}"#), "{page}");
+    }
+    let counted = counters(&worker);
+    let memory = worker.peak_memory();
+    worker.stop();
+    let report = stage.check(&setup, Format::Structured);
+    assert_eq!(counted, expected_counters(&report));
+    assert_eq!(report.repetitions, 0, "nothing failed, and so nothing is repeated");
+    println!(
+        "{report}{:>9.0}  events/s, {seconds:.1} s, {} MiB at most",
+        events_per_second(&report, seconds),
+        memory.unwrap_or(0)
+    );
+}
+
+#[test]
+fn a_restart_continues_where_it_stopped() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    for _ in 0..3 {
+        stage.under_load(&setup, || {
+            let mut worker = Worker::start(&setup);
+            until_emitted(&setup, 3_000, &mut worker);
+            worker.stop();
+        });
+    }
+    stage.finish(&setup);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "a stop drains and commits");
+}
+
+#[test]
+fn a_process_that_leaves_the_group_hands_over_what_it_has_not_done() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    let mut stays = Worker::start(&setup).ready();
+    stage.under_load(&setup, || {
+        let mut leaves = Worker::start(&setup).ready();
+        until(LIMIT, "both processes route events", || {
+            stays.assert_runs();
+            leaves.assert_runs();
+            [&stays, &leaves].iter().all(|worker| !routed(worker).is_empty()).then_some(())
+        });
+        leaves.stop();
+        until_emitted(&setup, 3_000, &mut stays);
+    });
+    stage.drain(&setup, &mut stays);
+    stays.stop();
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "a revoke commits first");
+}
+
+#[test]
+fn killed_again_and_again_under_load_it_loses_nothing() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let n_kills = number("GROUPCAST_KILLS", 10);
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { workers: 2, epoch_records: 500, session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    stage.under_load(&setup, || {
+        for kill in 0..n_kills {
+            let mut worker = Worker::start(&setup);
+            // Another number each time, so that it falls on any moment of an epoch.
+            until_emitted(&setup, 1 + kill * 7_919 % 4_000, &mut worker);
+            worker.kill();
+        }
+    });
+    stage.finish(&setup);
+    let report = stage.check(&setup, Format::Structured);
+    println!("{n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
+    assert!(report.repetitions > 0, "no kill fell into an epoch");
+    // An epoch may go over its bound by one batch of as many records.
+    assert!(report.repetitions <= n_kills * 2 * (500 + 500), "{} repetitions", report.repetitions);
+}
+
+#[test]
+fn a_process_that_was_frozen_past_its_session_loses_nothing() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    let mut first = Worker::start(&setup).ready();
+    stage.under_load(&setup, || {
+        until_emitted(&setup, 3_000, &mut first);
+        first.signal("STOP");
+        let mut second = Worker::start(&setup);
+        until(LIMIT, "the second process has all partitions", || {
+            second.assert_runs();
+            (second.partitions() == 6).then_some(())
+        });
+        until_emitted(&setup, 3_000, &mut second);
+        first.signal("CONT");
+        until(LIMIT, "the first process has partitions again", || {
+            first.assert_runs();
+            (1..6).contains(&first.partitions()).then_some(())
+        });
+        until_emitted(&setup, 3_000, &mut first);
+        second.stop();
+    });
+    stage.drain(&setup, &mut first);
+    first.stop();
+    let report = stage.check(&setup, Format::Structured);
+    println!("{} of {} events repeated", report.repetitions, report.n_events());
+}
+
+#[test]
+fn every_format_carries_the_same_bodies() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    stage.source.produce(3_000);
+    let setups = ["structured", "binary", "body"].map(|format| stage.outputs(format));
+    let mut workers: Vec<Worker> = setups.iter().map(Worker::start).collect();
+    for (setup, worker) in setups.iter().zip(&mut workers) {
+        stage.drain(setup, worker);
+    }
+    workers.into_iter().for_each(Worker::stop);
+
+    let [structured, binary, body] = &setups;
+    assert_eq!(stage.check(structured, Format::Structured), stage.check(binary, Format::Binary));
+    for destination in DESTINATIONS {
+        let bare = bodies(brokers, &format!("{}.{destination}", body.prefix), None);
+        let wrapped = bodies(brokers, &format!("{}.{destination}", structured.prefix), Some(Format::Structured));
+        assert!(!bare.is_empty() && bare == wrapped, "{destination}: a bare body is the envelope's data, in the same order");
+    }
+    let dead = |setup: &Setup| {
+        let mut bodies: Vec<Vec<u8>> =
+            bodies(brokers, &format!("{}.dead", setup.prefix), None).into_values().flatten().collect();
+        bodies.sort_unstable();
+        bodies
+    };
+    assert!(dead(body) == dead(structured), "dead letters have one format");
+}
+
+#[test]
+fn the_checker_sees_a_repetition_a_change_and_a_loss() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    stage.finish(&setup);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0);
+
+    let topic = format!("{}.webhook", setup.prefix);
+    let (key, value) = topics::any_record(brokers, &topic);
+    topics::write(brokers, &topic, &key, &value);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 1);
+
+    topics::write(brokers, &topic, b"another group", &value);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("a key is wrong");
+    assert!(faults.starts_with("1 faults") && faults.contains("key is"), "{faults}");
+
+    topics::truncate(brokers, &format!("{}.dead", setup.prefix), 0);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("dead letters are gone");
+    assert!(faults.contains("due DeadLettered"), "{faults}");
+
+    stage.source.produce(1);
+    let faults = stage.run(&setup, Format::Structured).check().expect_err("one event is not routed");
+    assert!(faults.contains("is committed"), "{faults}");
+}
+
+#[test]
+fn missing_topics_are_named_with_the_commands_that_create_them() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let stage = Stage::new(brokers);
+    let mut setup = stage.outputs("structured");
+    setup.prefix = unique("nowhere");
+    let mut worker = Worker::start(&setup);
+    assert_eq!(worker.end(LIMIT).code(), Some(1), "{}", worker.log());
+    for topic in DESTINATIONS.into_iter().chain(["dead"]) {
+        let command = format!("--create --topic {}.{topic} --partitions 6", setup.prefix);
+        assert!(worker.log().contains(&command), "{command} is not in:\n{}", worker.log());
+    }
+}
+
+#[test]
+fn a_wrong_address_is_named_in_bounded_time() {
+    // Nobody listens there, and no Kafka is needed to see it.
+    let brokers = format!("127.0.0.1:{}", kafka::free_port());
+    let mut worker = Worker::start(&Setup::new(&brokers, "events", "events", "structured"));
+    assert_eq!(worker.end(Duration::from_secs(60)).code(), Some(1), "{}", worker.log());
+    assert!(worker.log().contains(&brokers), "{brokers} is not in:\n{}", worker.log());
+}
+
+/// A source topic of six partitions, and the outputs that are made of it.
+struct Stage<'a> {
+    brokers: &'a str,
+    source: Source,
+}
+
+impl<'a> Stage<'a> {
+    fn new(brokers: &'a str) -> Stage<'a> {
+        Stage { brokers, source: Source::create(brokers, &unique("events"), 6) }
+    }
+
+    /// Creates output topics of four partitions, and returns how to write to them.
+    fn outputs(&self, format: &'static str) -> Setup {
+        let setup = Setup::new(self.brokers, &self.source.topic, &unique(format), format);
+        let limit = MAX_WEBHOOK_BYTES.to_string();
+        for name in DESTINATIONS.into_iter().chain(["dead"]) {
+            let settings = [("max.message.bytes", &*limit)];
+            let topic = format!("{}.{name}", setup.prefix);
+            topics::create(self.brokers, 4, &topic, if name == "webhook" { &settings } else { &[] });
+        }
+        setup
+    }
+
+    /// Waits until the group has committed the whole source.
+    fn drain(&self, setup: &Setup, worker: &mut Worker) {
+        until(LIMIT, "the group has committed all of the source", || {
+            worker.assert_runs();
+            (committed(setup) == self.source.len()).then_some(())
+        });
+    }
+
+    /// Has a last worker do what is left.
+    fn finish(&self, setup: &Setup) {
+        let mut worker = Worker::start(setup).ready();
+        self.drain(setup, &mut worker);
+        worker.stop();
+    }
+
+    /// Runs `action` while events come in, some thousands ahead of what is committed.
+    fn under_load(&mut self, setup: &Setup, action: impl FnOnce()) {
+        let source = &mut self.source;
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _over = SetOnDrop(&is_over);
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if source.len() < committed(setup) + 5_000 {
+                        source.produce(1_000);
+                    }
+                }
+            });
+            action();
+        });
+    }
+
+    fn run<'r>(&'r self, setup: &'r Setup, format: Format) -> Run<'r> {
+        Run { brokers: self.brokers, source: &self.source, prefix: &setup.prefix, group: &setup.group, format }
+    }
+
+    fn check(&self, setup: &Setup, format: Format) -> Report {
+        self.run(setup, format).check().unwrap_or_else(|faults| panic!("{faults}"))
+    }
+}
+
+/// Ends the load also where the test panics, which then would wait for it for ever.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn committed(setup: &Setup) -> u64 {
+    let committed: i64 = topics::committed(&setup.brokers, &setup.group, &setup.source).values().sum();
+    u64::try_from(committed).expect("offsets are not negative")
+}
+
+/// Waits until so many more records than now have left.
+fn until_emitted(setup: &Setup, n_records: u64, worker: &mut Worker) {
+    let outputs: Vec<String> = DESTINATIONS.iter().map(|name| format!("{}.{name}", setup.prefix)).collect();
+    let ends = Ends::of(&setup.brokers, &outputs);
+    let wanted = ends.sum() + n_records;
+    until(LIMIT, &format!("{n_records} more records have left"), || {
+        worker.assert_runs();
+        (ends.sum() >= wanted).then_some(())
+    });
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+fn events_per_second(report: &Report, seconds: f64) -> f64 {
+    f64::from(u32::try_from(report.n_events()).expect("tests are smaller")) / seconds
+}
+
+fn routed(worker: &Worker) -> BTreeMap<String, u64> {
+    worker.metric("groupcast_verdicts_total").into_iter().filter(|(labels, _)| labels.contains("\"routed\"")).collect()
+}
+
+/// Returns what the worker has counted: series and value.
+fn counters(worker: &Worker) -> BTreeMap<String, u64> {
+    let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
+    let of = |name| worker.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
+    names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
+}
+
+/// Returns what it must have counted.
+fn expected_counters(report: &Report) -> BTreeMap<String, u64> {
+    let verdicts = report.verdicts.iter().map(|((verdict, reason), value)| {
+        (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
+    });
+    let outcomes = report.outcomes.iter().map(|((destination, outcome, reason), value)| {
+        let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
+        (format!("groupcast_outcomes_total{{{labels}}}"), *value)
+    });
+    let operations = report
+        .operations
+        .iter()
+        .map(|(destination, value)| (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value));
+    verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
+}

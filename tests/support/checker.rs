@@ -1,0 +1,297 @@
+//! Reads the source and all outputs of a run, and finds each event's verdict once more (semantics E11, I1 to I7).
+//!
+//! Shares no code with the program: what is expected comes from how the generator made each event, and what is found
+//! from the records alone.
+
+mod output;
+mod report;
+
+use std::collections::HashMap;
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use self::output::{Output, headers, murmur2_partition};
+pub(crate) use self::report::Report;
+use super::generator::{DESTINATIONS, Expected, OPERATIONS, Outcome, Recipe};
+use super::source::Source;
+use super::topics;
+
+/// How records are made (semantics K4); a bare body tells nothing of its source, and is checked by comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Structured,
+    Binary,
+}
+
+/// What was run: a group that read a source and wrote to topics that begin with the prefix.
+pub(crate) struct Run<'a> {
+    pub(crate) brokers: &'a str,
+    pub(crate) source: &'a Source,
+    pub(crate) prefix: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) format: Format,
+}
+
+/// After the operations: the dead letter of a whole record, then one for each destination's share.
+const WHOLE: usize = OPERATIONS.len();
+const N_SLOTS: usize = WHOLE + 1 + DESTINATIONS.len();
+
+/// How often each record that an event can make was found.
+type Found = [u8; N_SLOTS];
+
+struct Checker<'a> {
+    run: &'a Run<'a>,
+    found: Vec<Vec<Found>>,
+    timestamps: Vec<Vec<i64>>,
+    faults: Vec<String>,
+    n_faults: u64,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct At {
+    partition: usize,
+    offset: usize,
+}
+
+impl Run<'_> {
+    /// Returns the counts, repetitions among them; or the faults: a record lost, changed, out of order or where none should
+    /// be, or an offset that is not committed, or too early.
+    pub(crate) fn check(&self) -> Result<Report, String> {
+        let events = &self.source.events;
+        let mut checker = Checker {
+            run: self,
+            found: events.iter().map(|events| vec![[0; N_SLOTS]; events.len()]).collect(),
+            timestamps: vec![Vec::new(); events.len()],
+            faults: Vec::new(),
+            n_faults: 0,
+        };
+        checker.read_source();
+        for (destination, name) in DESTINATIONS.iter().enumerate() {
+            checker.read_destination(destination, name);
+        }
+        checker.read_dead_letters();
+        checker.check_committed();
+        let report = checker.compare();
+        match checker.n_faults {
+            0 => Ok(report),
+            n_faults => Err(format!("{n_faults} faults, among them:\n{}", checker.faults.join("\n"))),
+        }
+    }
+}
+
+impl Checker<'_> {
+    fn fault(&mut self, text: impl FnOnce() -> String) {
+        self.n_faults += 1;
+        if self.faults.len() < 20 {
+            self.faults.push(text());
+        }
+    }
+
+    fn event(&self, at: At) -> Option<Recipe> {
+        let is_there = self.run.source.events.get(at.partition).is_some_and(|events| at.offset < events.len());
+        is_there.then(|| self.run.source.event(at.partition, at.offset))
+    }
+
+    /// Sees that the source holds what the generator made: everything else is judged by that.
+    fn read_source(&mut self) {
+        topics::read(self.run.brokers, &self.run.source.topic, |message| {
+            let at = At { partition: index(message.partition()), offset: index(message.offset()) };
+            let is_ours = self.event(at).is_some_and(|event| {
+                event.value().as_deref() == message.payload() && event.key().as_deref().map(str::as_bytes) == message.key()
+            });
+            if !is_ours {
+                self.fault(|| format!("the source does not hold what was written to it: {at:?}"));
+            }
+            self.timestamps[at.partition].push(message.timestamp().to_millis().unwrap_or(-1));
+        });
+        for partition in 0..self.timestamps.len() {
+            let (found, written) = (self.timestamps[partition].len(), self.run.source.events[partition].len());
+            if found != written {
+                self.fault(|| format!("source partition {partition} holds {found} records, {written} were written"));
+            }
+        }
+    }
+
+    fn read_destination(&mut self, destination: usize, name: &str) {
+        let topic = format!("{}.{name}", self.run.prefix);
+        let n_partitions = topics::n_partitions(self.run.brokers, &topic);
+        let mut order = Order::default();
+        topics::read(self.run.brokers, &topic, |message| {
+            let place = format!("{topic}/{}/{}", message.partition(), message.offset());
+            if let Err(fault) = self.take(destination, n_partitions, message, &mut order) {
+                self.fault(|| format!("{place}: {fault}"));
+            }
+        });
+    }
+
+    /// Takes one record of a destination's topic.
+    fn take(
+        &mut self,
+        destination: usize,
+        n_partitions: usize,
+        message: &BorrowedMessage<'_>,
+        order: &mut Order,
+    ) -> Result<(), String> {
+        let output = Output::read(self.run.format, message)?;
+        let (at, timestamp) = self.source_of(&output.id)?;
+        let name = output.id.rsplit('/').next().unwrap_or_default();
+        let wanted = (destination, name);
+        let operation = OPERATIONS.iter().position(|operation| *operation == wanted).ok_or(format!("operation {wanted:?}"))?;
+        let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
+        let id = format!(
+            "{}/{}/{}/{timestamp}/{}/{name}",
+            self.run.source.topic, at.partition, at.offset, DESTINATIONS[destination]
+        );
+        equal("id", &output.id, &id)?;
+        equal("type", &output.event_type, &format!("{}.{name}", DESTINATIONS[destination]))?;
+        equal("traceparent", &output.traceparent, &event.traceparent())?;
+        equal("key", &message.key(), &Some(event.group_id().as_bytes()))?;
+        equal("partition", &index(message.partition()), &murmur2_partition(event.group_id().as_bytes(), n_partitions))?;
+        output.check_body(operation, event)?;
+        self.count(at, operation, order, event.group_id())
+    }
+
+    fn source_of(&self, id: &str) -> Result<(At, i64), String> {
+        let mut parts = id.rsplit('/').skip(3).map(str::parse::<usize>);
+        let (Some(Ok(offset)), Some(Ok(partition))) = (parts.next(), parts.next()) else { return Err(format!("id {id}")) };
+        let timestamp = self.timestamps.get(partition).and_then(|times| times.get(offset));
+        Ok((At { partition, offset }, *timestamp.ok_or(format!("id {id} names no source record"))?))
+    }
+
+    /// Counts a record; the first of its kind must come after what came first before it (I4, K5).
+    fn count(&mut self, at: At, slot: usize, order: &mut Order, key: String) -> Result<(), String> {
+        let count = &mut self.found[at.partition][at.offset][slot];
+        *count = count.saturating_add(1);
+        if *count == 1 { order.advance(key, (at, slot)) } else { Ok(()) }
+    }
+
+    fn read_dead_letters(&mut self) {
+        let topic = format!("{}.dead", self.run.prefix);
+        let n_partitions = topics::n_partitions(self.run.brokers, &topic);
+        let mut order = Order::default();
+        topics::read(self.run.brokers, &topic, |message| {
+            let place = format!("{topic}/{}/{}", message.partition(), message.offset());
+            if let Err(fault) = self.take_dead_letter(n_partitions, message, &mut order) {
+                self.fault(|| format!("{place}: {fault}"));
+            }
+        });
+    }
+
+    fn take_dead_letter(
+        &mut self,
+        n_partitions: usize,
+        message: &BorrowedMessage<'_>,
+        order: &mut Order,
+    ) -> Result<(), String> {
+        let mut headers = headers(message)?;
+        let mut header = |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
+        let number = |text: String| text.parse::<usize>().map_err(|error| format!("{text}: {error}"));
+        let (reason, _detail) = (header("reason")?, header("detail")?);
+        let at = At { partition: number(header("source_partition")?)?, offset: number(header("source_offset")?)? };
+        let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
+        equal("source_topic", &header("source_topic")?, &self.run.source.topic)?;
+        let timestamp = self.timestamps[at.partition].get(at.offset);
+        equal("source_timestamp", &Some(header("source_timestamp")?), &timestamp.map(i64::to_string))?;
+        let destination = header("destination").ok();
+        equal("headers", &headers, &HashMap::new())?;
+        equal("partition", &index(message.partition()), &(at.partition % n_partitions))?;
+        if message.key() != event.key().as_deref().map(str::as_bytes) || message.payload() != event.value().as_deref() {
+            return Err(format!("{at:?}: the dead letter's key or value is not the source's"));
+        }
+        let (slot, expected) = match (&destination, event.expected()) {
+            (None, Expected::DeadLettered(expected)) => (WHOLE, expected),
+            (Some(name), Expected::Routed(outcomes)) => {
+                dead_share(name, &outcomes).ok_or(format!("{name} has no dead letter"))?
+            }
+            (_, expected) => return Err(format!("{at:?}: a dead letter of {destination:?}, where {expected:?} was due")),
+        };
+        equal("reason", &*reason, expected)?;
+        self.count(at, slot, order, at.partition.to_string())
+    }
+
+    /// Sees that the group's offsets stand at the end of the source, and no further.
+    fn check_committed(&mut self) {
+        for (partition, next) in topics::committed(self.run.brokers, self.run.group, &self.run.source.topic) {
+            let end = self.run.source.events[index(partition)].len();
+            if index(next) != end {
+                self.fault(|| format!("partition {partition} ends at {end}, and {next} is committed"));
+            }
+        }
+    }
+
+    /// Compares what was found of each event with what was due.
+    fn compare(&mut self) -> Report {
+        let mut report = Report::default();
+        for partition in 0..self.found.len() {
+            for offset in 0..self.found[partition].len() {
+                let (at, found) = (At { partition, offset }, self.found[partition][offset]);
+                let expected = self.run.source.event(partition, offset).expected();
+                let due = due(&expected);
+                if (0..N_SLOTS).any(|slot| (found[slot] > 0) != due[slot]) {
+                    self.fault(|| format!("{at:?}: due {expected:?}, found {found:?}"));
+                }
+                report.count(&expected, &found);
+            }
+        }
+        report
+    }
+}
+
+/// Returns the bodies in a topic by key, in their order; without a format a value is the body.
+pub(crate) fn bodies(brokers: &str, topic: &str, format: Option<Format>) -> HashMap<Option<Vec<u8>>, Vec<Vec<u8>>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    topics::read(brokers, topic, |message| {
+        let body = match format {
+            Some(format) => Output::read(format, message).expect("the checker has read it").body.into_bytes(),
+            None => message.payload().unwrap_or_default().to_owned(),
+        };
+        found.entry(message.key().map(<[u8]>::to_vec)).or_default().push(body);
+    });
+    found
+}
+
+fn due(expected: &Expected) -> [bool; N_SLOTS] {
+    let mut due = [false; N_SLOTS];
+    match expected {
+        Expected::Ignored(_) => {}
+        Expected::DeadLettered(_) => due[WHOLE] = true,
+        Expected::Routed(outcomes) => {
+            for (destination, outcome) in outcomes.iter().enumerate() {
+                match outcome {
+                    Outcome::Emitted(operations) => operations.iter().for_each(|operation| due[*operation] = true),
+                    Outcome::Skipped(_) => {}
+                    Outcome::DeadLettered(_) => due[WHOLE + 1 + destination] = true,
+                }
+            }
+        }
+    }
+    due
+}
+
+fn dead_share(name: &str, outcomes: &[Outcome; 6]) -> Option<(usize, &'static str)> {
+    let destination = DESTINATIONS.iter().position(|destination| *destination == name)?;
+    let Outcome::DeadLettered(reason) = outcomes[destination] else { return None };
+    Some((WHOLE + 1 + destination, reason))
+}
+
+/// What came last under each key, of what was not a repetition.
+#[derive(Default)]
+struct Order(HashMap<String, (At, usize)>);
+
+impl Order {
+    fn advance(&mut self, key: String, place: (At, usize)) -> Result<(), String> {
+        match self.0.insert(key, place) {
+            Some(before) if before >= place => Err(format!("out of order: {place:?} came after {before:?}")),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn equal<T: PartialEq + std::fmt::Debug + ?Sized>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{what} is {found:?}, not {expected:?}")) }
+}
+
+fn index(number: impl TryInto<usize>) -> usize {
+    number.try_into().ok().expect("partitions and offsets are not negative")
+}
