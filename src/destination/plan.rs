@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 
 use crate::event::{Event, Id};
 use crate::json::Raw;
-use crate::traits::{AddressItem, Part, Trait, TraitId, TraitType};
+use crate::traits::{AddressItem, PARTS, Part, Trait, TraitId, TraitType};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
@@ -649,7 +649,9 @@ fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named
         return Value::from_raw(entry.value);
     }
     if let Some(whole) = address.whole() {
-        return Value::from_raw(whole);
+        // Null says no more than its parts do, so that nothing is left of it where each of them is named.
+        let is_said = whole.is_null() && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
+        return if is_said { Value::Absent } else { Value::from_raw(whole) };
     }
     let is_named =
         |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
