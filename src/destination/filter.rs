@@ -217,6 +217,7 @@ fn boolean<'a>(value: &Value<'a>) -> Option<Value<'a>> {
 }
 
 fn truncate(value: Value<'_>, length: usize) -> Option<Value<'_>> {
+    let value = string(value)?;
     let text = value.text()?;
     match text.char_indices().nth(length) {
         None => Some(value),
