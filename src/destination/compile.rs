@@ -73,7 +73,7 @@ impl Type {
     }
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "groupId",
     "userId",
     "anonymousId",
@@ -88,6 +88,7 @@ const NAMES: [&str; 14] = [
     "options.…",
     "settings.…",
     "event",
+    "raw",
 ];
 
 const FILTERS: [&str; 26] = [
@@ -542,6 +543,9 @@ impl Compiler<'_> {
     }
 
     fn pairs(&mut self, call: &FilterCall) -> Option<Vec<(Fold, String)>> {
+        if call.arguments.is_empty() {
+            self.diagnostics.error(call.place, "rename takes pairs").hint("like: rename from=to");
+        }
         let mut pairs = Vec::new();
         for argument in &call.arguments {
             match &argument.value {
