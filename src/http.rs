@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 use crate::status::{Status, View};
-use crate::worker::Stop;
+use crate::worker::stop::Stop;
 
 /// A worker that was not seen for this long is taken for dead. Longer than any call it makes may take.
 const DEAD_AFTER: Duration = Duration::from_secs(30);

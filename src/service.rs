@@ -14,10 +14,12 @@ use crate::envelope::TopicId;
 use crate::http::{self, Watched};
 use crate::kafka::topics::Topics;
 use crate::kafka::{CALL_DEADLINE, EXIT_STUCK, Fault};
-use crate::metrics::{self, Metrics, UnknownFlags};
+use crate::metrics::tally::UnknownFlags;
+use crate::metrics::{self, Metrics};
 use crate::router::Router;
 use crate::status::Status;
-use crate::worker::{self, Setup, Stop};
+use crate::worker::stop::Stop;
+use crate::worker::{Setup, recovery};
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -145,7 +147,7 @@ fn start_workers(
 fn run_worker(setup: &Setup, metrics: &Metrics) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
-    metrics.record(|| worker::run(setup))
+    metrics.record(|| recovery::run(setup))
 }
 
 struct StopOnDrop<'a>(&'a Stop);

@@ -3,22 +3,28 @@
 //! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
+mod epoch;
+pub mod recovery;
+pub mod stop;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::config::{Config, EpochBounds, Guarantee};
+use self::epoch::Epoch;
+use self::recovery::Pause;
+use self::stop::Stop;
+use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::source::{Polled, Rebalance, Source};
 use crate::kafka::topics::Topics;
 use crate::kafka::{self, Cause, Fault};
-use crate::metrics::{self, EpochResult, Tally, UnknownFlags};
+use crate::metrics::tally::{Tally, UnknownFlags};
+use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
-use crate::watermark::Watermarks;
 
 /// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
 const BATCH_RECORDS: usize = 500;
@@ -50,103 +56,6 @@ pub struct Setup {
     pub unknown_flags: UnknownFlags,
 }
 
-/// A request to stop, shared by all who may make it and all who must heed it.
-#[derive(Debug, Default)]
-pub struct Stop {
-    is_requested: AtomicBool,
-}
-
-impl Stop {
-    /// Asks for a stop.
-    pub fn request(&self) {
-        self.is_requested.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether a stop was asked for.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.is_requested.load(Ordering::Relaxed)
-    }
-
-    /// Sleeps, but not past a request.
-    fn sleep(&self, duration: Duration) {
-        let until = Instant::now() + duration;
-        while !self.is_requested() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(20).min(duration));
-        }
-    }
-}
-
-/// Runs one worker until it is asked to stop, with new consumers where one fails.
-///
-/// # Errors
-/// [`Fault::Fatal`]; what is not fatal is mended here.
-pub fn run(setup: &Setup) -> Result<(), Fault> {
-    let mut pause = Pause::default();
-    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
-    loop {
-        let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
-        let result = run_producers(setup, &mut source, &mut pause);
-        source.close();
-        match result {
-            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail),
-            Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
-            Ok(()) => return Ok(()),
-        }
-        if setup.stop.is_requested() {
-            return Ok(());
-        }
-    }
-}
-
-/// Runs with one consumer, with new producers where one fails.
-fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
-    loop {
-        match run_epochs(setup, source, pause) {
-            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
-            result => return result,
-        }
-        if setup.stop.is_requested() {
-            return Ok(());
-        }
-        source.rewind()?;
-    }
-}
-
-/// Runs with one consumer and one producer.
-fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
-    let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
-    let mut worker = Worker::new(setup, source, delivery, pause);
-    let result = worker.run();
-    worker.delivery.close();
-    result
-}
-
-fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) {
-    metrics::epoch(EpochResult::Rewound);
-    metrics::rewind(cause.label());
-    metrics::in_flight(setup.status.worker, 0);
-    tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| view.is_held = false);
-    setup.stop.sleep(pause.next());
-}
-
-/// Growing pauses between rewinds that follow each other.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let pause = Duration::from_millis(100) * 2_u32.pow(self.0.min(6));
-        self.0 += 1;
-        pause
-    }
-
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-}
-
 struct Worker<'a> {
     setup: &'a Setup,
     source: &'a mut Source,
@@ -160,40 +69,6 @@ struct Worker<'a> {
     epoch: Epoch,
     is_held: bool,
     progress_at: Instant,
-}
-
-/// What was taken since the last commit.
-#[derive(Default)]
-struct Epoch {
-    watermarks: Watermarks,
-    records: usize,
-    bytes: usize,
-    /// Since when something waits for a commit.
-    began: Option<Instant>,
-    /// When the next commit is due by time.
-    due_at: Option<Instant>,
-    /// Whether the group did not take the offsets once already.
-    is_deferred: bool,
-}
-
-impl Epoch {
-    fn begin(&mut self, bounds: &EpochBounds) {
-        let now = Instant::now();
-        self.began.get_or_insert(now);
-        self.due_at.get_or_insert(now + bounds.interval);
-    }
-
-    /// Starts a new stretch after the present one was sent and acknowledged but its offsets were not taken.
-    fn defer(&mut self, bounds: &EpochBounds) {
-        (self.records, self.bytes) = (0, 0);
-        self.due_at = Some(Instant::now() + bounds.interval);
-    }
-
-    fn is_due(&self, bounds: &EpochBounds) -> bool {
-        self.due_at.is_some_and(|due_at| Instant::now() >= due_at)
-            || self.records >= bounds.records
-            || self.bytes >= bounds.bytes
-    }
 }
 
 impl<'a> Worker<'a> {
@@ -451,7 +326,7 @@ impl<'a> Worker<'a> {
     /// Drains and commits within the configured limit; still a member of the group, so that offsets can be committed.
     fn shut_down(&mut self) -> Result<(), Fault> {
         let limit = self.setup.config.delivery.shutdown_timeout;
-        let until = Instant::now() + limit;
+        let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
         while self.epoch.began.is_some() {
             let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
@@ -480,53 +355,5 @@ impl<'a> Worker<'a> {
             "worker {worker} stopped after {limit:?} with {n_records} records not acknowledged{}; their offsets are not committed, so that the next start sends them again",
             refused.concat()
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: EpochBounds = EpochBounds { interval: Duration::from_secs(3600), records: 10, bytes: 1000 };
-
-    fn check(records: usize, bytes: usize, expected: bool) {
-        let mut epoch = Epoch { records, bytes, ..Epoch::default() };
-        epoch.begin(&BOUNDS);
-        assert_eq!(epoch.is_due(&BOUNDS), expected, "{records} records, {bytes} bytes");
-    }
-
-    #[test]
-    fn an_epoch_ends_at_the_first_bound_it_meets() {
-        check(9, 999, false);
-        check(10, 0, true);
-        check(1, 1000, true);
-        let mut epoch = Epoch::default();
-        epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
-        assert!(epoch.is_due(&BOUNDS));
-    }
-
-    #[test]
-    fn an_idle_epoch_is_never_due() {
-        assert!(!Epoch::default().is_due(&BOUNDS));
-    }
-
-    #[test]
-    fn a_deferred_epoch_keeps_its_offsets_and_its_age() {
-        let mut epoch = Epoch { records: 10, bytes: 1000, ..Epoch::default() };
-        epoch.begin(&BOUNDS);
-        epoch.watermarks.set("a", 0, 7);
-        let began = epoch.began;
-        epoch.defer(&BOUNDS);
-        assert!(!epoch.is_due(&BOUNDS));
-        assert_eq!((epoch.began, epoch.watermarks.is_empty()), (began, false));
-    }
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_start_again() {
-        let mut pause = Pause::default();
-        let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
-        pause.reset();
-        assert_eq!(pause.next().as_millis(), 100);
     }
 }

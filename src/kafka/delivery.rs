@@ -4,7 +4,8 @@
 //! its records are kept, and tried again with growing pauses, one alone first and the rest once that is taken. Nothing else
 //! is sent again, nothing is dropped, and no offset moves.
 
-use std::collections::VecDeque;
+mod refusal;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
+use self::refusal::{Refusal, Refused, hint, is_refusal};
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
 use crate::kafka::topics::{Topics, partition_count};
-use crate::kafka::{Call, Cause, Fault, client_error, log_line, native, producer_settings};
+use crate::kafka::{Call, Cause, ClientLog, Fault, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
-
-/// The pause before a refused record is tried again, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A worker's end of the output topics.
 pub struct Delivery {
@@ -35,26 +33,6 @@ pub struct Delivery {
     status: Arc<Status>,
 }
 
-/// A topic that refuses records, and those it has refused.
-struct Refusal {
-    topic: usize,
-    code: RDKafkaErrorCode,
-    /// What is to be sent again, in order.
-    waiting: VecDeque<Refused>,
-    /// What has come back since the last try, in order; it belongs before what waits.
-    returned: Vec<Refused>,
-    pause: Duration,
-    try_at: Instant,
-    /// Whether the next try is of one record, to see whether the topic takes it.
-    is_probe: bool,
-}
-
-/// A record that came back.
-struct Refused {
-    message: OwnedMessage,
-    partition: Partition,
-}
-
 impl Delivery {
     /// Opens a producer.
     ///
@@ -63,7 +41,12 @@ impl Delivery {
     pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
         let settings = producer_settings(config, status.worker, &topics);
         let producer: BaseProducer<DeliveryContext> = status
-            .call("open producer", || settings.create_with_context(DeliveryContext::default()))
+            .call("open producer", || {
+                settings.create_with_context(DeliveryContext {
+                    log: ClientLog::new("producer", status.worker),
+                    returned: Mutex::default(),
+                })
+            })
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
@@ -152,15 +135,7 @@ impl Delivery {
             refusal.returned.push(refused);
             return;
         }
-        self.refusals.push(Refusal {
-            topic,
-            code,
-            waiting: VecDeque::new(),
-            returned: vec![refused],
-            pause: FIRST_PAUSE,
-            try_at: Instant::now(),
-            is_probe: true,
-        });
+        self.refusals.push(Refusal::new(topic, code, refused));
         let topic = name(&self.topics, topic);
         metrics::topic_refused(topic, true);
         tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
@@ -285,46 +260,6 @@ impl Delivery {
     }
 }
 
-impl Refusal {
-    fn settle(&mut self, now: Instant) {
-        if self.returned.is_empty() {
-            return;
-        }
-        for refused in self.returned.drain(..).rev() {
-            self.waiting.push_front(refused);
-        }
-        self.try_at = now + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.is_probe = true;
-    }
-}
-
-/// Returns whether the topic is at fault, not the producer: what it says today it may not say tomorrow.
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidTopic
-    )
-}
-
-/// Returns what would make the topic take records again; it is tried until then.
-fn hint(code: RDKafkaErrorCode) -> &'static str {
-    if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
-        "create the topic"
-    } else if code == RDKafkaErrorCode::TopicAuthorizationFailed {
-        "grant Write on the topic"
-    } else if code == RDKafkaErrorCode::MessageSizeTooLarge {
-        // Larger ones are dead letters before they are sent, so the limit was lowered since the start.
-        "raise the topic's max.message.bytes to what it was, or restart to read the limits anew"
-    } else {
-        ""
-    }
-}
-
 fn name(topics: &Topics, topic: usize) -> &str {
     topics.names.get(topic).map_or("", String::as_str)
 }
@@ -360,8 +295,8 @@ fn from_opaque(opaque: usize) -> Partition {
 }
 
 /// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
-#[derive(Default)]
 struct DeliveryContext {
+    log: ClientLog,
     returned: Mutex<Vec<(OwnedMessage, usize, RDKafkaErrorCode)>>,
 }
 
@@ -373,11 +308,11 @@ impl DeliveryContext {
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line("producer", level, facility, line);
+        self.log.line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client_error("producer", &error, reason);
+        self.log.error(&error, reason);
     }
 }
 
@@ -394,36 +329,6 @@ impl ProducerContext for DeliveryContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refused(number: i64) -> Refused {
-        let message = OwnedMessage::new(None, None, "a".to_owned(), Timestamp::NotAvailable, 0, number, None);
-        Refused { message, partition: Partition::ByKey }
-    }
-
-    fn numbers(refusal: &Refusal) -> Vec<i64> {
-        refusal.waiting.iter().map(|refused| refused.message.offset()).collect()
-    }
-
-    #[test]
-    fn what_comes_back_waits_before_what_was_not_tried() {
-        let now = Instant::now();
-        let mut refusal = Refusal {
-            topic: 0,
-            code: RDKafkaErrorCode::TopicAuthorizationFailed,
-            waiting: [3, 4].map(refused).into(),
-            returned: [1, 2].map(refused).into(),
-            pause: FIRST_PAUSE,
-            try_at: now,
-            is_probe: false,
-        };
-        refusal.settle(now);
-        assert_eq!(numbers(&refusal), [1, 2, 3, 4]);
-        assert!(refusal.is_probe && refusal.returned.is_empty());
-        assert_eq!(refusal.try_at, now + FIRST_PAUSE);
-        assert_eq!(refusal.pause, FIRST_PAUSE * 2);
-        refusal.settle(now);
-        assert_eq!(refusal.pause, FIRST_PAUSE * 2, "nothing came back, nothing is due later");
-    }
 
     #[test]
     fn the_wanted_partition_comes_back_with_the_record() {

@@ -7,7 +7,8 @@ mod native;
 pub mod source;
 pub mod topics;
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -31,6 +32,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a commit is given. In the cooperative protocol it may have to wait behind the group's own requests; the worker
 /// reads on meanwhile, and the next commit says the same and more.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client's error is not repeated above `debug`.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// An error of the outside, named by what is done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -196,24 +200,56 @@ fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) 
     settings.set_log_level(RDKafkaLogLevel::Info);
 }
 
-/// Passes on a log line of librdkafka. It copes with most of what it calls an error, so that none is one here.
-fn log_line(client: &'static str, level: RDKafkaLogLevel, facility: &str, line: &str) {
-    use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
-    match level {
-        Emerg | Alert | Critical | Error | Warning => tracing::warn!(target: "librdkafka", client, facility, line),
-        Notice | Info | Debug => tracing::debug!(target: "librdkafka", client, facility, line),
+/// Passes on what one client says of itself. Where a broker is away it says the same many times a second.
+struct ClientLog {
+    client: &'static str,
+    worker: usize,
+    /// What was told, and when last.
+    told: Mutex<Vec<(String, Instant)>>,
+}
+
+impl ClientLog {
+    fn new(client: &'static str, worker: usize) -> ClientLog {
+        ClientLog { client, worker, told: Mutex::default() }
     }
-}
 
-/// Tells of an error that a client reports by itself. A wrong password or certificate shows here and nowhere else.
-fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
-    metrics::client_error(client, code_name(error));
-    tracing::warn!(client, error = %error, reason, "kafka client error");
-}
+    /// Passes on a log line of librdkafka. It copes with most of what it calls an error, so that none is one here.
+    fn line(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+        let ClientLog { client, worker, .. } = self;
+        let is_warning = match level {
+            Emerg | Alert | Critical | Error | Warning => true,
+            Notice | Info | Debug => false,
+        };
+        if is_warning && self.is_news(facility) {
+            tracing::warn!(target: "librdkafka", client, worker, facility, line);
+        } else {
+            tracing::debug!(target: "librdkafka", client, worker, facility, line);
+        }
+    }
 
-/// Returns an error's stable name, for logs and labels.
-fn code_name(error: &KafkaError) -> String {
-    error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"))
+    /// Tells of an error that a client reports by itself. A wrong password or certificate shows here and nowhere else.
+    fn error(&self, error: &KafkaError, reason: &str) {
+        let ClientLog { client, worker, .. } = self;
+        let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
+        if self.is_news(&code) {
+            tracing::warn!(client, worker, code, reason, "kafka client error");
+        } else {
+            tracing::debug!(client, worker, code, reason, "kafka client error");
+        }
+        metrics::client_error(client, code);
+    }
+
+    /// Returns whether `subject` was not told lately.
+    fn is_news(&self, subject: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|(_, at)| at.elapsed() < QUIET);
+        let is_news = told.iter().all(|(other, _)| other != subject);
+        if is_news {
+            told.push((subject.to_owned(), Instant::now()));
+        }
+        is_news
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +263,14 @@ mod tests {
             Fault::Fatal(_) => "fatal",
         };
         assert_eq!(found, expected, "{call:?} {code:?}");
+    }
+
+    #[test]
+    fn a_repeated_error_is_no_news() {
+        let log = ClientLog::new("consumer", 0);
+        assert!(log.is_news("AllBrokersDown"));
+        assert!(!log.is_news("AllBrokersDown"));
+        assert!(log.is_news("Resolve"));
     }
 
     #[test]

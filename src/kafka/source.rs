@@ -5,6 +5,9 @@
 //! so that librdkafka never asks for a partition's committed offset by itself, which a moved coordinator can make it
 //! forget for good (its issue 5586).
 
+mod gap;
+mod position;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,8 +20,9 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
+use self::position::{list, next_offset};
 use crate::config::{Config, OnGap, Start};
-use crate::kafka::{COMMIT_TIMEOUT, Call, Cause, Fault, REQUEST_TIMEOUT, client_error, consumer_settings, log_line, native};
+use crate::kafka::{COMMIT_TIMEOUT, Call, Cause, ClientLog, Fault, consumer_settings, native};
 use crate::metrics;
 use crate::status::Status;
 use crate::watermark::{Watermark, Watermarks};
@@ -76,7 +80,7 @@ impl Source {
         let settings = consumer_settings(config, status.worker);
         let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
         let consumer: BaseConsumer<SourceContext> = status
-            .call("open consumer", || settings.create_with_context(SourceContext::default()))
+            .call("open consumer", || settings.create_with_context(SourceContext::new(status.worker)))
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
@@ -155,72 +159,6 @@ impl Source {
         Ok(starts)
     }
 
-    /// Returns `partitions` with the group's committed offsets, asking again while the coordinator moves.
-    fn committed(&self, partitions: TopicPartitionList) -> Result<TopicPartitionList, Fault> {
-        let until = Instant::now() + self.revoke_patience();
-        loop {
-            let asked = self
-                .status
-                .call("committed offsets", || self.consumer.committed_offsets(partitions.clone(), self.revoke_patience() / 2));
-            let error = match asked.and_then(without_errors) {
-                Ok(offsets) => return Ok(offsets),
-                Err(error) => error,
-            };
-            if Instant::now() > until {
-                return Err(Fault::of(Call::Position, &error));
-            }
-            tracing::debug!(worker = self.status.worker, error = %error, "committed offsets are asked for again");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Sets where the partitions of `list` begin that have no committed offset, and returns those that are worth a commit.
-    fn start_fresh(&self, list: &mut TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
-        let mut starts = Vec::new();
-        for mut element in list.elements() {
-            if matches!(element.offset(), Offset::Offset(_)) {
-                continue;
-            }
-            let (topic, partition) = (element.topic().to_owned(), element.partition());
-            let offset = match self.start {
-                Start::Earliest => Offset::Beginning,
-                Start::Latest => Offset::Offset(self.bounds(&topic, partition)?.1),
-                Start::Time(milliseconds) => Offset::Offset(self.offset_at(&topic, partition, milliseconds)?),
-            };
-            element.set_offset(offset).map_err(|error| Fault::of(Call::Position, &error))?;
-            tracing::info!(topic, partition, offset = ?offset, "the group has no offset; starting as source.start says");
-            if let Offset::Offset(next_offset) = offset {
-                starts.push(Watermark { topic, partition, next_offset });
-            }
-        }
-        Ok(starts)
-    }
-
-    /// Returns the first and the next offset of a partition.
-    fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
-        self.status
-            .call("watermarks", || self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT))
-            .map_err(|error| Fault::of(Call::Position, &error))
-    }
-
-    /// Returns the offset of the first record at or after a time, the end where there is none (librdkafka issue 3186).
-    fn offset_at(&self, topic: &str, partition: i32, milliseconds: i64) -> Result<i64, Fault> {
-        let mut wanted = TopicPartitionList::new();
-        wanted
-            .add_partition_offset(topic, partition, Offset::Offset(milliseconds))
-            .and_then(|()| self.status.call("offsets for times", || self.consumer.offsets_for_times(wanted, REQUEST_TIMEOUT)))
-            .and_then(without_errors)
-            .map_err(|error| Fault::of(Call::Position, &error))?
-            .find_partition(topic, partition)
-            .map_or(Ok(Offset::End), |found| Ok(found.offset()))
-            .and_then(|offset| match offset {
-                Offset::Offset(offset) => Ok(offset),
-                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => {
-                    self.bounds(topic, partition).map(|(_, end)| end)
-                }
-            })
-    }
-
     fn remember(&mut self, partitions: &TopicPartitionList) {
         self.partitions.extend(partitions.elements().iter().map(|element| Assigned {
             topic: element.topic().to_owned(),
@@ -264,48 +202,6 @@ impl Source {
             .map_err(|code| Fault::of(Call::Commit, &KafkaError::ConsumerCommit(code)))
     }
 
-    /// Goes back to the committed offsets, after an epoch was undone.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the offsets cannot be learnt or set.
-    pub fn rewind(&mut self) -> Result<(), Fault> {
-        if self.partitions.is_empty() {
-            return Ok(());
-        }
-        if self.rebalance().is_some() {
-            // Setting positions now would be taken for the answer.
-            let detail = "the group rebalances while the epoch is undone".to_owned();
-            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
-        }
-        let offsets = self.committed(self.list(|_| Offset::Invalid)?)?;
-        let committed = self.list(|assigned| {
-            let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-            offset.filter(|offset| matches!(offset, Offset::Offset(_))).unwrap_or(assigned.start)
-        })?;
-        self.reposition(&committed)
-    }
-
-    /// Reads on from `offsets`, which are of all our partitions.
-    ///
-    /// Not by seeking: librdkafka refuses that for a partition whose position it has given up.
-    fn reposition(&mut self, offsets: &TopicPartitionList) -> Result<(), Fault> {
-        self.status
-            .call("reposition", || match self.consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative => {
-                    self.consumer.incremental_unassign(offsets).and_then(|()| self.consumer.incremental_assign(offsets))
-                }
-                RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
-            })
-            .map_err(|error| Fault::of(Call::Position, &error))?;
-        // Assigning forgets that a partition was paused.
-        let is_paused = std::mem::take(&mut self.is_paused);
-        self.set_paused(is_paused)
-    }
-
-    fn list(&self, offset: impl Fn(&Assigned) -> Offset) -> Result<TopicPartitionList, Fault> {
-        list(self.partitions.iter().map(|assigned| (assigned.topic.as_str(), assigned.partition, offset(assigned))))
-    }
-
     /// Stops or starts fetching, whatever the group assigns meanwhile. The group goes on seeing a live member.
     ///
     /// # Errors
@@ -322,47 +218,6 @@ impl Source {
             assigned.since = Instant::now();
         }
         Ok(())
-    }
-
-    /// Deals with positions outside their partition as `source.on_gap` says: retention was faster, or the topic is another.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] with the lost ranges, where `source.on_gap` is `stop`.
-    pub fn mend_gaps(&mut self) -> Result<(), Fault> {
-        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
-        let mut gaps = Vec::new();
-        for assigned in &self.partitions {
-            let Some(position) = next_offset(&positions, assigned) else { continue };
-            let (low, high) = self.bounds(&assigned.topic, assigned.partition)?;
-            if position < low || position > high {
-                gaps.push(Gap { topic: assigned.topic.clone(), partition: assigned.partition, position, low, high });
-            }
-        }
-        if self.on_gap == OnGap::Stop && !gaps.is_empty() {
-            return Err(Fault::Fatal(gap_message(&gaps)));
-        }
-        self.skip(&gaps, &positions)
-    }
-
-    /// Goes on at the oldest record of each partition with a gap, and where it is in the others.
-    fn skip(&mut self, gaps: &[Gap], positions: &TopicPartitionList) -> Result<(), Fault> {
-        for gap in gaps {
-            metrics::gap_skipped(&gap.topic, u64::try_from(gap.low - gap.position).unwrap_or_default());
-            tracing::error!(
-                topic = gap.topic,
-                partition = gap.partition,
-                from = gap.position,
-                to = gap.low,
-                end = gap.high,
-                "the group's offset is outside its partition; going on at the oldest record"
-            );
-        }
-        let offsets = self.list(|assigned| {
-            let gap = gaps.iter().find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
-            let offset = gap.map(|gap| gap.low).or_else(|| next_offset(positions, assigned));
-            offset.map_or(assigned.start, Offset::Offset)
-        })?;
-        self.reposition(&offsets)
     }
 
     /// Publishes how far each partition is behind.
@@ -413,54 +268,6 @@ impl Drop for Source {
     }
 }
 
-/// A position outside its partition.
-struct Gap {
-    topic: String,
-    partition: i32,
-    position: i64,
-    low: i64,
-    high: i64,
-}
-
-fn gap_message(gaps: &[Gap]) -> String {
-    let lines = gaps.iter().map(|gap| {
-        let Gap { topic, partition, position, low, high } = gap;
-        if position < low {
-            format!("  {topic}/{partition}: offsets {position} to {} were deleted before they were read", low - 1)
-        } else {
-            format!(
-                "  {topic}/{partition}: the group is at {position} and the partition ends at {high}; was the topic made anew?"
-            )
-        }
-    });
-    let lines: Vec<String> = lines.collect();
-    format!(
-        "committed offsets lie outside their partitions:\n{}\n  hint: source.on_gap: continue goes on at the oldest record",
-        lines.join("\n")
-    )
-}
-
-/// Returns the offset after the last record that was read, or where reading began.
-fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
-    let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-    let known = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
-    position.and_then(known).or_else(|| known(assigned.start))
-}
-
-fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition, offset) in partitions {
-        list.add_partition_offset(topic, partition, offset).map_err(|error| Fault::of(Call::Position, &error))?;
-    }
-    Ok(list)
-}
-
-/// Returns `list` if no partition of it carries an error.
-fn without_errors(list: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-    list.elements().iter().try_for_each(|element| element.error())?;
-    Ok(list)
-}
-
 /// Makes the call that answers `rebalance`, as the group's protocol wants it.
 fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> KafkaResult<()> {
     match (consumer.rebalance_protocol(), rebalance) {
@@ -472,13 +279,17 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
 }
 
 /// Takes note of rebalances for the worker, and passes on what the client says.
-#[derive(Default)]
 struct SourceContext {
+    log: ClientLog,
     wanted: Mutex<Option<Rebalance>>,
     is_closing: AtomicBool,
 }
 
 impl SourceContext {
+    fn new(worker: usize) -> SourceContext {
+        SourceContext { log: ClientLog::new("consumer", worker), wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
+    }
+
     fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -486,11 +297,11 @@ impl SourceContext {
 
 impl ClientContext for SourceContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line("consumer", level, facility, line);
+        self.log.line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client_error("consumer", &error, reason);
+        self.log.error(&error, reason);
     }
 }
 

@@ -1,0 +1,123 @@
+//! A topic that refuses records, and those that wait until it takes them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::OwnedMessage;
+
+use crate::envelope::Partition;
+
+/// The pause before a refused record is tried again, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A topic that refuses records, and those it has refused.
+pub(super) struct Refusal {
+    pub(super) topic: usize,
+    pub(super) code: RDKafkaErrorCode,
+    /// What is to be sent again, in order.
+    pub(super) waiting: VecDeque<Refused>,
+    /// What has come back since the last try, in order; it belongs before what waits.
+    pub(super) returned: Vec<Refused>,
+    pub(super) pause: Duration,
+    pub(super) try_at: Instant,
+    /// Whether the next try is of one record, to see whether the topic takes it.
+    pub(super) is_probe: bool,
+}
+
+/// A record that came back.
+pub(super) struct Refused {
+    pub(super) message: OwnedMessage,
+    pub(super) partition: Partition,
+}
+
+impl Refusal {
+    pub(super) fn new(topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Refusal {
+        Refusal {
+            topic,
+            code,
+            waiting: VecDeque::new(),
+            returned: vec![refused],
+            pause: FIRST_PAUSE,
+            try_at: Instant::now(),
+            is_probe: true,
+        }
+    }
+
+    /// Puts what came back before what waits, to be tried after a pause.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.returned.is_empty() {
+            return;
+        }
+        for refused in self.returned.drain(..).rev() {
+            self.waiting.push_front(refused);
+        }
+        self.try_at = now + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.is_probe = true;
+    }
+}
+
+/// Returns whether the topic is at fault, not the producer: what it says today it may not say tomorrow.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidTopic
+    )
+}
+
+/// Returns what would make the topic take records again; it is tried until then.
+pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
+    if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
+        "create the topic"
+    } else if code == RDKafkaErrorCode::TopicAuthorizationFailed {
+        "grant Write on the topic"
+    } else if code == RDKafkaErrorCode::MessageSizeTooLarge {
+        // Larger ones are dead letters before they are sent, so the limit was lowered since the start.
+        "raise the topic's max.message.bytes to what it was, or restart to read the limits anew"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{Message, Timestamp};
+
+    use super::*;
+
+    fn refused(number: i64) -> Refused {
+        let message = OwnedMessage::new(None, None, "a".to_owned(), Timestamp::NotAvailable, 0, number, None);
+        Refused { message, partition: Partition::ByKey }
+    }
+
+    fn numbers(refusal: &Refusal) -> Vec<i64> {
+        refusal.waiting.iter().map(|refused| refused.message.offset()).collect()
+    }
+
+    #[test]
+    fn what_comes_back_waits_before_what_was_not_tried() {
+        let now = Instant::now();
+        let mut refusal = Refusal {
+            topic: 0,
+            code: RDKafkaErrorCode::TopicAuthorizationFailed,
+            waiting: [3, 4].map(refused).into(),
+            returned: [1, 2].map(refused).into(),
+            pause: FIRST_PAUSE,
+            try_at: now,
+            is_probe: false,
+        };
+        refusal.settle(now);
+        assert_eq!(numbers(&refusal), [1, 2, 3, 4]);
+        assert!(refusal.is_probe && refusal.returned.is_empty());
+        assert_eq!(refusal.try_at, now + FIRST_PAUSE);
+        assert_eq!(refusal.pause, FIRST_PAUSE * 2);
+        refusal.settle(now);
+        assert_eq!(refusal.pause, FIRST_PAUSE * 2, "nothing came back, nothing is due later");
+    }
+}

@@ -1,0 +1,80 @@
+//! Positions outside their partition: retention was faster than we, or the topic was made anew.
+
+use rdkafka::consumer::Consumer;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::Source;
+use super::position::next_offset;
+use crate::config::OnGap;
+use crate::kafka::{Call, Fault};
+use crate::metrics;
+
+impl Source {
+    /// Deals with positions outside their partition as `source.on_gap` says: retention was faster, or the topic is another.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] with the lost ranges, where `source.on_gap` is `stop`.
+    pub fn mend_gaps(&mut self) -> Result<(), Fault> {
+        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
+        let mut gaps = Vec::new();
+        for assigned in &self.partitions {
+            let Some(position) = next_offset(&positions, assigned) else { continue };
+            let (low, high) = self.bounds(&assigned.topic, assigned.partition)?;
+            if position < low || position > high {
+                gaps.push(Gap { topic: assigned.topic.clone(), partition: assigned.partition, position, low, high });
+            }
+        }
+        if self.on_gap == OnGap::Stop && !gaps.is_empty() {
+            return Err(Fault::Fatal(gap_message(&gaps)));
+        }
+        self.skip(&gaps, &positions)
+    }
+
+    /// Goes on at the oldest record of each partition with a gap, and where it is in the others.
+    fn skip(&mut self, gaps: &[Gap], positions: &TopicPartitionList) -> Result<(), Fault> {
+        for gap in gaps {
+            metrics::gap_skipped(&gap.topic, u64::try_from(gap.low - gap.position).unwrap_or_default());
+            tracing::error!(
+                topic = gap.topic,
+                partition = gap.partition,
+                from = gap.position,
+                to = gap.low,
+                end = gap.high,
+                "the group's offset is outside its partition; going on at the oldest record"
+            );
+        }
+        let offsets = self.list(|assigned| {
+            let gap = gaps.iter().find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
+            let offset = gap.map(|gap| gap.low).or_else(|| next_offset(positions, assigned));
+            offset.map_or(assigned.start, Offset::Offset)
+        })?;
+        self.reposition(&offsets)
+    }
+}
+
+/// A position outside its partition.
+struct Gap {
+    topic: String,
+    partition: i32,
+    position: i64,
+    low: i64,
+    high: i64,
+}
+
+fn gap_message(gaps: &[Gap]) -> String {
+    let lines = gaps.iter().map(|gap| {
+        let Gap { topic, partition, position, low, high } = gap;
+        if position < low {
+            format!("  {topic}/{partition}: offsets {position} to {} were deleted before they were read", low - 1)
+        } else {
+            format!(
+                "  {topic}/{partition}: the group is at {position} and the partition ends at {high}; was the topic made anew?"
+            )
+        }
+    });
+    let lines: Vec<String> = lines.collect();
+    format!(
+        "committed offsets lie outside their partitions:\n{}\n  hint: source.on_gap: continue goes on at the oldest record",
+        lines.join("\n")
+    )
+}

@@ -1,0 +1,143 @@
+//! Where reading goes on: committed offsets, fresh starts, and going back to either.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{Assigned, Source};
+use crate::config::Start;
+use crate::kafka::{Call, Cause, Fault, REQUEST_TIMEOUT};
+use crate::watermark::Watermark;
+
+impl Source {
+    /// Goes back to the committed offsets, after an epoch was undone.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where the offsets cannot be learnt or set.
+    pub fn rewind(&mut self) -> Result<(), Fault> {
+        if self.partitions.is_empty() {
+            return Ok(());
+        }
+        if self.rebalance().is_some() {
+            // Setting positions now would be taken for the answer.
+            let detail = "the group rebalances while the epoch is undone".to_owned();
+            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
+        }
+        let offsets = self.committed(self.list(|_| Offset::Invalid)?)?;
+        let committed = self.list(|assigned| {
+            let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
+            offset.filter(|offset| matches!(offset, Offset::Offset(_))).unwrap_or(assigned.start)
+        })?;
+        self.reposition(&committed)
+    }
+
+    /// Returns `partitions` with the group's committed offsets, asking again while the coordinator moves.
+    pub(super) fn committed(&self, partitions: TopicPartitionList) -> Result<TopicPartitionList, Fault> {
+        let until = Instant::now() + self.revoke_patience();
+        loop {
+            let asked = self
+                .status
+                .call("committed offsets", || self.consumer.committed_offsets(partitions.clone(), self.revoke_patience() / 2));
+            let error = match asked.and_then(without_errors) {
+                Ok(offsets) => return Ok(offsets),
+                Err(error) => error,
+            };
+            if Instant::now() > until {
+                return Err(Fault::of(Call::Position, &error));
+            }
+            tracing::debug!(worker = self.status.worker, error = %error, "committed offsets are asked for again");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Sets where the partitions of `list` begin that have no committed offset, and returns those that are worth a commit.
+    pub(super) fn start_fresh(&self, list: &mut TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
+        let mut starts = Vec::new();
+        for mut element in list.elements() {
+            if matches!(element.offset(), Offset::Offset(_)) {
+                continue;
+            }
+            let (topic, partition) = (element.topic().to_owned(), element.partition());
+            let offset = match self.start {
+                Start::Earliest => Offset::Beginning,
+                Start::Latest => Offset::Offset(self.bounds(&topic, partition)?.1),
+                Start::Time(milliseconds) => Offset::Offset(self.offset_at(&topic, partition, milliseconds)?),
+            };
+            element.set_offset(offset).map_err(|error| Fault::of(Call::Position, &error))?;
+            tracing::info!(topic, partition, offset = ?offset, "the group has no offset; starting as source.start says");
+            if let Offset::Offset(next_offset) = offset {
+                starts.push(Watermark { topic, partition, next_offset });
+            }
+        }
+        Ok(starts)
+    }
+
+    /// Returns the offset of the first record at or after a time, the end where there is none (librdkafka issue 3186).
+    pub(super) fn offset_at(&self, topic: &str, partition: i32, milliseconds: i64) -> Result<i64, Fault> {
+        let mut wanted = TopicPartitionList::new();
+        wanted
+            .add_partition_offset(topic, partition, Offset::Offset(milliseconds))
+            .and_then(|()| self.status.call("offsets for times", || self.consumer.offsets_for_times(wanted, REQUEST_TIMEOUT)))
+            .and_then(without_errors)
+            .map_err(|error| Fault::of(Call::Position, &error))?
+            .find_partition(topic, partition)
+            .map_or(Ok(Offset::End), |found| Ok(found.offset()))
+            .and_then(|offset| match offset {
+                Offset::Offset(offset) => Ok(offset),
+                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => {
+                    self.bounds(topic, partition).map(|(_, end)| end)
+                }
+            })
+    }
+
+    /// Returns the first and the next offset of a partition.
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
+        self.status
+            .call("watermarks", || self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT))
+            .map_err(|error| Fault::of(Call::Position, &error))
+    }
+
+    /// Reads on from `offsets`, which are of all our partitions.
+    ///
+    /// Not by seeking: librdkafka refuses that for a partition whose position it has given up.
+    pub(super) fn reposition(&mut self, offsets: &TopicPartitionList) -> Result<(), Fault> {
+        self.status
+            .call("reposition", || match self.consumer.rebalance_protocol() {
+                RebalanceProtocol::Cooperative => {
+                    self.consumer.incremental_unassign(offsets).and_then(|()| self.consumer.incremental_assign(offsets))
+                }
+                RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
+            })
+            .map_err(|error| Fault::of(Call::Position, &error))?;
+        // Assigning forgets that a partition was paused.
+        let is_paused = std::mem::take(&mut self.is_paused);
+        self.set_paused(is_paused)
+    }
+
+    pub(super) fn list(&self, offset: impl Fn(&Assigned) -> Offset) -> Result<TopicPartitionList, Fault> {
+        list(self.partitions.iter().map(|assigned| (assigned.topic.as_str(), assigned.partition, offset(assigned))))
+    }
+}
+
+/// Returns the offset after the last record that was read, or where reading began.
+pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
+    let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
+    let known = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+    position.and_then(known).or_else(|| known(assigned.start))
+}
+
+pub(super) fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in partitions {
+        list.add_partition_offset(topic, partition, offset).map_err(|error| Fault::of(Call::Position, &error))?;
+    }
+    Ok(list)
+}
+
+/// Returns `list` if no partition of it carries an error.
+fn without_errors(list: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    list.elements().iter().try_for_each(|element| element.error())?;
+    Ok(list)
+}

@@ -1,0 +1,81 @@
+//! What was taken since the last commit, and when the next is due.
+
+use std::time::Instant;
+
+use crate::config::EpochBounds;
+use crate::watermark::Watermarks;
+
+/// What was taken since the last commit.
+#[derive(Default)]
+pub(super) struct Epoch {
+    pub(super) watermarks: Watermarks,
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+    /// Since when something waits for a commit.
+    pub(super) began: Option<Instant>,
+    /// When the next commit is due by time.
+    pub(super) due_at: Option<Instant>,
+    /// Whether the group did not take the offsets once already.
+    pub(super) is_deferred: bool,
+}
+
+impl Epoch {
+    pub(super) fn begin(&mut self, bounds: &EpochBounds) {
+        let now = Instant::now();
+        self.began.get_or_insert(now);
+        self.due_at.get_or_insert(now + bounds.interval);
+    }
+
+    /// Starts a new stretch after the present one was sent and acknowledged but its offsets were not taken.
+    pub(super) fn defer(&mut self, bounds: &EpochBounds) {
+        (self.records, self.bytes) = (0, 0);
+        self.due_at = Some(Instant::now() + bounds.interval);
+    }
+
+    pub(super) fn is_due(&self, bounds: &EpochBounds) -> bool {
+        self.due_at.is_some_and(|due_at| Instant::now() >= due_at)
+            || self.records >= bounds.records
+            || self.bytes >= bounds.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BOUNDS: EpochBounds = EpochBounds { interval: Duration::from_secs(3600), records: 10, bytes: 1000 };
+
+    fn check(records: usize, bytes: usize, expected: bool) {
+        let mut epoch = Epoch { records, bytes, ..Epoch::default() };
+        epoch.begin(&BOUNDS);
+        assert_eq!(epoch.is_due(&BOUNDS), expected, "{records} records, {bytes} bytes");
+    }
+
+    #[test]
+    fn an_epoch_ends_at_the_first_bound_it_meets() {
+        check(9, 999, false);
+        check(10, 0, true);
+        check(1, 1000, true);
+        let mut epoch = Epoch::default();
+        epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
+        assert!(epoch.is_due(&BOUNDS));
+    }
+
+    #[test]
+    fn an_idle_epoch_is_never_due() {
+        assert!(!Epoch::default().is_due(&BOUNDS));
+    }
+
+    #[test]
+    fn a_deferred_epoch_keeps_its_offsets_and_its_age() {
+        let mut epoch = Epoch { records: 10, bytes: 1000, ..Epoch::default() };
+        epoch.begin(&BOUNDS);
+        epoch.watermarks.set("a", 0, 7);
+        let began = epoch.began;
+        epoch.defer(&BOUNDS);
+        assert!(!epoch.is_due(&BOUNDS));
+        assert_eq!((epoch.began, epoch.watermarks.is_empty()), (began, false));
+    }
+}

@@ -1,0 +1,95 @@
+//! What follows a fault: the epoch is undone, and the way on is the way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Setup, Worker};
+use crate::kafka::delivery::Delivery;
+use crate::kafka::source::Source;
+use crate::kafka::{Cause, Fault};
+use crate::metrics::{self, EpochResult};
+
+/// Runs one worker until it is asked to stop, with new consumers where one fails.
+///
+/// # Errors
+/// [`Fault::Fatal`]; what is not fatal is mended here.
+pub fn run(setup: &Setup) -> Result<(), Fault> {
+    let mut pause = Pause::default();
+    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
+    loop {
+        let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
+        let result = run_producers(setup, &mut source, &mut pause);
+        source.close();
+        match result {
+            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail),
+            Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
+            Ok(()) => return Ok(()),
+        }
+        if setup.stop.is_requested() {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs with one consumer, with new producers where one fails.
+fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+    loop {
+        match run_epochs(setup, source, pause) {
+            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
+            result => return result,
+        }
+        if setup.stop.is_requested() {
+            return Ok(());
+        }
+        source.rewind()?;
+    }
+}
+
+/// Runs with one consumer and one producer.
+fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+    let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
+    let mut worker = Worker::new(setup, source, delivery, pause);
+    let result = worker.run();
+    worker.delivery.close();
+    result
+}
+
+fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) {
+    metrics::epoch(EpochResult::Rewound);
+    metrics::rewind(cause.label());
+    metrics::in_flight(setup.status.worker, 0);
+    tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
+    setup.status.update(|view| view.is_held = false);
+    setup.stop.sleep(pause.next());
+}
+
+/// Growing pauses between rewinds that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct Pause(u32);
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let pause = Duration::from_millis(100) * 2_u32.pow(self.0.min(6));
+        self.0 += 1;
+        pause
+    }
+
+    /// Starts over: an epoch was committed.
+    pub(super) fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_start_again() {
+        let mut pause = Pause::default();
+        let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
+        pause.reset();
+        assert_eq!(pause.next().as_millis(), 100);
+    }
+}
