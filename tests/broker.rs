@@ -90,10 +90,24 @@ fn a_process_that_leaves_the_group_hands_over_what_it_has_not_done() {
 
 #[test]
 fn killed_again_and_again_under_load_it_loses_nothing() {
-    let Some(brokers) = kafka::brokers() else { return };
+    let Some((report, n_kills)) = kill_again_and_again("at_least_once") else { return };
+    assert!(report.repetitions > 0, "no kill fell into an epoch");
+    // An epoch may go over its bound by one batch of as many records.
+    assert!(report.repetitions <= n_kills * 2 * (500 + 500), "{} repetitions", report.repetitions);
+}
+
+#[test]
+fn killed_again_and_again_exactly_once_repeats_nothing() {
+    let Some((report, _)) = kill_again_and_again("exactly_once") else { return };
+    assert_eq!(report.repetitions, 0, "a reader of committed records sees each once");
+}
+
+/// Kills the program with SIGKILL under load, and returns what the checker says afterwards, and the number of kills.
+fn kill_again_and_again(guarantee: &'static str) -> Option<(Report, u64)> {
+    let brokers = kafka::brokers()?;
     let n_kills = number("GROUPCAST_KILLS", 10);
     let mut stage = Stage::new(brokers);
-    let setup = Setup { workers: 2, epoch_records: 500, session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    let setup = Setup { workers: 2, epoch_records: 500, session_timeout_ms: 2_000, guarantee, ..stage.outputs("structured") };
     stage.under_load(&setup, || {
         for kill in 0..n_kills {
             let mut worker = Worker::start(&setup);
@@ -104,10 +118,8 @@ fn killed_again_and_again_under_load_it_loses_nothing() {
     });
     stage.finish(&setup);
     let report = stage.check(&setup, Format::Structured);
-    println!("{n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
-    assert!(report.repetitions > 0, "no kill fell into an epoch");
-    // An epoch may go over its bound by one batch of as many records.
-    assert!(report.repetitions <= n_kills * 2 * (500 + 500), "{} repetitions", report.repetitions);
+    println!("{guarantee}: {n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
+    Some((report, n_kills))
 }
 
 #[test]
@@ -276,7 +288,11 @@ impl<'a> Stage<'a> {
         Run { brokers: self.brokers, source: &self.source, prefix: &setup.prefix, group: &setup.group, format }
     }
 
+    /// Has the checker judge everything, once no transaction of a killed process is open any more: until the broker aborts
+    /// it at its timeout, readers of committed records do not see what came after it.
     fn check(&self, setup: &Setup, format: Format) -> Report {
+        let (committed, logs) = (Ends::committed(self.brokers, &outputs(setup)), Ends::of_logs(self.brokers, &outputs(setup)));
+        until(LIMIT, "no transaction is open", || (committed.sum() == logs.sum()).then_some(()));
         self.run(setup, format).check().unwrap_or_else(|faults| panic!("{faults}"))
     }
 }
@@ -290,6 +306,10 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
+fn outputs(setup: &Setup) -> Vec<String> {
+    DESTINATIONS.iter().chain(&["dead"]).map(|name| format!("{}.{name}", setup.prefix)).collect()
+}
+
 fn committed(setup: &Setup) -> u64 {
     let committed: i64 = topics::committed(&setup.brokers, &setup.group, &setup.source).values().sum();
     u64::try_from(committed).expect("offsets are not negative")
@@ -297,8 +317,7 @@ fn committed(setup: &Setup) -> u64 {
 
 /// Waits until so many more records than now have left.
 fn until_emitted(setup: &Setup, n_records: u64, worker: &mut Worker) {
-    let outputs: Vec<String> = DESTINATIONS.iter().map(|name| format!("{}.{name}", setup.prefix)).collect();
-    let ends = Ends::of(&setup.brokers, &outputs);
+    let ends = Ends::committed(&setup.brokers, &outputs(setup));
     let wanted = ends.sum() + n_records;
     until(LIMIT, &format!("{n_records} more records have left"), || {
         worker.assert_runs();

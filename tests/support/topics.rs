@@ -87,8 +87,19 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    pub(crate) fn of(brokers: &str, topics: &[String]) -> Ends {
-        let reader = reader(brokers, "ends");
+    /// The ends as a reader of committed records sees them: before the first transaction that is open.
+    pub(crate) fn committed(brokers: &str, topics: &[String]) -> Ends {
+        Ends::of(reader(brokers, "ends"), topics)
+    }
+
+    /// The ends of the logs themselves.
+    pub(crate) fn of_logs(brokers: &str, topics: &[String]) -> Ends {
+        let mut settings = client(brokers);
+        settings.set("group.id", "ends").set("isolation.level", "read_uncommitted");
+        Ends::of(settings.create().expect("the settings are valid"), topics)
+    }
+
+    fn of(reader: BaseConsumer, topics: &[String]) -> Ends {
         let of_one =
             |topic: &String| partitions(&reader, topic).into_iter().map(|partition| (topic.clone(), partition)).collect();
         let partitions = topics.iter().flat_map::<Vec<_>, _>(of_one).collect();

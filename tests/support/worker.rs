@@ -28,6 +28,7 @@ pub(crate) struct Setup {
     /// After so many records an epoch ends.
     pub(crate) epoch_records: u64,
     pub(crate) session_timeout_ms: u64,
+    pub(crate) guarantee: &'static str,
 }
 
 impl Setup {
@@ -42,16 +43,18 @@ impl Setup {
             workers: 1,
             epoch_records: 100_000,
             session_timeout_ms: 45_000,
+            guarantee: "at_least_once",
         }
     }
 
     fn yaml(&self, port: u16) -> String {
-        let Setup { brokers, source, prefix, group, format, workers, epoch_records, session_timeout_ms } = self;
+        let Setup { brokers, source, prefix, group, format, workers, epoch_records, session_timeout_ms, guarantee } = self;
         let mut yaml = format!(
             "kafka:\n  brokers: {brokers}\n\
              \x20 consumer_properties: {{ session.timeout.ms: \"{session_timeout_ms}\", heartbeat.interval.ms: \"500\" }}\n\
+             \x20 producer_properties: {{ transaction.timeout.ms: \"6000\" }}\n\
              source: {{ topics: [{source}], group_id: {group}, workers: {workers} }}\n\
-             delivery: {{ epoch: {{ interval_ms: 100, records: {epoch_records} }} }}\n\
+             delivery: {{ guarantee: {guarantee}, epoch: {{ interval_ms: 100, records: {epoch_records} }} }}\n\
              records: {{ format: {format} }}\n\
              dead_letters: {{ topic: {prefix}.dead }}\n\
              limits: {{ record_bytes: {MAX_RECORD_BYTES}, traits: {MAX_TRAITS} }}\n\
