@@ -137,6 +137,12 @@ pub enum Guarantee {
     ExactlyOnce,
 }
 
+impl Guarantee {
+    /// The guarantees by the word that configuration uses.
+    pub const WORDS: &'static [(&'static str, Guarantee)] =
+        &[("at_least_once", Guarantee::AtLeastOnce), ("exactly_once", Guarantee::ExactlyOnce)];
+}
+
 /// When an epoch ends: at the first bound it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochBounds {

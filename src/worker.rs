@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use self::epoch::Epoch;
+use self::epoch::{Epoch, interval_after};
 use self::recovery::Pause;
 use self::stop::Stop;
-use crate::config::{Config, Guarantee};
+use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
-use crate::kafka::delivery::Delivery;
+use crate::kafka::delivery::{Delivery, Probe};
 use crate::kafka::source::{Polled, Rebalance, Source};
 use crate::kafka::topics::Topics;
 use crate::kafka::{self, Cause, Fault};
@@ -37,6 +37,10 @@ const HELD_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long an idle worker waits for a record at a time.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// The pause before a refused record is offered again, at first and at most. Exactly once only.
+const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(5);
 
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,8 @@ struct Worker<'a> {
     n_sent: usize,
     tally: Tally,
     epoch: Epoch,
+    /// When an epoch ends; under exactly once its interval follows what commits cost.
+    bounds: EpochBounds,
     is_held: bool,
     progress_at: Instant,
 }
@@ -84,12 +90,17 @@ impl<'a> Worker<'a> {
             n_sent: 0,
             tally: Tally::new(names, setup.unknown_flags.clone()),
             epoch: Epoch::default(),
+            bounds: setup.config.delivery.epoch,
             is_held: false,
             progress_at: Instant::now(),
         }
     }
 
-    fn run(&mut self) -> Result<(), Fault> {
+    fn run(&mut self, probe: &mut Option<Probe>) -> Result<(), Fault> {
+        if let Some(refused) = probe.as_ref() {
+            self.wait_until_taken(refused)?;
+            *probe = None;
+        }
         self.source.set_paused(false)?;
         while !self.setup.stop.is_requested() {
             self.turn()?;
@@ -101,7 +112,7 @@ impl<'a> Worker<'a> {
     fn turn(&mut self) -> Result<(), Fault> {
         self.take_batch()?;
         self.answer_group()?;
-        if self.is_held || !self.is_all_sent() || self.epoch.is_due(&self.setup.config.delivery.epoch) {
+        if self.is_held || !self.is_all_sent() || self.epoch.is_due(&self.bounds) {
             self.end_epoch()?;
         }
         self.check_progress()
@@ -138,7 +149,7 @@ impl<'a> Worker<'a> {
             timeout = Duration::ZERO;
         }
         if self.epoch.records > 0 {
-            self.epoch.begin(&self.setup.config.delivery.epoch);
+            self.epoch.begin(&self.bounds);
         }
         Ok(())
     }
@@ -183,7 +194,7 @@ impl<'a> Worker<'a> {
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
         for start in self.source.assign(partitions)? {
             self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
-            self.epoch.begin(&self.setup.config.delivery.epoch);
+            self.epoch.begin(&self.bounds);
         }
         Ok(())
     }
@@ -255,22 +266,22 @@ impl<'a> Worker<'a> {
     /// This is where the guarantee lives.
     fn commit(&mut self, patience: Duration) -> Result<bool, Fault> {
         let began = Instant::now();
-        match self.setup.config.delivery.guarantee {
-            Guarantee::AtLeastOnce => {
-                let until = began + patience;
-                if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(Instant::now()))? {
-                    return Ok(false);
+        let until = began + patience;
+        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(Instant::now()))? {
+            return Ok(false);
+        }
+        if !self.epoch.watermarks.is_empty() {
+            match self.setup.config.delivery.guarantee {
+                Guarantee::AtLeastOnce => self.source.commit(&self.epoch.watermarks)?,
+                Guarantee::ExactlyOnce => {
+                    let (offsets, member) = self.source.to_commit(&self.epoch.watermarks)?;
+                    self.delivery.commit_transaction(&offsets, &member)?;
                 }
-                if !self.epoch.watermarks.is_empty() {
-                    self.source.commit(&self.epoch.watermarks)?;
-                }
-            }
-            // The configuration refuses it.
-            Guarantee::ExactlyOnce => {
-                return Err(Fault::Fatal("delivery.guarantee: exactly_once is not in this version".to_owned()));
             }
         }
-        metrics::commit_took(began.elapsed());
+        let took = began.elapsed();
+        metrics::commit_took(took);
+        self.bounds.interval = interval_after(&self.setup.config.delivery, took);
         Ok(true)
     }
 
@@ -282,6 +293,25 @@ impl<'a> Worker<'a> {
         metrics::in_flight(self.setup.status.worker, 0);
     }
 
+    /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
+    /// not fill the log with aborted epochs. The group goes on seeing a live member. Exactly once only.
+    fn wait_until_taken(&mut self, probe: &Probe) -> Result<(), Fault> {
+        self.delivery.tell_of(probe, true);
+        self.set_held(true)?;
+        let mut pause = FIRST_PROBE_PAUSE;
+        while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !self.setup.stop.is_requested() {
+                self.source.poll(HELD_PATIENCE)?;
+                self.answer_group()?;
+                self.check_progress()?;
+            }
+            pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
+        }
+        self.delivery.tell_of(probe, false);
+        self.set_held(false)
+    }
+
     fn deferred(&mut self, detail: &str) {
         if !std::mem::replace(&mut self.epoch.is_deferred, true) {
             tracing::warn!(
@@ -290,7 +320,7 @@ impl<'a> Worker<'a> {
                 "the group did not take the offsets; they go with a later commit"
             );
         }
-        self.epoch.defer(&self.setup.config.delivery.epoch);
+        self.epoch.defer(&self.bounds);
         metrics::epoch(EpochResult::Deferred);
         metrics::in_flight(self.setup.status.worker, 0);
     }

@@ -333,6 +333,12 @@ impl<'n> Fields<'n> {
         if self.context.is_empty() { key.to_owned() } else { format!("{}.{key}", self.context) }
     }
 
+    /// Returns whether `key` is still unread and not null.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.unread.iter().any(|entry| entry.key == key && !entry.value.is_null())
+    }
+
     /// Takes the entry under `key`, whatever it is. Null counts as absent.
     pub fn entry(&mut self, key: &'static str) -> Option<&'n Entry> {
         self.known.push(key);

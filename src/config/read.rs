@@ -140,20 +140,7 @@ fn delivery(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Delivery 
 }
 
 fn guarantee(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Guarantee {
-    let Some(node) = fields.node("guarantee") else { return Guarantee::AtLeastOnce };
-    let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
-    match written {
-        "at_least_once" => return Guarantee::AtLeastOnce,
-        "exactly_once" => {
-            let message = "delivery.guarantee: exactly_once is not in this version";
-            diagnostics.error(node.place, message).hint("write at_least_once; each record's id lets a sender drop repetitions");
-        }
-        _ => {
-            let message = format!("delivery.guarantee must be at_least_once, not: {written}");
-            diagnostics.error(node.place, message).suggest(written, ["at_least_once"]);
-        }
-    }
-    Guarantee::ExactlyOnce
+    fields.choice("guarantee", Guarantee::WORDS, diagnostics).unwrap_or(Guarantee::AtLeastOnce)
 }
 
 fn epoch(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> EpochBounds {

@@ -166,12 +166,8 @@ fn faults_of_values() {
         ("kafka: {}", "g.yaml:1:8: error: missing key: kafka.brokers"),
         ("kafka: [a]", "g.yaml:1:8: error: kafka must be a mapping, not a list\ng.yaml:1:8: error: missing key: kafka.brokers"),
         (
-            "delivery: {guarantee: exactly_once}",
-            "g.yaml:1:23: error: delivery.guarantee: exactly_once is not in this version\n  hint: write at_least_once; each record's id lets a sender drop repetitions",
-        ),
-        (
             "delivery: {guarantee: at_least_one}",
-            "g.yaml:1:23: error: delivery.guarantee must be at_least_once, not: at_least_one\n  hint: did you mean: at_least_once",
+            "g.yaml:1:23: error: delivery.guarantee must be one of at_least_once, exactly_once, not: at_least_one\n  hint: did you mean: at_least_once",
         ),
         (
             "delivery: {epoch: {interval_ms: 1.5}}",

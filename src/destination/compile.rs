@@ -4,6 +4,7 @@
 
 use crate::date::Unit;
 use crate::diagnostic::{Diagnostics, Place};
+use crate::json;
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
 use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
@@ -72,7 +73,7 @@ impl Type {
     }
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "groupId",
     "userId",
     "anonymousId",
@@ -87,6 +88,7 @@ const NAMES: [&str; 14] = [
     "options.…",
     "settings.…",
     "event",
+    "raw",
 ];
 
 const FILTERS: [&str; 26] = [
@@ -371,9 +373,9 @@ impl Compiler<'_> {
             Some(SettingValue::Integer(value)) => Constant::Json(value.to_string().into()),
             Some(SettingValue::List(texts)) => Constant::Json(serde_json::Value::from(texts.clone()).to_string().into()),
             Some(SettingValue::Map(pairs)) => {
-                let map: serde_json::Map<String, serde_json::Value> =
-                    pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-                Constant::Json(serde_json::Value::from(map).to_string().into())
+                // Not serde_json's map, which has an order of its own.
+                let pair = |(key, value): &(String, String)| format!("{}:{}", json::quoted(key), json::quoted(value));
+                Constant::Json(format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(",")).into())
             }
         };
         (Source::Constant(constant), value_type)
@@ -413,7 +415,7 @@ impl Compiler<'_> {
     fn literal(&mut self, argument: &Argument) -> Option<Box<str>> {
         match &argument.value {
             ArgumentValue::Word { text, is_quoted } => {
-                if !is_quoted && !matches!(text.as_str(), "true" | "false") && !crate::json::is_number(text) {
+                if !is_quoted && !matches!(text.as_str(), "true" | "false") && !json::is_number(text) {
                     let hint = format!("write \"{text}\"");
                     self.diagnostics.error(argument.place, "expected a JSON string, number or boolean").hint(hint);
                 }
@@ -541,6 +543,9 @@ impl Compiler<'_> {
     }
 
     fn pairs(&mut self, call: &FilterCall) -> Option<Vec<(Fold, String)>> {
+        if call.arguments.is_empty() {
+            self.diagnostics.error(call.place, "rename takes pairs").hint("like: rename from=to");
+        }
         let mut pairs = Vec::new();
         for argument in &call.arguments {
             match &argument.value {

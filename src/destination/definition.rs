@@ -229,14 +229,14 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
     let mut fields = Fields::new(node, "", diagnostics);
     let name = required(&mut fields, "name", diagnostics);
     let about = required(&mut fields, "about", diagnostics);
-    let membership = fields.choice("membership", Membership::WORDS, diagnostics);
-    let nulls = fields.choice("nulls", NullPolicy::WORDS, diagnostics);
-    if membership.is_none() {
+    if !fields.has("membership") {
         diagnostics.error(None, "membership must say many, one or none");
     }
-    if nulls.is_none() {
+    if !fields.has("nulls") {
         diagnostics.error(None, "nulls must say keep, empty, unset or drop");
     }
+    let membership = fields.choice("membership", Membership::WORDS, diagnostics);
+    let nulls = fields.choice("nulls", NullPolicy::WORDS, diagnostics);
     let definition = Definition {
         id: id.to_owned(),
         file: file.to_owned(),
@@ -258,8 +258,9 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
 }
 
 fn required(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let is_there = fields.has(key);
     let value = fields.string(key, diagnostics);
-    if value.as_deref().is_none_or(str::is_empty) {
+    if !is_there || value.as_deref() == Some("") {
         fields.missing(key, diagnostics);
     }
     value

@@ -217,6 +217,7 @@ fn boolean<'a>(value: &Value<'a>) -> Option<Value<'a>> {
 }
 
 fn truncate(value: Value<'_>, length: usize) -> Option<Value<'_>> {
+    let value = string(value)?;
     let text = value.text()?;
     match text.char_indices().nth(length) {
         None => Some(value),
@@ -246,16 +247,19 @@ fn json_text<'a>(value: &Value<'a>) -> Value<'a> {
 }
 
 fn join<'a>(value: &Value<'a>, separator: &str) -> Option<Value<'a>> {
-    let texts: Vec<Cow<'_, str>> = match value {
-        Value::Raw(raw) if raw.kind() == Kind::Array => {
-            raw.elements().into_iter().map(|element| Value::Raw(element).text()).collect::<Option<_>>()?
-        }
+    let texts = match value {
+        Value::Raw(raw) => texts(*raw)?,
+        Value::Json(json) => texts(Raw::parse(json).ok()?)?,
         Value::List(values) => values.iter().map(Value::text).collect::<Option<_>>()?,
-        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::Map(_) => {
-            return None;
-        }
+        Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::Map(_) => return None,
     };
     Some(Value::Text(Cow::Owned(texts.join(separator))))
+}
+
+/// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.
+fn texts(raw: Raw<'_>) -> Option<Vec<Cow<'_, str>>> {
+    let is_array = raw.kind() == Kind::Array;
+    is_array.then(|| raw.elements())?.into_iter().map(|element| Value::Raw(element).text()).collect()
 }
 
 /// Opens an object; `None` for what is none.
@@ -266,6 +270,12 @@ pub(super) fn open(value: Value<'_>) -> Result<Option<Vec<Item<'_>>>, Reason> {
             let mut members = Vec::new();
             raw.members(&mut members).map_err(|_| Reason::InvalidString)?;
             Ok(Some(members.into_iter().map(|member| Item::new(member.key, member.value)).collect()))
+        }
+        Value::Json(Cow::Borrowed(json)) if json.starts_with('{') => {
+            Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw)))
+        }
+        Value::Json(Cow::Owned(json)) if json.starts_with('{') => {
+            Ok(open(Value::Json(Cow::Borrowed(&json)))?.map(|items| items.iter().map(Item::to_owned).collect()))
         }
         Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
             Ok(None)
@@ -285,12 +295,7 @@ fn rename(items: &mut [Item<'_>], new_key: impl Fn(&str) -> Option<String>) {
 /// Moves the members of objects up under joined keys. Depth is bounded by the limit on an event's nesting (E9).
 fn flatten<'a>(items: Vec<Item<'a>>, separator: &str, flat: &mut Vec<Item<'a>>) -> Result<(), Reason> {
     for item in items {
-        let is_object = match &item.value {
-            Value::Map(_) => true,
-            Value::Raw(raw) => raw.kind() == Kind::Object,
-            Value::Absent | Value::Null | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => false,
-        };
-        if !is_object {
+        if !item.value.is_map() {
             flat.push(item);
             continue;
         }

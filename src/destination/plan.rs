@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 
 use crate::event::{Event, Id};
 use crate::json::Raw;
-use crate::traits::{AddressItem, Part, Trait, TraitId, TraitType};
+use crate::traits::{AddressItem, PARTS, Part, Trait, TraitId, TraitType};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
@@ -231,7 +231,10 @@ impl<'a, O: Observer> Run<'a, O> {
                 TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
-                    let text = value.text().ok_or(Refusal::Skipped(Reason::MissingRequired))?;
+                    let Some(text) = value.text() else {
+                        self.note_unfit(&value, &pipeline.subject);
+                        return Err(Refusal::Skipped(Reason::MissingRequired));
+                    };
                     percent_encoded(&text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
                 }
             }
@@ -330,6 +333,9 @@ impl<'a, O: Observer> Run<'a, O> {
     /// Returns the entries of a map that no sibling field's key takes.
     fn spread(&mut self, map: &'a Pipeline, siblings: &'a [Vec<TextPart>]) -> Result<Vec<Item<'a>>, Refusal> {
         let value = self.evaluate(map)?;
+        if !value.is_map() {
+            self.note_unfit(&value, &map.subject);
+        }
         let mut items = filter::open(value).map_err(Refusal::DeadLettered)?.unwrap_or_default();
         for sibling in siblings {
             let Some(key) = self.key(sibling)? else { continue };
@@ -379,9 +385,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
                     let Some(text) = value.text() else {
-                        if value.is_given() {
-                            self.note(NoteCode::TraitTypeMismatch, &pipeline.subject);
-                        }
+                        self.note_unfit(&value, &pipeline.subject);
                         return Ok(None);
                     };
                     whole.push_str(&text);
@@ -557,6 +561,13 @@ impl<'a, O: Observer> Run<'a, O> {
         properties.items.push(item);
     }
 
+    /// Notes a value that is there and of no use where it stands (semantics T8).
+    fn note_unfit(&mut self, value: &Value<'_>, subject: &str) {
+        if value.is_given() {
+            self.note(NoteCode::TraitTypeMismatch, subject);
+        }
+    }
+
     /// Notes each null that the destination has no way to say (semantics N3).
     fn note_nulls(&mut self, value: &Value<'a>, policy: NullPolicy, subject: &str) {
         if policy != NullPolicy::Drop {
@@ -649,7 +660,9 @@ fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named
         return Value::from_raw(entry.value);
     }
     if let Some(whole) = address.whole() {
-        return Value::from_raw(whole);
+        // Null says no more than its parts do, so that nothing is left of it where each of them is named.
+        let is_said = whole.is_null() && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
+        return if is_said { Value::Absent } else { Value::from_raw(whole) };
     }
     let is_named =
         |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));

@@ -184,11 +184,11 @@ impl SettingSpec {
     fn read(entry: &Entry, diagnostics: &mut Diagnostics) -> SettingSpec {
         let context = format!("settings.{}", entry.key);
         let mut fields = Fields::new(&entry.value, &context, diagnostics);
-        let setting_type = fields.choice("type", SettingType::WORDS, diagnostics);
-        if setting_type.is_none() {
+        if !fields.has("type") {
             fields.missing("type", diagnostics);
         }
-        let setting_type = setting_type.unwrap_or(SettingType::String);
+        let setting_type = fields.choice("type", SettingType::WORDS, diagnostics).unwrap_or(SettingType::String);
+        let has_default = fields.has("default");
         let default = fields.node("default").and_then(|node| {
             let value = setting_type.read(node);
             if value.is_none() {
@@ -205,7 +205,7 @@ impl SettingSpec {
             default,
             about: fields.string("about", diagnostics).unwrap_or_default(),
         };
-        if !spec.is_required && spec.default.is_none() {
+        if !spec.is_required && !has_default {
             diagnostics.error(fields.place(), format!("{context} needs a default, or required: true"));
         }
         fields.finish(diagnostics);

@@ -44,6 +44,15 @@ impl<'a> Item<'a> {
     pub(super) fn new(key: Cow<'a, str>, value: Raw<'a>) -> Item<'a> {
         Item { key, value: Value::from_raw(value), id: None, is_renamed: false }
     }
+
+    /// Returns the same entry of a map without what it borrows.
+    pub(super) fn to_owned<'o>(&self) -> Item<'o> {
+        let mut json = Vec::new();
+        self.value.write(NullPolicy::Keep, &mut json);
+        let is_null = matches!(self.value, Value::Null);
+        let value = if is_null { Value::Null } else { Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned())) };
+        Item { key: Cow::Owned(self.key.to_string()), value, id: self.id, is_renamed: self.is_renamed }
+    }
 }
 
 impl<'a> Value<'a> {
@@ -93,6 +102,16 @@ impl<'a> Value<'a> {
             Value::Json(json) => Some(json.clone()),
             Value::Date(instant, None) => Some(Cow::Owned(instant.format(Unit::Iso8601))),
             Value::Date(_, Some(raw)) => raw_text(*raw),
+        }
+    }
+
+    /// Returns whether it is an object.
+    pub(super) fn is_map(&self) -> bool {
+        match self {
+            Value::Map(_) => true,
+            Value::Raw(raw) => raw.kind() == Kind::Object,
+            Value::Json(json) => json.starts_with('{'),
+            Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::List(_) => false,
         }
     }
 

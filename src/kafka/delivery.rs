@@ -5,17 +5,20 @@
 //! is sent again, nothing is dropped, and no offset moves.
 
 mod refusal;
+mod transaction;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
 use self::refusal::{Refusal, Refused, hint, is_refusal};
+pub use self::transaction::Probe;
+use self::transaction::Transaction;
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
 use crate::kafka::topics::{Topics, partition_count};
@@ -31,6 +34,9 @@ pub struct Delivery {
     partitions: Vec<i32>,
     refusals: Vec<Refusal>,
     status: Arc<Status>,
+    transaction: Transaction,
+    /// What a topic refused in this producer's transaction.
+    refused: Option<Probe>,
 }
 
 impl Delivery {
@@ -56,7 +62,10 @@ impl Delivery {
             // A topic that is missing refuses its records once they are sent.
             partitions.push(count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1));
         }
-        Ok(Delivery { producer, topics, partitions, refusals: Vec::new(), status })
+        let transaction = Transaction::of(config.delivery.guarantee);
+        let delivery = Delivery { producer, topics, partitions, refusals: Vec::new(), status, transaction, refused: None };
+        delivery.init_transactions()?;
+        Ok(delivery)
     }
 
     /// Sends `emissions` from the `first` on, in order, and returns the index of the first one that found no room.
@@ -82,6 +91,7 @@ impl Delivery {
             refusal.waiting.push_back(owned(emission, name(&self.topics, topic)));
             return Ok(true);
         }
+        self.begin_transaction()?;
         let record = BaseRecord {
             topic: name(&self.topics, topic),
             partition: self.partition(topic, emission.partition),
@@ -96,7 +106,7 @@ impl Delivery {
             Some(RDKafkaErrorCode::QueueFull) => Ok(false),
             Some(code) if is_refusal(code) => {
                 let refused = owned(emission, name(&self.topics, topic));
-                self.refuse(topic, code, refused);
+                self.refuse(topic, code, refused)?;
                 Ok(true)
             }
             _ => Err(Fault::of(Call::Send, &error)),
@@ -123,23 +133,28 @@ impl Delivery {
         for (message, opaque, code) in self.producer.context().take() {
             let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
             if let Some(topic) = self.topics.names.iter().position(|name| !is_purged && name == message.topic()) {
-                self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) });
+                self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) })?;
             }
         }
         Ok(())
     }
 
-    fn refuse(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) {
+    /// Puts a refused record aside, to be sent again. A transaction is lost with it.
+    fn refuse(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Result<(), Fault> {
+        if self.transaction.is_used() {
+            return Err(self.refused_in_transaction(topic, code, refused));
+        }
         if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
             refusal.code = code;
             refusal.returned.push(refused);
-            return;
+            return Ok(());
         }
         self.refusals.push(Refusal::new(topic, code, refused));
         let topic = name(&self.topics, topic);
         metrics::topic_refused(topic, true);
         tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
         self.tell();
+        Ok(())
     }
 
     fn tell(&self) {
@@ -211,19 +226,7 @@ impl Delivery {
         let Some(refused) = self.refusals.get_mut(index).and_then(|refusal| refusal.waiting.pop_front()) else {
             return Ok(false);
         };
-        let record = BaseRecord {
-            topic: name(&self.topics, topic),
-            partition: self.partition(topic, refused.partition),
-            payload: refused.message.payload(),
-            key: refused.message.key(),
-            timestamp: None,
-            headers: refused
-                .message
-                .headers()
-                .map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value)))),
-            delivery_opaque: to_opaque(refused.partition),
-        };
-        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
+        let Err(error) = self.send_refused(topic, &refused) else { return Ok(true) };
         let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
@@ -236,6 +239,21 @@ impl Delivery {
         Ok(false)
     }
 
+    fn send_refused(&self, topic: usize, refused: &Refused) -> KafkaResult<()> {
+        let message = &refused.message;
+        let headers = message.headers().map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value))));
+        let record = BaseRecord {
+            topic: name(&self.topics, topic),
+            partition: self.partition(topic, refused.partition),
+            payload: message.payload(),
+            key: message.key(),
+            timestamp: None,
+            headers,
+            delivery_opaque: to_opaque(refused.partition),
+        };
+        self.producer.send(record).map_err(|(error, _)| error)
+    }
+
     /// Returns how many records are sent and not acknowledged, the refused ones too.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
@@ -246,6 +264,7 @@ impl Delivery {
     /// Forgets everything that is not acknowledged: the epoch is undone, and its records come again.
     pub fn abandon(&mut self) {
         self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        self.abort_transaction();
         for refusal in self.refusals.drain(..) {
             metrics::topic_refused(name(&self.topics, refusal.topic), false);
         }

@@ -7,14 +7,14 @@ mod native;
 pub mod source;
 pub mod topics;
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 
-use crate::config::Config;
+use crate::config::{Config, Guarantee};
 use crate::kafka::topics::Topics;
 use crate::metrics;
 use crate::record::{Position, Record};
@@ -64,6 +64,10 @@ pub enum Cause {
     RevokedTooSoon,
     /// The producer cannot go on.
     Producer,
+    /// A transaction could not be begun, committed or aborted.
+    Transaction,
+    /// A topic refused a record, and with it the transaction. Exactly once only.
+    TopicRefused,
     /// The consumer cannot go on.
     Consumer,
     /// A partition is assigned, and nothing is fetched.
@@ -78,6 +82,8 @@ impl Cause {
             Cause::AssignmentLost => "assignment_lost",
             Cause::RevokedTooSoon => "revoked_too_soon",
             Cause::Producer => "producer",
+            Cause::Transaction => "transaction",
+            Cause::TopicRefused => "topic_refused",
             Cause::Consumer => "consumer",
             Cause::PartitionStuck => "partition_stuck",
         }
@@ -103,6 +109,8 @@ enum Call {
     Commit,
     /// Handing over a record.
     Send,
+    /// Anything of a transaction.
+    Transaction,
 }
 
 impl Fault {
@@ -120,6 +128,10 @@ impl Fault {
             Call::Commit => Fault::Defer(detail),
             Call::Position => Fault::Rewind { cause: Cause::Consumer, detail },
             Call::Send => Fault::Rewind { cause: Cause::Producer, detail },
+            // Whether it took effect is not known, or not worth telling apart: the next producer of this transactional id
+            // ends what this one began, one way or the other, and the committed offsets say which (librdkafka lacks KIP-890,
+            // so that a producer is never used again after such an error).
+            Call::Transaction => Fault::Rewind { cause: Cause::Transaction, detail },
         }
     }
 }
@@ -183,12 +195,36 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     settings.set("enable.idempotence", "true");
     settings.set("acks", "all");
     settings.set("partitioner", "murmur2_random");
-    // Nothing is dropped because a destination is down: the epoch waits.
-    settings.set("message.timeout.ms", "0");
+    match config.delivery.guarantee {
+        // Nothing is dropped because a destination is down: the epoch waits.
+        Guarantee::AtLeastOnce => settings.set("message.timeout.ms", "0"),
+        Guarantee::ExactlyOnce => {
+            // How long a killed worker's open transaction keeps readers of committed records waiting, at most.
+            let timeout = settings.get("transaction.timeout.ms").unwrap_or("30000").to_owned();
+            let static_member = config.kafka.consumer().filter(|(name, _)| *name == "group.instance.id").last();
+            settings.set("transactional.id", transactional_id(config, worker, static_member.map(|(_, member)| member)));
+            settings.set("transaction.timeout.ms", &timeout);
+            // librdkafka wants it within the transaction's; past that the transaction is aborted and the epoch done again.
+            settings.set("message.timeout.ms", timeout)
+        }
+    };
     settings.set("delivery.report.only.error", "true");
     settings.set("batch.size", topics.batch_size().to_string());
     settings.set("message.max.bytes", topics.largest_limit().to_string());
     settings
+}
+
+/// Returns a worker's transactional id: no two that live at once share one, whatever the scale.
+///
+/// Fencing is the group's business (KIP-447: the offsets carry the member's generation), so the id need not belong to a
+/// partition. A static member keeps its id over a restart, which ends at once what it left open; any other gets a new one.
+fn transactional_id(config: &Config, worker: usize, static_member: Option<&str>) -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(|| {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos())
+    });
+    let (group, member) = (&config.source.group_id, static_member.unwrap_or(PROCESS.as_str()));
+    format!("groupcast-{group}-{member}-{worker}")
 }
 
 fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) {
@@ -284,5 +320,7 @@ mod tests {
         check(Call::Position, RDKafkaErrorCode::NotCoordinator, "consumer");
         check(Call::Send, RDKafkaErrorCode::UnknownPartition, "producer");
         check(Call::Open, RDKafkaErrorCode::InvalidArgument, "fatal");
+        check(Call::Transaction, RDKafkaErrorCode::OperationTimedOut, "transaction");
+        check(Call::Transaction, RDKafkaErrorCode::Fenced, "transaction");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -195,11 +195,20 @@ impl Source {
     /// # Errors
     /// [`Fault::Defer`] where the group is moving, [`Fault::Fatal`] where it has replaced us.
     pub fn commit(&self, watermarks: &Watermarks) -> Result<(), Fault> {
-        let offsets =
-            list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))?;
+        let offsets = offsets(watermarks)?;
         self.status
             .call("commit", || native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT))
             .map_err(|code| Fault::of(Call::Commit, &KafkaError::ConsumerCommit(code)))
+    }
+
+    /// Returns the offsets of `watermarks` and the membership that they are valid under, for a transaction to commit.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where there is no membership.
+    pub fn to_commit(&self, watermarks: &Watermarks) -> Result<(TopicPartitionList, ConsumerGroupMetadata), Fault> {
+        // Read anew each time: the generation is in it (KIP-447).
+        let no_member = || Fault::Rewind { cause: Cause::Consumer, detail: "no longer a member of the group".to_owned() };
+        Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
     /// Stops or starts fetching, whatever the group assigns meanwhile. The group goes on seeing a live member.
@@ -276,6 +285,10 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Assign(partitions)) => consumer.assign(partitions),
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Revoke(_)) => consumer.unassign(),
     }
+}
+
+fn offsets(watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
+    list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))
 }
 
 /// Takes note of rebalances for the worker, and passes on what the client says.

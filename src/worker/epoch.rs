@@ -1,8 +1,8 @@
 //! What was taken since the last commit, and when the next is due.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::config::EpochBounds;
+use crate::config::{Delivery, EpochBounds, Guarantee};
 use crate::watermark::Watermarks;
 
 /// What was taken since the last commit.
@@ -39,9 +39,20 @@ impl Epoch {
     }
 }
 
+/// Returns how long the next epoch may last after a commit that took `took`: under exactly once at least five times that,
+/// up to a second, since a transaction costs the brokers more than a commit of offsets does.
+pub(super) fn interval_after(delivery: &Delivery, took: Duration) -> Duration {
+    const COMMITS_AN_EPOCH: u32 = 5;
+    const LONGEST_STRETCH: Duration = Duration::from_secs(1);
+    let configured = delivery.epoch.interval;
+    match delivery.guarantee {
+        Guarantee::AtLeastOnce => configured,
+        Guarantee::ExactlyOnce => configured.max((took * COMMITS_AN_EPOCH).min(LONGEST_STRETCH)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
 
@@ -61,6 +72,20 @@ mod tests {
         let mut epoch = Epoch::default();
         epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
         assert!(epoch.is_due(&BOUNDS));
+    }
+
+    #[test]
+    fn an_exactly_once_epoch_is_worth_its_commit() {
+        let check = |guarantee, took, expected| {
+            let epoch = EpochBounds { interval: Duration::from_millis(100), ..BOUNDS };
+            let delivery = Delivery { guarantee, epoch, shutdown_timeout: Duration::ZERO };
+            let interval = interval_after(&delivery, Duration::from_millis(took));
+            assert_eq!(interval, Duration::from_millis(expected), "{took}");
+        };
+        check(Guarantee::ExactlyOnce, 10, 100);
+        check(Guarantee::ExactlyOnce, 50, 250);
+        check(Guarantee::ExactlyOnce, 5000, 1000);
+        check(Guarantee::AtLeastOnce, 5000, 100);
     }
 
     #[test]

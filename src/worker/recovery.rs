@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Setup, Worker};
-use crate::kafka::delivery::Delivery;
+use crate::kafka::delivery::{Delivery, Probe};
 use crate::kafka::source::Source;
 use crate::kafka::{Cause, Fault};
 use crate::metrics::{self, EpochResult};
@@ -33,23 +33,28 @@ pub fn run(setup: &Setup) -> Result<(), Fault> {
 
 /// Runs with one consumer, with new producers where one fails.
 fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+    let mut probe = None;
     loop {
-        match run_epochs(setup, source, pause) {
+        match run_epochs(setup, source, pause, &mut probe) {
             Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
             result => return result,
         }
         if setup.stop.is_requested() {
             return Ok(());
         }
-        source.rewind()?;
     }
 }
 
-/// Runs with one consumer and one producer.
-fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+/// Runs with one consumer and one producer. `probe` is what a topic refused of the epoch before.
+fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause, probe: &mut Option<Probe>) -> Result<(), Fault> {
     let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
+    // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
+    source.rewind()?;
     let mut worker = Worker::new(setup, source, delivery, pause);
-    let result = worker.run();
+    let result = worker.run(probe);
+    if let Some(refused) = worker.delivery.take_probe() {
+        *probe = Some(refused);
+    }
     worker.delivery.close();
     result
 }
