@@ -20,7 +20,7 @@ use support::worker::{Setup, Worker};
 use support::{kafka, topics, unique, until};
 
 /// What a debug build on a busy machine may take; a lost wake-up or a stuck partition takes longer.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 fn mixed_events_are_all_accounted_for() {

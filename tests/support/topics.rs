@@ -12,17 +12,26 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::until;
+
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Creates a topic of so many partitions with its settings.
 pub(crate) fn create(brokers: &str, n_partitions: usize, topic: &str, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("the settings are valid");
-    let n_partitions = i32::try_from(n_partitions).expect("partitions are few");
-    let mut wanted = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(-1));
+    let count = i32::try_from(n_partitions).expect("partitions are few");
+    let mut wanted = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
     wanted.config = settings.to_vec();
     let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
     let created = block_on(admin.create_topics([&wanted], &options)).expect("the brokers answer");
     assert!(created.iter().all(Result::is_ok), "cannot create {topic}: {created:?}");
+    // The controller has it; a broker learns of it a moment later.
+    until(LIMIT, "the brokers know the new topic", || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), LIMIT).expect("the brokers answer");
+        let n_led =
+            metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|partition| partition.leader() >= 0).count();
+        (n_led == n_partitions).then_some(())
+    });
 }
 
 /// Deletes what is in a partition.
@@ -121,7 +130,8 @@ pub(crate) fn committed(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32
     for partition in partitions(&reader, topic) {
         list.add_partition(topic, partition);
     }
-    let committed = reader.committed_offsets(list, LIMIT).expect("the brokers answer");
+    // Where the group is young, its coordinator may still be moving in.
+    let committed = until(LIMIT, "the coordinator answers", || reader.committed_offsets(list.clone(), LIMIT).ok());
     let offset = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
     committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
 }
