@@ -317,7 +317,7 @@ fn committed(setup: &Setup) -> u64 {
 
 /// Waits until so many more records than now have left.
 fn until_emitted(setup: &Setup, n_records: u64, worker: &mut Worker) {
-    let ends = Ends::committed(&setup.brokers, &outputs(setup));
+    let ends = Ends::of_logs(&setup.brokers, &outputs(setup));
     let wanted = ends.sum() + n_records;
     until(LIMIT, &format!("{n_records} more records have left"), || {
         worker.assert_runs();
