@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use crate::destination::{Definition, Example, Expected, ExpectedOperation, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::envelope::{Emissions, Format};
-use crate::event::Limits;
-use crate::flags::FlagMatch;
+use crate::envelope::Emissions;
 use crate::json;
 use crate::record::{Position, Record};
-use crate::router::{DeadLetterRules, Router, Routing, Scratch};
-use crate::traits::Vocabulary;
+use crate::router::{Router, Routing, Scratch};
 use crate::verdict::{Observer, Outcome, Verdict};
 
 /// Returns what is wrong with the definition's examples: each that does not come out as it says, at its place.
@@ -38,7 +35,11 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
         enabled_by_default: None,
         settings,
     };
-    let router = match Router::new(alone(instance)) {
+    let router = match Router::new(Routing {
+        source_topics: vec![TOPIC.to_owned()],
+        destinations: vec![instance],
+        ..Routing::default()
+    }) {
         Ok(router) => router,
         Err(faults) => return diagnostics.extend(faults),
     };
@@ -60,20 +61,6 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
 }
 
 const TOPIC: &str = "examples";
-
-fn alone(instance: Instance) -> Routing {
-    Routing {
-        source_topics: vec![TOPIC.to_owned()],
-        destinations: vec![instance],
-        known_names: Vec::new(),
-        vocabulary: Vocabulary::default(),
-        flag_match: FlagMatch::Fold,
-        format: Format::Structured,
-        dead_letters: DeadLetterRules::default(),
-        limits: Limits::default(),
-        replay: None,
-    }
-}
 
 struct Seen(Option<Outcome>);
 

@@ -12,7 +12,7 @@ use crate::traits::{TraitScratch, Vocabulary};
 use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
 
 /// Everything a router is made from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Routing {
     /// The topics that are read.
     pub source_topics: Vec<String>,

@@ -91,6 +91,7 @@ fn a_process_that_leaves_the_group_hands_over_what_it_has_not_done() {
 #[test]
 fn killed_again_and_again_under_load_it_loses_nothing() {
     let Some((report, n_kills)) = kill_again_and_again("at_least_once") else { return };
+    println!("at least once: {n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
     assert!(report.repetitions > 0, "no kill fell into an epoch");
     // An epoch may go over its bound by one batch of as many records.
     assert!(report.repetitions <= n_kills * 2 * (500 + 500), "{} repetitions", report.repetitions);
@@ -98,7 +99,8 @@ fn killed_again_and_again_under_load_it_loses_nothing() {
 
 #[test]
 fn killed_again_and_again_exactly_once_repeats_nothing() {
-    let Some((report, _)) = kill_again_and_again("exactly_once") else { return };
+    let Some((report, n_kills)) = kill_again_and_again("exactly_once") else { return };
+    println!("exactly once: {n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
     assert_eq!(report.repetitions, 0, "a reader of committed records sees each once");
 }
 
@@ -118,7 +120,6 @@ fn kill_again_and_again(guarantee: &'static str) -> Option<(Report, u64)> {
     });
     stage.finish(&setup);
     let report = stage.check(&setup, Format::Structured);
-    println!("{guarantee}: {n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
     Some((report, n_kills))
 }
 

@@ -7,11 +7,9 @@ mod settings;
 
 use super::*;
 use crate::diagnostic::Place;
-use crate::envelope::{Emissions, Format};
-use crate::event::Limits;
-use crate::flags::FlagMatch;
+use crate::envelope::Emissions;
 use crate::record::{Position, Record};
-use crate::router::{DeadLetterRules, Router, Routing, Scratch};
+use crate::router::{Router, Routing, Scratch};
 use crate::verdict::{Note, Observer, Outcome, Verdict};
 use crate::yaml;
 
@@ -49,18 +47,9 @@ fn told(text: &str, settings: &str, members: &str) -> String {
         enabled_by_default: None,
         settings,
     };
-    let router = Router::new(Routing {
-        source_topics: vec!["events".to_owned()],
-        destinations: vec![instance],
-        known_names: Vec::new(),
-        vocabulary: Vocabulary::default(),
-        flag_match: FlagMatch::Fold,
-        format: Format::Structured,
-        dead_letters: DeadLetterRules::default(),
-        limits: Limits::default(),
-        replay: None,
-    })
-    .unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
+    let router =
+        Router::new(Routing { source_topics: vec!["events".to_owned()], destinations: vec![instance], ..Routing::default() })
+            .unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
     let separator = if members.is_empty() { "" } else { "," };
     let event = format!(r#"{{"type":"group","groupId":"g"{separator}{members}}}"#);
     let position = Position { topic: "events", partition: 0, offset: 0 };

@@ -3,12 +3,9 @@
 
 use groupcast::destination::{Catalogue, Instance, Settings};
 use groupcast::diagnostic::{Diagnostics, Place};
-use groupcast::envelope::{Emissions, Format, TopicId};
-use groupcast::event::Limits;
-use groupcast::flags::FlagMatch;
+use groupcast::envelope::{Emissions, TopicId};
 use groupcast::record::{Position, Record};
-use groupcast::router::{DeadLetterRules, Router, Routing, Scratch};
-use groupcast::traits::Vocabulary;
+use groupcast::router::{Router, Routing, Scratch};
 use groupcast::verdict::{Note, Observer, Outcome, Verdict};
 use groupcast::yaml;
 
@@ -32,17 +29,7 @@ pub fn operation(body: &str) -> String {
 
 impl Setup {
     pub fn new() -> Setup {
-        let routing = Routing {
-            source_topics: vec![SOURCE.to_owned()],
-            destinations: Vec::new(),
-            known_names: Vec::new(),
-            vocabulary: Vocabulary::default(),
-            flag_match: FlagMatch::Fold,
-            format: Format::Structured,
-            dead_letters: DeadLetterRules::default(),
-            limits: Limits::default(),
-            replay: None,
-        };
+        let routing = Routing { source_topics: vec![SOURCE.to_owned()], ..Routing::default() };
         Setup { catalogue: Catalogue::default(), routing }
     }
 
