@@ -174,22 +174,24 @@ fn jars() -> Result<PathBuf, String> {
         return Ok(jars);
     }
     let partial = cache.join(format!("{version}.partial-{}", std::process::id()));
-    fs::create_dir_all(&partial).map_err(|error| format!("{}: {error}", partial.display()))?;
-    let fetched = Command::new("mvn")
-        .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml")])
-        .arg(format!("-Dkafka.version={version}"))
-        .arg("dependency:copy-dependencies")
-        .arg(format!("-DoutputDirectory={}", partial.display()))
-        .output()
-        .map_err(|error| format!("no Kafka jars in {} and no mvn to fetch them: {error}", jars.display()))?;
-    if !fetched.status.success() {
-        return Err(format!("mvn cannot fetch Kafka {version}: {}", tail(&String::from_utf8_lossy(&fetched.stdout))));
-    }
+    fetch(&version, &partial)?;
     // Moved whole, so that a broken download never looks complete; another run may have been quicker.
     match fs::rename(&partial, &jars) {
         Err(error) if !jars.is_dir() => Err(format!("{}: {error}", jars.display())),
         Ok(()) | Err(_) => Ok(jars),
     }
+}
+
+fn fetch(version: &str, folder: &Path) -> Result<(), String> {
+    let fetched = Command::new("mvn")
+        .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml")])
+        .arg(format!("-Dkafka.version={version}"))
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", folder.display()))
+        .output()
+        .map_err(|error| format!("no Kafka jars beside {} and no mvn to fetch them: {error}", folder.display()))?;
+    let said = String::from_utf8_lossy(&fetched.stdout);
+    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch Kafka {version}: {}", tail(&said))) }
 }
 
 /// Returns a port that was free a moment ago.
