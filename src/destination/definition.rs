@@ -1,5 +1,5 @@
 //! A destination as its file says it. What is checked here is the file's shape; names and types are
-//! [`compile`](super::compile)'s.
+//! [`super::compile`]'s.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, has_errors};
 use crate::yaml::{self, Entry, Fields, Node, Value};
