@@ -450,6 +450,9 @@ mod tests {
         assert!(is_nested_deeper(&nested(65), 64));
         assert!(!is_nested_deeper(&format!(r#"["{}\"["]"#, "[".repeat(99)), 64));
         assert!(!is_nested_deeper(&format!("[{}1]", "[],".repeat(99)), 64));
+        assert!(!is_nested_deeper(&format!(r#"["\"{}"]"#, "[".repeat(99)), 64), "an escaped quote ends no string");
+        assert!(is_nested_deeper(&format!(r#"["\\",{}]"#, nested(64)), 64), "an escaped backslash escapes no quote");
+        assert!(!is_nested_deeper(&format!("[[],{}]", nested(63)), 64), "as deep as the limit is not deeper");
     }
 
     #[test]
