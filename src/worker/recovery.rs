@@ -21,7 +21,7 @@ pub fn run(setup: &Setup) -> Result<(), Fault> {
         let result = run_producers(setup, &mut source, &mut pause);
         source.close();
         match result {
-            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail),
+            Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail)?,
             Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
             Ok(()) => return Ok(()),
         }
@@ -36,7 +36,7 @@ fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Resul
     let mut probe = None;
     loop {
         match run_epochs(setup, source, pause, &mut probe) {
-            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail),
+            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail)?,
             result => return result,
         }
         if setup.stop.is_requested() {
@@ -59,13 +59,23 @@ fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause, probe: &mut
     result
 }
 
-fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) {
+/// Takes note that an epoch was undone, and pauses before it is done again.
+///
+/// # Errors
+/// [`Fault::Fatal`] where we are asked to stop: then only the next start does it again, and the exit code must say so.
+fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Result<(), Fault> {
     metrics::epoch(EpochResult::Rewound);
     metrics::rewind(cause.label());
     metrics::in_flight(setup.status.worker, 0);
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| view.is_held = false);
+    let was_open = setup.status.view().uncommitted_since.is_some();
+    setup.status.update(|view| (view.is_held, view.uncommitted_since) = (false, None));
+    if was_open && setup.stop.is_requested() {
+        let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";
+        return Err(Fault::Fatal(format!("{what}: {detail}")));
+    }
     setup.stop.sleep(pause.next());
+    Ok(())
 }
 
 /// Growing pauses between rewinds that follow each other.
