@@ -81,7 +81,10 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 fn version() -> &'static str {
     static VERSION: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
-        format!("{} (librdkafka {librdkafka})", env!("CARGO_PKG_VERSION"))
+        // What it was built with: TLS or a compression that is missing shows here, and not before it is needed elsewhere.
+        let settings = rdkafka::ClientConfig::new().create_native_config();
+        let features = settings.and_then(|settings| settings.get("builtin.features")).unwrap_or_default();
+        format!("{}\nlibrdkafka {librdkafka} with {features}", env!("CARGO_PKG_VERSION"))
     });
     &VERSION
 }
