@@ -481,6 +481,8 @@ mod tests {
         }
         assert_eq!(decimal("1e999999999999999999999"), None);
         assert_eq!(decimal("1e-401"), None);
+        assert_eq!(decimal("1e400").map(|(_, integer, _)| integer.len()), Some(401));
+        assert_eq!(decimal("1e-400").map(|(_, _, fraction)| fraction.len()), Some(400));
     }
 
     #[test]
