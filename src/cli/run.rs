@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::ConfigArguments;
 use super::report::Failure;
 use crate::config::{Log, LogFormat};
-use crate::kafka::Fault;
+use crate::kafka::fault::Fault;
 use crate::kafka::topics::Topics;
 use crate::router::Router;
 use crate::service::Service;

@@ -16,13 +16,14 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
-use self::refusal::{Refusal, Refused, hint, is_refusal};
+use self::refusal::{Refusal, Refused, hint};
 pub use self::transaction::Probe;
 use self::transaction::Transaction;
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
+use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::topics::{Topics, partition_count};
-use crate::kafka::{Call, Cause, ClientLog, Fault, native, producer_settings};
+use crate::kafka::{ClientLog, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
 
@@ -104,7 +105,7 @@ impl Delivery {
         let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => Ok(false),
-            Some(code) if is_refusal(code) => {
+            Some(code) if reaction(Call::Send, code) == Reaction::Hold => {
                 let refused = owned(emission, name(&self.topics, topic));
                 self.refuse(topic, code, refused)?;
                 Ok(true)
@@ -133,7 +134,12 @@ impl Delivery {
         for (message, opaque, code) in self.producer.context().take() {
             let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
             if let Some(topic) = self.topics.names.iter().position(|name| !is_purged && name == message.topic()) {
-                self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) })?;
+                match reaction(Call::Delivery, code) {
+                    Reaction::Hold => self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) })?,
+                    Reaction::Defer | Reaction::Rewind(_) | Reaction::Fatal => {
+                        return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
+                    }
+                }
             }
         }
         Ok(())
@@ -230,7 +236,7 @@ impl Delivery {
         let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
-            Some(code) if is_refusal(code) => {
+            Some(code) if reaction(Call::Send, code) == Reaction::Hold => {
                 refusal.code = code;
                 refusal.returned.push(refused);
             }

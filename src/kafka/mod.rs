@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod embedded;
+pub mod fault;
 pub mod lookup;
 mod native;
 pub mod source;
@@ -11,7 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 
 use crate::config::{Config, Guarantee};
@@ -35,106 +36,6 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client's error is not repeated above `debug`.
 const QUIET: Duration = Duration::from_secs(30);
-
-/// An error of the outside, named by what is done about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The group is moving: keep the epoch, poll on, commit later. At least once only.
-    #[error("{0}")]
-    Defer(String),
-    /// Undo the epoch and do it again from the committed offsets.
-    #[error("{detail}")]
-    Rewind {
-        /// Why, as the metric says it.
-        cause: Cause,
-        /// Why, for people.
-        detail: String,
-    },
-    /// Nothing that the process does will mend it.
-    #[error("{0}")]
-    Fatal(String),
-}
-
-/// Why an epoch was undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The group gave the partitions to others without asking.
-    AssignmentLost,
-    /// Partitions were asked back, and the epoch could not be made durable in time.
-    RevokedTooSoon,
-    /// The producer cannot go on.
-    Producer,
-    /// A transaction could not be begun, committed or aborted.
-    Transaction,
-    /// A topic refused a record, and with it the transaction. Exactly once only.
-    TopicRefused,
-    /// The consumer cannot go on.
-    Consumer,
-    /// A partition is assigned, and nothing is fetched.
-    PartitionStuck,
-}
-
-impl Cause {
-    /// Returns the metric's label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Cause::AssignmentLost => "assignment_lost",
-            Cause::RevokedTooSoon => "revoked_too_soon",
-            Cause::Producer => "producer",
-            Cause::Transaction => "transaction",
-            Cause::TopicRefused => "topic_refused",
-            Cause::Consumer => "consumer",
-            Cause::PartitionStuck => "partition_stuck",
-        }
-    }
-
-    /// Returns whether the consumer itself is at fault, so that a new one is needed.
-    #[must_use]
-    pub fn is_consumers(self) -> bool {
-        matches!(self, Cause::Consumer | Cause::PartitionStuck)
-    }
-}
-
-/// The client calls whose errors are classified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// Making a client, subscribing: what fails here is a setting.
-    Open,
-    /// Asking for records or events.
-    Poll,
-    /// Asking for, setting or seeking positions.
-    Position,
-    /// Committing offsets.
-    Commit,
-    /// Handing over a record.
-    Send,
-    /// Anything of a transaction.
-    Transaction,
-}
-
-impl Fault {
-    /// Classifies a client's error: the one place that decides what is done about it.
-    fn of(call: Call, error: &KafkaError) -> Fault {
-        let detail = error.to_string();
-        let is_fenced =
-            matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::FencedInstanceId));
-        match call {
-            // A fenced static member has been replaced by another process of its id; two would take turns for ever.
-            Call::Open | Call::Poll => Fault::Fatal(detail),
-            Call::Commit if is_fenced => Fault::Fatal(detail),
-            // Whatever the coordinator's trouble is: all is durable, and the next commit says the same and more. Where the
-            // membership is gone, the group takes the partitions and the revoke decides.
-            Call::Commit => Fault::Defer(detail),
-            Call::Position => Fault::Rewind { cause: Cause::Consumer, detail },
-            Call::Send => Fault::Rewind { cause: Cause::Producer, detail },
-            // Whether it took effect is not known, or not worth telling apart: the next producer of this transactional id
-            // ends what this one began, one way or the other, and the committed offsets say which (librdkafka lacks KIP-890,
-            // so that a producer is never used again after such an error).
-            Call::Transaction => Fault::Rewind { cause: Cause::Transaction, detail },
-        }
-    }
-}
 
 /// Lends a client's message as a record.
 pub fn record<M: Message>(message: &M) -> Record<'_> {
@@ -292,35 +193,11 @@ impl ClientLog {
 mod tests {
     use super::*;
 
-    fn check(call: Call, code: RDKafkaErrorCode, expected: &str) {
-        let found = match Fault::of(call, &KafkaError::Global(code)) {
-            Fault::Defer(_) => "defer",
-            Fault::Rewind { cause, .. } => cause.label(),
-            Fault::Fatal(_) => "fatal",
-        };
-        assert_eq!(found, expected, "{call:?} {code:?}");
-    }
-
     #[test]
     fn a_repeated_error_is_no_news() {
         let log = ClientLog::new("consumer", 0);
         assert!(log.is_news("AllBrokersDown"));
         assert!(!log.is_news("AllBrokersDown"));
         assert!(log.is_news("Resolve"));
-    }
-
-    #[test]
-    fn errors_are_classified_by_the_reaction() {
-        check(Call::Commit, RDKafkaErrorCode::RebalanceInProgress, "defer");
-        check(Call::Commit, RDKafkaErrorCode::IllegalGeneration, "defer");
-        check(Call::Commit, RDKafkaErrorCode::OperationTimedOut, "defer");
-        check(Call::Commit, RDKafkaErrorCode::CoordinatorLoadInProgress, "defer");
-        check(Call::Commit, RDKafkaErrorCode::FencedInstanceId, "fatal");
-        check(Call::Poll, RDKafkaErrorCode::Fatal, "fatal");
-        check(Call::Position, RDKafkaErrorCode::NotCoordinator, "consumer");
-        check(Call::Send, RDKafkaErrorCode::UnknownPartition, "producer");
-        check(Call::Open, RDKafkaErrorCode::InvalidArgument, "fatal");
-        check(Call::Transaction, RDKafkaErrorCode::OperationTimedOut, "transaction");
-        check(Call::Transaction, RDKafkaErrorCode::Fenced, "transaction");
     }
 }

@@ -22,7 +22,8 @@ use rdkafka::types::RDKafkaRespErr;
 
 use self::position::{list, next_offset};
 use crate::config::{Config, OnGap, Start};
-use crate::kafka::{COMMIT_TIMEOUT, Call, Cause, ClientLog, Fault, consumer_settings, native};
+use crate::kafka::fault::{Call, Cause, Fault};
+use crate::kafka::{COMMIT_TIMEOUT, ClientLog, consumer_settings, native};
 use crate::metrics;
 use crate::status::Status;
 use crate::watermark::{Watermark, Watermarks};

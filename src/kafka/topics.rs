@@ -8,7 +8,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::Config;
-use crate::kafka::{Call, Fault, REQUEST_TIMEOUT, common_settings};
+use crate::kafka::fault::{Call, Fault};
+use crate::kafka::{REQUEST_TIMEOUT, common_settings};
 
 /// What a broker takes if nobody changed it: Kafka's own default of `max.message.bytes`.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;

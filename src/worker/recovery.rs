@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Setup, Worker};
 use crate::kafka::delivery::{Delivery, Probe};
+use crate::kafka::fault::{Cause, Fault};
 use crate::kafka::source::Source;
-use crate::kafka::{Cause, Fault};
 use crate::metrics::{self, EpochResult};
 
 /// Runs one worker until it is asked to stop, with new consumers where one fails.

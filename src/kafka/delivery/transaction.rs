@@ -10,10 +10,11 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::refusal::{Refused, hint, is_refusal};
+use super::refusal::{Refused, hint};
 use super::{Delivery, DeliveryContext, name};
 use crate::config::Guarantee;
-use crate::kafka::{Call, Cause, Fault, REQUEST_TIMEOUT, native};
+use crate::kafka::fault::{Call, Cause, Fault};
+use crate::kafka::{REQUEST_TIMEOUT, native};
 use crate::metrics;
 
 /// Where a producer's transaction stands.
@@ -108,9 +109,6 @@ impl Delivery {
     /// Returns the fault that a refused record is to a transaction, and keeps the record for [`Delivery::probe`].
     pub(super) fn refused_in_transaction(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Fault {
         let detail = format!("topic {} refuses records: {code}", name(&self.topics, topic));
-        if !is_refusal(code) {
-            return Fault::Rewind { cause: Cause::Producer, detail };
-        }
         self.refused.get_or_insert(Probe { topic, code, refused });
         Fault::Rewind { cause: Cause::TopicRefused, detail }
     }

@@ -6,7 +6,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::Source;
 use super::position::next_offset;
 use crate::config::OnGap;
-use crate::kafka::{Call, Fault};
+use crate::kafka::fault::{Call, Fault};
 use crate::metrics;
 
 impl Source {

@@ -8,7 +8,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{Assigned, Source};
 use crate::config::Start;
-use crate::kafka::{Call, Cause, Fault, REQUEST_TIMEOUT};
+use crate::kafka::REQUEST_TIMEOUT;
+use crate::kafka::fault::{Call, Cause, Fault};
 use crate::watermark::Watermark;
 
 impl Source {
