@@ -14,7 +14,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::status::{Status, View};
 use crate::worker::stop::Stop;
 
@@ -48,7 +48,14 @@ pub async fn serve(listener: TcpListener, watched: Watched) -> std::io::Result<(
 }
 
 async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
+    watched.metrics.record(|| watched.statuses.iter().for_each(|status| tell_ages(status)));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.metrics.render())
+}
+
+fn tell_ages(status: &Status) {
+    let view = status.view();
+    let uncommitted = view.uncommitted_since.map(|since| since.elapsed()).unwrap_or_default();
+    metrics::ages(status.worker, uncommitted, view.committed_at.elapsed());
 }
 
 async fn health(State(watched): State<Watched>) -> impl IntoResponse {

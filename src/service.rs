@@ -12,15 +12,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::envelope::TopicId;
 use crate::http::{self, Watched};
+use crate::kafka::CALL_DEADLINE;
 use crate::kafka::fault::Fault;
 use crate::kafka::topics::Topics;
-use crate::kafka::{CALL_DEADLINE, EXIT_STUCK};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
+use crate::process::{self, Process};
 use crate::router::Router;
 use crate::status::Status;
 use crate::worker::stop::Stop;
 use crate::worker::{Setup, recovery};
+
+/// The exit code of a process that ended with a client call that did not return.
+const EXIT_STUCK: i32 = 70;
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -44,12 +48,14 @@ impl Service {
             router.set_max_message_bytes(TopicId(index), *bytes);
         }
         let metrics = Metrics::new().map_err(fatal)?;
-        metrics.record(|| metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1));
+        metrics.record(|| {
+            metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1);
+            metrics::started_over(Process::this().restarts);
+        });
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
         let watched = Watched { statuses, metrics, stop: Arc::new(Stop::default()) };
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
-        runtime.spawn(watch(watched.clone()));
         runtime.spawn(upkeep(watched.metrics.clone()));
         let workers = start_workers(&config, Arc::new(router), Arc::new(topics), &watched)?;
         Ok(Service { workers, watched, http, runtime })
@@ -70,6 +76,11 @@ impl Service {
     /// Asks the workers to drain, commit and end.
     pub fn stop(&self) {
         self.watched.stop.request();
+    }
+
+    /// Has the process start over when a client call does not return: it cannot be cancelled, and a new start is exact.
+    pub fn start_over_when_stuck(&self) {
+        self.runtime.spawn(watch(self.watched.clone()));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -159,24 +170,34 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Ends the process when a client call does not return: the call cannot be cancelled, and a new process is exact.
-#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
 async fn watch(watched: Watched) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
     loop {
         ticks.tick().await;
         for status in watched.statuses.iter() {
             if let Some(call) = status.view().overdue(CALL_DEADLINE) {
-                tracing::error!(
-                    worker = status.worker,
-                    call,
-                    exit_code = EXIT_STUCK,
-                    "a Kafka client call did not return in time and cannot be cancelled; the process ends, start it again: nothing is lost"
-                );
-                std::process::exit(EXIT_STUCK);
+                end_stuck(status.worker, call, watched.stop.is_requested());
             }
         }
     }
+}
+
+/// Starts over, or ends where that was asked for or cannot be.
+#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
+fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
+    if is_stopping {
+        tracing::error!(
+            worker,
+            call,
+            exit_code = EXIT_STUCK,
+            "a Kafka client call does not return; the process ends, nothing is lost"
+        );
+    } else {
+        tracing::error!(worker, call, "a Kafka client call does not return; the process starts over, nothing is lost");
+        let error = process::start_over();
+        tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
+    }
+    std::process::exit(EXIT_STUCK);
 }
 
 /// Without it, histograms grow while nobody scrapes (metrics-rs issue 467).

@@ -17,11 +17,11 @@ use self::recovery::Pause;
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
+use crate::kafka;
 use crate::kafka::delivery::{Delivery, Probe};
 use crate::kafka::fault::{Cause, Fault};
 use crate::kafka::source::{Polled, Rebalance, Source};
 use crate::kafka::topics::Topics;
-use crate::kafka;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
@@ -290,6 +290,7 @@ impl<'a> Worker<'a> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
+        self.setup.status.update(|view| view.committed_at = Instant::now());
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }

@@ -18,6 +18,7 @@ use groupcast::service::Service;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -45,11 +46,15 @@ struct Seen {
 
 impl Kafka {
     fn start() -> Kafka {
+        Kafka::start_brokers(1)
+    }
+
+    fn start_brokers(brokers: u16) -> Kafka {
         // With GROUPCAST_TEST_LOG=debug, say, a failing test tells its story.
         if let Ok(filter) = std::env::var("GROUPCAST_TEST_LOG") {
             let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
-        let cluster = EmbeddedCluster::start(1).unwrap();
+        let cluster = EmbeddedCluster::start(brokers).unwrap();
         cluster.create_topic(SOURCE, PARTITIONS).unwrap();
         for topic in OUTPUTS {
             cluster.create_topic(topic, PARTITIONS).unwrap();
@@ -497,8 +502,12 @@ fn the_page_shows_metrics_health_and_readiness() {
 
 /// Starts `groupcast run` as a process of its own.
 fn start_process(kafka: &Kafka, folder: &Path) -> Child {
+    start_process_with(&kafka.config_text(""), folder)
+}
+
+fn start_process_with(config: &str, folder: &Path) -> Child {
     let file = folder.join("groupcast.yaml");
-    fs::write(&file, kafka.config_text("")).unwrap();
+    fs::write(&file, config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
     command.arg("run").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -545,6 +554,37 @@ fn a_second_signal_ends_the_process_at_once_with_1() {
     wait_for("asked again");
     assert_eq!(process.wait().unwrap().code(), Some(1));
     assert_eq!(kafka.committed(), 0);
+}
+
+/// librdkafka issues 5456 and 5511: the call that adds the offsets to a transaction ignores its timeout while the group's
+/// coordinator is away.
+#[test]
+fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
+    let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
+    }
+    let config = format!("{}\ndelivery: {{ guarantee: exactly_once }}", kafka.config_text(""));
+    let mut process = start_process_with(&config, folder.path());
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut wait_for =
+        |text: &str| while !lines.next().unwrap_or_else(|| panic!("never said: {text}")).unwrap().contains(text) {};
+    wait_for("the group has changed our partitions");
+    let open_files = || fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count();
+    let open_before = open_files();
+
+    mock.broker_down(2).unwrap();
+    let events = events(4);
+    kafka.produce(texts(&events));
+    wait_for("the process starts over");
+    mock.broker_up(2).unwrap();
+    wait_for("the group has changed our partitions");
+    assert!(open_files() <= open_before + 16, "{} files are open, before {open_before}", open_files());
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
 }
 
 #[test]

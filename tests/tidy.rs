@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 15] = [
     &["http"],
     &["worker"],
     &["kafka"],
-    &["config", "metrics", "status"],
+    &["config", "metrics", "status", "process"],
     &["examples"],
     &["router"],
     &["destination"],

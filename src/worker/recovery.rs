@@ -15,6 +15,7 @@ use crate::metrics::{self, EpochResult};
 /// [`Fault::Fatal`]; what is not fatal is mended here.
 pub fn run(setup: &Setup) -> Result<(), Fault> {
     let mut pause = Pause::default();
+    Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
     metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
     loop {
         let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
