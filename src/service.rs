@@ -13,7 +13,9 @@ use crate::config::Config;
 use crate::envelope::TopicId;
 use crate::http::{self, Watched};
 use crate::kafka::CALL_DEADLINE;
+use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
+use crate::kafka::source::Source;
 use crate::kafka::topics::Topics;
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
@@ -144,22 +146,23 @@ fn start_workers(
         let setup = Setup {
             config: Arc::clone(config),
             router: Arc::clone(&router),
-            topics: Arc::clone(&topics),
             status: Arc::clone(status),
             stop: Arc::clone(&watched.stop),
             unknown_flags: unknown_flags.clone(),
         };
-        let metrics = watched.metrics.clone();
+        let (topics, metrics) = (Arc::clone(&topics), watched.metrics.clone());
         let name = format!("worker-{}", status.worker);
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics)).map_err(fatal)
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &topics, &metrics)).map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
 
-fn run_worker(setup: &Setup, metrics: &Metrics) -> Result<(), Fault> {
+fn run_worker(setup: &Setup, topics: &Arc<Topics>, metrics: &Metrics) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
-    metrics.record(|| recovery::run(setup))
+    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status));
+    let open_delivery = || Delivery::open(&setup.config, Arc::clone(topics), Arc::clone(&setup.status));
+    metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }
 
 struct StopOnDrop<'a>(&'a Stop);

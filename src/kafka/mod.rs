@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod embedded;
+pub mod ends;
 pub mod fault;
 pub mod lookup;
 mod native;

@@ -65,10 +65,7 @@ impl Delivery {
     }
 
     /// Commits `offsets` and everything that was sent, all or nothing. Everything must be acknowledged before.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`]: it is not known whether it took effect.
-    pub fn commit_transaction(&mut self, offsets: &TopicPartitionList, member: &ConsumerGroupMetadata) -> Result<(), Fault> {
+    pub(super) fn commit_with(&mut self, offsets: &TopicPartitionList, member: &ConsumerGroupMetadata) -> Result<(), Fault> {
         self.begin_transaction()?;
         self.call("send offsets to transaction", |producer| {
             producer.send_offsets_to_transaction(offsets, member, REQUEST_TIMEOUT)
@@ -106,23 +103,15 @@ impl Delivery {
         }
     }
 
-    /// Returns the fault that a refused record is to a transaction, and keeps the record for [`Delivery::probe`].
+    /// Returns the fault that a refused record is to a transaction, and keeps the record for [`Delivery::offer`].
     pub(super) fn refused_in_transaction(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Fault {
         let detail = format!("topic {} refuses records: {code}", name(&self.topics, topic));
         self.refused.get_or_insert(Probe { topic, code, refused });
         Fault::Rewind { cause: Cause::TopicRefused, detail }
     }
 
-    /// Returns the record that a topic refused, and with it the transaction, for the next producer to probe with.
-    pub fn take_probe(&mut self) -> Option<Probe> {
-        self.refused.take()
-    }
-
     /// Offers `probe` to its topic, in a transaction that is aborted. Returns whether the topic took it.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the transaction cannot be begun or aborted.
-    pub fn probe(&mut self, probe: &Probe, patience: Duration) -> Result<bool, Fault> {
+    pub(super) fn offer(&mut self, probe: &Probe, patience: Duration) -> Result<bool, Fault> {
         self.begin_transaction()?;
         let is_queued = self.send_refused(probe.topic, &probe.refused).is_ok();
         let until = Instant::now() + patience;
@@ -142,7 +131,7 @@ impl Delivery {
     }
 
     /// Says that `probe`'s topic refuses records, or that it takes them again.
-    pub fn tell_of(&self, probe: &Probe, is_refused: bool) {
+    pub(super) fn tell_of_refusal(&self, probe: &Probe, is_refused: bool) {
         let (topic, worker) = (name(&self.topics, probe.topic), self.status.worker);
         metrics::topic_refused(topic, is_refused);
         if is_refused {
