@@ -61,8 +61,6 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     pause: &mut Pause,
     probe: &mut Option<D::Probe>,
 ) -> Result<(), Fault> {
-    // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
-    source.rewind()?;
     let mut worker = Worker::new(setup, source, delivery, pause);
     let result = worker.run(probe);
     if let Some(refused) = worker.delivery.take_probe() {
