@@ -127,19 +127,15 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
+        let mut polled = Polled::Nothing;
         for _ in 0..BATCH_RECORDS {
-            let polled = self.source.poll(timeout, |record| {
+            polled = self.source.poll(timeout, |record| {
                 let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
                 self.tally.verdict(record.position.topic, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
             })?;
-            match polled {
-                Polled::Record => {}
-                Polled::Nothing => break,
-                Polled::Gap => return self.source.mend_gaps(),
-            }
-            if self.emissions.bytes() >= BATCH_BYTES {
+            if polled != Polled::Record || self.emissions.bytes() >= BATCH_BYTES {
                 break;
             }
             timeout = Duration::ZERO;
@@ -147,7 +143,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         if self.epoch.records > 0 {
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
+        if polled == Polled::Gap { self.source.mend_gaps() } else { Ok(()) }
     }
 
     /// Returns how long to wait for the first record of a batch: not past the end of the epoch.
