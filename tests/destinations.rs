@@ -74,7 +74,7 @@ fn no_two_definitions_claim_one_name() {
 
 fn definitions() -> Vec<std::sync::Arc<Definition>> {
     let definitions: Vec<_> = Catalogue::built_in().iter().cloned().collect();
-    let ids: Vec<&str> = definitions.iter().map(|definition| definition.id.as_str()).collect();
-    assert_eq!(ids, ["customerio", "hubspot", "intercom", "mixpanel", "salesforce", "webhook"]);
+    let files = std::fs::read_dir("destinations").unwrap().count();
+    assert_eq!(definitions.len(), files, "a file of destinations/ is not in the binary");
     definitions
 }
