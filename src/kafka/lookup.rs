@@ -8,7 +8,8 @@ use rdkafka::message::OwnedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
-use crate::kafka::{Call, Fault, REQUEST_TIMEOUT, consumer_settings};
+use crate::kafka::fault::{Call, Fault};
+use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 use crate::record::Position;
 
 /// Reads the record at `position`.

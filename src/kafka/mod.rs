@@ -2,29 +2,29 @@
 
 pub mod delivery;
 pub mod embedded;
+pub mod ends;
+pub mod fault;
 pub mod lookup;
 mod native;
 pub mod source;
 pub mod topics;
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 
 use crate::config::{Config, Guarantee};
 use crate::kafka::topics::Topics;
 use crate::metrics;
+use crate::process::Process;
 use crate::record::{Position, Record};
 
-/// Past this, a client call that blocks is taken for one that never returns; [`EXIT_STUCK`] says what follows.
+/// Past this, a client call that blocks is taken for one that never returns. Starting over is the cure: offsets were not
+/// moved past what was acknowledged.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
-
-/// The exit code of a process that ended itself because a client call did not return. Starting it again is the cure:
-/// offsets were not moved past what was acknowledged.
-pub const EXIT_STUCK: i32 = 70;
 
 /// What a call that asks a broker something is given. Well below [`CALL_DEADLINE`], so that the deadline means a bug.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,106 +35,6 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client's error is not repeated above `debug`.
 const QUIET: Duration = Duration::from_secs(30);
-
-/// An error of the outside, named by what is done about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The group is moving: keep the epoch, poll on, commit later. At least once only.
-    #[error("{0}")]
-    Defer(String),
-    /// Undo the epoch and do it again from the committed offsets.
-    #[error("{detail}")]
-    Rewind {
-        /// Why, as the metric says it.
-        cause: Cause,
-        /// Why, for people.
-        detail: String,
-    },
-    /// Nothing that the process does will mend it.
-    #[error("{0}")]
-    Fatal(String),
-}
-
-/// Why an epoch was undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The group gave the partitions to others without asking.
-    AssignmentLost,
-    /// Partitions were asked back, and the epoch could not be made durable in time.
-    RevokedTooSoon,
-    /// The producer cannot go on.
-    Producer,
-    /// A transaction could not be begun, committed or aborted.
-    Transaction,
-    /// A topic refused a record, and with it the transaction. Exactly once only.
-    TopicRefused,
-    /// The consumer cannot go on.
-    Consumer,
-    /// A partition is assigned, and nothing is fetched.
-    PartitionStuck,
-}
-
-impl Cause {
-    /// Returns the metric's label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Cause::AssignmentLost => "assignment_lost",
-            Cause::RevokedTooSoon => "revoked_too_soon",
-            Cause::Producer => "producer",
-            Cause::Transaction => "transaction",
-            Cause::TopicRefused => "topic_refused",
-            Cause::Consumer => "consumer",
-            Cause::PartitionStuck => "partition_stuck",
-        }
-    }
-
-    /// Returns whether the consumer itself is at fault, so that a new one is needed.
-    #[must_use]
-    pub fn is_consumers(self) -> bool {
-        matches!(self, Cause::Consumer | Cause::PartitionStuck)
-    }
-}
-
-/// The client calls whose errors are classified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// Making a client, subscribing: what fails here is a setting.
-    Open,
-    /// Asking for records or events.
-    Poll,
-    /// Asking for, setting or seeking positions.
-    Position,
-    /// Committing offsets.
-    Commit,
-    /// Handing over a record.
-    Send,
-    /// Anything of a transaction.
-    Transaction,
-}
-
-impl Fault {
-    /// Classifies a client's error: the one place that decides what is done about it.
-    fn of(call: Call, error: &KafkaError) -> Fault {
-        let detail = error.to_string();
-        let is_fenced =
-            matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::FencedInstanceId));
-        match call {
-            // A fenced static member has been replaced by another process of its id; two would take turns for ever.
-            Call::Open | Call::Poll => Fault::Fatal(detail),
-            Call::Commit if is_fenced => Fault::Fatal(detail),
-            // Whatever the coordinator's trouble is: all is durable, and the next commit says the same and more. Where the
-            // membership is gone, the group takes the partitions and the revoke decides.
-            Call::Commit => Fault::Defer(detail),
-            Call::Position => Fault::Rewind { cause: Cause::Consumer, detail },
-            Call::Send => Fault::Rewind { cause: Cause::Producer, detail },
-            // Whether it took effect is not known, or not worth telling apart: the next producer of this transactional id
-            // ends what this one began, one way or the other, and the committed offsets say which (librdkafka lacks KIP-890,
-            // so that a producer is never used again after such an error).
-            Call::Transaction => Fault::Rewind { cause: Cause::Transaction, detail },
-        }
-    }
-}
 
 /// Lends a client's message as a record.
 pub fn record<M: Message>(message: &M) -> Record<'_> {
@@ -217,13 +117,10 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
 /// Returns a worker's transactional id: no two that live at once share one, whatever the scale.
 ///
 /// Fencing is the group's business (KIP-447: the offsets carry the member's generation), so the id need not belong to a
-/// partition. A static member keeps its id over a restart, which ends at once what it left open; any other gets a new one.
+/// partition. A static member keeps its id over a restart, which ends at once what it left open, as a process does that
+/// starts over in place; any other gets a new one.
 fn transactional_id(config: &Config, worker: usize, static_member: Option<&str>) -> String {
-    static PROCESS: LazyLock<String> = LazyLock::new(|| {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos())
-    });
-    let (group, member) = (&config.source.group_id, static_member.unwrap_or(PROCESS.as_str()));
+    let (group, member) = (&config.source.group_id, static_member.unwrap_or(&Process::this().identity));
     format!("groupcast-{group}-{member}-{worker}")
 }
 
@@ -292,35 +189,11 @@ impl ClientLog {
 mod tests {
     use super::*;
 
-    fn check(call: Call, code: RDKafkaErrorCode, expected: &str) {
-        let found = match Fault::of(call, &KafkaError::Global(code)) {
-            Fault::Defer(_) => "defer",
-            Fault::Rewind { cause, .. } => cause.label(),
-            Fault::Fatal(_) => "fatal",
-        };
-        assert_eq!(found, expected, "{call:?} {code:?}");
-    }
-
     #[test]
     fn a_repeated_error_is_no_news() {
         let log = ClientLog::new("consumer", 0);
         assert!(log.is_news("AllBrokersDown"));
         assert!(!log.is_news("AllBrokersDown"));
         assert!(log.is_news("Resolve"));
-    }
-
-    #[test]
-    fn errors_are_classified_by_the_reaction() {
-        check(Call::Commit, RDKafkaErrorCode::RebalanceInProgress, "defer");
-        check(Call::Commit, RDKafkaErrorCode::IllegalGeneration, "defer");
-        check(Call::Commit, RDKafkaErrorCode::OperationTimedOut, "defer");
-        check(Call::Commit, RDKafkaErrorCode::CoordinatorLoadInProgress, "defer");
-        check(Call::Commit, RDKafkaErrorCode::FencedInstanceId, "fatal");
-        check(Call::Poll, RDKafkaErrorCode::Fatal, "fatal");
-        check(Call::Position, RDKafkaErrorCode::NotCoordinator, "consumer");
-        check(Call::Send, RDKafkaErrorCode::UnknownPartition, "producer");
-        check(Call::Open, RDKafkaErrorCode::InvalidArgument, "fatal");
-        check(Call::Transaction, RDKafkaErrorCode::OperationTimedOut, "transaction");
-        check(Call::Transaction, RDKafkaErrorCode::Fenced, "transaction");
     }
 }

@@ -59,18 +59,6 @@ impl Refusal {
     }
 }
 
-/// Returns whether the topic is at fault, not the producer: what it says today it may not say tomorrow.
-pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidTopic
-    )
-}
-
 /// Returns what would make the topic take records again; it is tried until then.
 pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
     if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
@@ -80,6 +68,10 @@ pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
     } else if code == RDKafkaErrorCode::MessageSizeTooLarge {
         // Larger ones are dead letters before they are sent, so the limit was lowered since the start.
         "raise the topic's max.message.bytes to what it was, or restart to read the limits anew"
+    } else if code == RDKafkaErrorCode::MessageTimedOut {
+        "see why its partitions have no leader, or too few replicas in sync"
+    } else if code == RDKafkaErrorCode::InvalidRecord {
+        "see why the topic refuses the record itself: a compacted topic takes none without a key"
     } else {
         ""
     }
