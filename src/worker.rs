@@ -24,6 +24,7 @@ use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
+use crate::watermark::Watermark;
 
 /// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
 const BATCH_RECORDS: usize = 500;
@@ -185,11 +186,17 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
-        for start in self.source.assign(partitions)? {
+        let starts = self.source.assign(partitions)?;
+        self.start_at(&starts);
+        Ok(())
+    }
+
+    /// Has fresh starts committed with this epoch.
+    fn start_at(&mut self, starts: &[Watermark]) {
+        for start in starts {
             self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
     }
 
     /// Gives partitions back: commits first; what cannot be made durable in time is undone.

@@ -54,6 +54,14 @@ struct Assigned {
     since: Instant,
 }
 
+impl Assigned {
+    /// Returns the start as a watermark, if it is one that would be another one later.
+    fn fresh_start(&self) -> Option<Watermark> {
+        let Offset::Offset(next_offset) = self.start else { return None };
+        Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
+    }
+}
+
 impl Source {
     /// Opens a consumer and joins the group.
     ///
@@ -177,7 +185,7 @@ impl Intake for Source {
         Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
-    fn rewind(&mut self) -> Result<(), Fault> {
+    fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
         self.go_back()
     }
 
