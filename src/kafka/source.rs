@@ -54,14 +54,6 @@ struct Assigned {
     since: Instant,
 }
 
-impl Assigned {
-    /// Returns the start as a watermark, if it is one that would be another one later.
-    fn fresh_start(&self) -> Option<Watermark> {
-        let Offset::Offset(next_offset) = self.start else { return None };
-        Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
-    }
-}
-
 impl Source {
     /// Opens a consumer and joins the group.
     ///

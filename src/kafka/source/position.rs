@@ -121,6 +121,14 @@ impl Source {
     }
 }
 
+impl Assigned {
+    /// Returns the start as a watermark, if it is one that would be another one later.
+    fn fresh_start(&self) -> Option<Watermark> {
+        let Offset::Offset(next_offset) = self.start else { return None };
+        Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
+    }
+}
+
 /// Returns the offset after the last record that was read, or where reading began.
 pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
     let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
