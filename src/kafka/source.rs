@@ -182,7 +182,7 @@ impl Intake for Source {
         Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
-    fn rewind(&mut self) -> Result<(), Fault> {
+    fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
         self.go_back()
     }
 
