@@ -32,6 +32,9 @@ use crate::kafka::{ClientLog, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
 
+/// Librdkafka gives up at once what is purged; this is for a machine that is busy.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A worker's end of the output topics.
 pub struct Delivery {
     producer: Arc<BaseProducer<DeliveryContext>>,
@@ -40,6 +43,8 @@ pub struct Delivery {
     /// How many of a batch's emissions are in the lanes, or were.
     n_distributed: usize,
     batch: native::Batch,
+    /// The most bytes of a batch, as it was when the producer was opened.
+    batch_size: usize,
     /// Partitions of each topic, at least one.
     partitions: Vec<i32>,
     refusals: Vec<Refusal>,
@@ -76,6 +81,7 @@ impl Delivery {
         let delivery = Delivery {
             lanes: Lane::open_all(&producer, &topics)?,
             producer,
+            batch_size: topics.batch_size(),
             topics,
             n_distributed: 0,
             batch: native::Batch::default(),
@@ -110,6 +116,26 @@ impl Delivery {
         tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
         self.tell();
         Ok(())
+    }
+
+    /// A topic's limit is its batches', and a producer keeps the size of its batches for life.
+    fn check_batch_size(&self) -> Result<(), Fault> {
+        let is_too_large = |refusal: &Refusal| refusal.code == RDKafkaErrorCode::MessageSizeTooLarge;
+        if self.topics.batch_size() < self.batch_size && self.refusals.iter().any(is_too_large) {
+            let detail = "a topic takes smaller batches than were known".to_owned();
+            return Err(Fault::Rewind { cause: Cause::Producer, detail });
+        }
+        Ok(())
+    }
+
+    /// Forgets what is in flight, and what comes back of it: the client waits with an abort until that is taken.
+    fn purge(&self) {
+        let until = Instant::now() + PURGE_TIMEOUT;
+        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            self.producer.poll(Duration::from_millis(1));
+        }
+        self.producer.context().take();
     }
 
     fn tell(&self) {
@@ -222,6 +248,7 @@ impl Outlet for Delivery {
                 if self.refusals.is_empty() {
                     return Ok(true);
                 }
+                self.check_batch_size()?;
                 self.retry()?;
             }
             if Instant::now() >= until {
@@ -239,7 +266,7 @@ impl Outlet for Delivery {
     }
 
     fn abandon(&mut self) {
-        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        self.purge();
         self.abort_transaction();
         for refusal in self.refusals.drain(..) {
             metrics::topic_refused(name(&self.topics, refusal.topic), false);
