@@ -20,6 +20,7 @@ const COMMIT_DURATION: &str = "groupcast_commit_duration_seconds";
 const IN_FLIGHT: &str = "groupcast_in_flight_bytes";
 const IN_FLIGHT_LIMIT: &str = "groupcast_in_flight_limit_bytes";
 const REFUSED: &str = "groupcast_topic_refused";
+const TOPIC_PROBLEMS: &str = "groupcast_topic_problems";
 const REWINDS: &str = "groupcast_rewinds_total";
 const SKIPPED: &str = "groupcast_gap_offsets_skipped_total";
 const CLIENT_ERRORS: &str = "groupcast_client_errors_total";
@@ -83,6 +84,7 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Bytes sent and not yet acknowledged, by worker");
     describe_gauge!(IN_FLIGHT_LIMIT, "Bytes after which an epoch ends, by worker");
     describe_gauge!(REFUSED, "1 while a topic refuses records and holds the epoch");
+    describe_gauge!(TOPIC_PROBLEMS, "What the last look at the topics found wrong: missing ones, missing rights, no answer");
     describe_counter!(REWINDS, "Epochs undone and done again, by cause");
     describe_counter!(SKIPPED, "Offsets that retention deleted before they were read, skipped by source.on_gap");
     describe_counter!(CLIENT_ERRORS, "Errors that the Kafka client reported, by client and code");
@@ -147,6 +149,11 @@ pub fn in_flight_limit(worker: usize, bytes: usize) {
 /// Sets whether a topic refuses records.
 pub fn topic_refused(topic: &str, is_refused: bool) {
     gauge!(REFUSED, "topic" => topic.to_owned()).set(if is_refused { 1.0 } else { 0.0 });
+}
+
+/// Sets how much is wrong with the topics.
+pub fn topic_problems(problems: usize) {
+    gauge!(TOPIC_PROBLEMS).set(count(problems));
 }
 
 /// Counts a rewind.

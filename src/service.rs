@@ -1,7 +1,7 @@
 //! The service: the workers of one process, their watchdog, the HTTP page, signals.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::kafka::CALL_DEADLINE;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::Source;
-use crate::kafka::topics::Topics;
+use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
 use crate::process::{self, Process};
@@ -29,6 +29,7 @@ use crate::worker::{Setup, recovery};
 const EXIT_STUCK: i32 = 70;
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const TOPICS_INTERVAL: Duration = Duration::from_secs(10);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Workers that run. Dropping it without [`Service::wait`] leaves them running.
@@ -55,10 +56,12 @@ impl Service {
             metrics::started_over(Process::this().restarts);
         });
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
-        let watched = Watched { statuses, metrics, stop: Arc::new(Stop::default()) };
+        let watched = Watched { statuses, metrics, stop: Arc::default(), topic_problems: Arc::default() };
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
         runtime.spawn(upkeep(watched.metrics.clone()));
+        let topic_watch = TopicWatch::open(Arc::clone(&config), &topics)?;
+        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone()));
         let workers = start_workers(&config, Arc::new(router), Arc::new(topics), &watched)?;
         Ok(Service { workers, watched, http, runtime })
     }
@@ -201,6 +204,28 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
         tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
     }
     std::process::exit(EXIT_STUCK);
+}
+
+/// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
+async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched) {
+    loop {
+        tokio::time::sleep(TOPICS_INTERVAL).await;
+        let asked = Arc::clone(&topics);
+        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems()).await else { return };
+        let problems: Vec<String> = match found {
+            Ok(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(no_answer) => vec![no_answer],
+        };
+        watched.metrics.record(|| metrics::topic_problems(problems.len()));
+        let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
+        for news in problems.iter().filter(|problem| !known.contains(problem)) {
+            tracing::warn!(problem = news, "a topic cannot be used");
+        }
+        if problems.is_empty() && !known.is_empty() {
+            tracing::info!("all topics can be used again");
+        }
+        *known = problems;
+    }
 }
 
 /// Without it, histograms grow while nobody scrapes (metrics-rs issue 467).

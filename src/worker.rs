@@ -95,7 +95,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn run(&mut self, probe: &mut Option<D::Probe>) -> Result<(), Fault> {
-        if let Some(refused) = probe.as_ref() {
+        // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
+        self.answer_group()?;
+        // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
+        let starts = self.source.rewind()?;
+        self.start_at(&starts);
+        if let Some(refused) = probe.as_mut() {
             self.wait_until_taken(refused)?;
             *probe = None;
         }
@@ -289,15 +294,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| view.committed_at = clock::now());
+        self.setup.status.update(|view| (view.committed_at, view.uncommitted_since) = (clock::now(), None));
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
 
     /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
     /// not fill the log with aborted epochs. The group goes on seeing a live member. Exactly once only.
-    fn wait_until_taken(&mut self, probe: &D::Probe) -> Result<(), Fault> {
-        self.delivery.tell_of(probe, true);
+    fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
         while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
@@ -309,7 +313,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             }
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
-        self.delivery.tell_of(probe, false);
         self.set_held(false)
     }
 

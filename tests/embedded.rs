@@ -1,20 +1,25 @@
 //! The whole loop, at least once, on the cluster inside the process: records in, records out, offsets, faults.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use groupcast::config::Config;
 use groupcast::kafka::embedded::EmbeddedCluster;
+use groupcast::kafka::ends::{Intake, Rebalance};
+use groupcast::kafka::source::Source;
 use groupcast::kafka::topics::Topics;
+use groupcast::record::Position;
 use groupcast::router::Router;
 use groupcast::service::Service;
+use groupcast::status::Status;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -167,7 +172,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -344,6 +349,51 @@ fn a_refused_topic_holds_the_offsets_and_heals_and_nothing_is_lost_or_repeated()
     stop(service);
 }
 
+/// librdkafka remembers that a partition was paused, also while it is another member's.
+#[test]
+fn partitions_that_left_while_reading_was_paused_are_read_when_they_come_back() {
+    let kafka = Kafka::start();
+    let events = events(20);
+    kafka.produce(texts(&events));
+    let config = kafka.config("", &[]);
+    let open = |worker| Source::open(&config, Arc::new(Status::new(worker))).unwrap();
+    let mut first = open(0);
+    until("the first has all partitions", || turn(&mut first, |_| {}) == Some(4));
+    first.set_paused(true).unwrap();
+    let mut second = open(1);
+    until("the second has partitions", || {
+        // What a worker does whose epoch is undone at the revoke.
+        if turn(&mut first, |_| {}) == Some(0) {
+            first.set_paused(false).unwrap();
+        }
+        turn(&mut second, |_| {}) == Some(2)
+    });
+    second.close();
+    let mut seen = BTreeSet::new();
+    until("all records are read", || {
+        turn(&mut first, |position| seen.extend([(position.partition, position.offset)]));
+        seen.len() == 20
+    });
+    first.close();
+}
+
+/// Polls once, and gives the group what it wants; returns the number of partitions where that has changed it.
+fn turn(source: &mut Source, mut take: impl FnMut(Position<'_>)) -> Option<usize> {
+    source.poll(Duration::from_millis(10), |record| take(record.position)).unwrap();
+    match source.rebalance() {
+        None => None,
+        Some(Rebalance::Assign(partitions)) => {
+            let count = partitions.count();
+            source.assign(partitions).unwrap();
+            Some(count)
+        }
+        Some(Rebalance::Revoke(partitions)) => {
+            source.unassign(&partitions).unwrap();
+            Some(0)
+        }
+    }
+}
+
 #[test]
 fn a_shutdown_while_a_topic_refuses_says_what_is_left_and_the_next_start_sends_it() {
     let kafka = Kafka::start();
@@ -417,7 +467,7 @@ fn a_broker_that_is_away_loses_nothing() {
     kafka.wait_for_commit(20);
     kafka.produce(texts(&events[20..]));
     kafka.cluster.mock().unwrap().broker_down(1).unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    thread::sleep(Duration::from_secs(4));
     kafka.cluster.mock().unwrap().broker_up(1).unwrap();
     kafka.wait_for_commit(40);
     let mut seen = keys(&kafka.read("group-events.webhook", 40));
@@ -480,7 +530,9 @@ fn a_missing_topic_is_named_with_the_command_that_creates_it() {
     let config = kafka.config("", &[("source.topics", "other-events")]);
     let router = Router::new(config.routing()).unwrap();
     let fault = Topics::check(&config, router.topics()).unwrap_err().to_string();
-    assert_eq!(fault, "source topic does not exist: other-events");
+    let (source, outputs) = fault.split_once('\n').unwrap();
+    assert_eq!(source, "source topic does not exist: other-events");
+    assert!(outputs.contains("--create --topic other-events.webhook --partitions 1"), "{fault}");
 }
 
 #[test]
@@ -502,14 +554,25 @@ fn the_page_shows_metrics_health_and_readiness() {
 
 /// Starts `groupcast run` as a process of its own.
 fn start_process(kafka: &Kafka, folder: &Path) -> Child {
-    start_process_with(&kafka.config_text(""), folder)
+    start_process_with(&kafka.config_text(""), folder, &[])
 }
 
-fn start_process_with(config: &str, folder: &Path) -> Child {
+fn start_process_with(config: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
     let file = folder.join("groupcast.yaml");
     fs::write(&file, config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-    command.arg("run").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap()
+    command.arg("run").arg("--config").arg(file).envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Returns what waits until the process has said something on standard error.
+fn listen(process: &mut Child) -> impl Fn(&str) + use<> {
+    let (sender, lines) = mpsc::channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    move |text| {
+        let next = || lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("never said: {text}"));
+        while !next().contains(text) {}
+    }
 }
 
 fn signal(process: &Child, name: &str) {
@@ -544,9 +607,7 @@ fn a_second_signal_ends_the_process_at_once_with_1() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
     let mut process = start_process(&kafka, folder.path());
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut wait_for =
-        |text: &str| while !lines.next().unwrap_or_else(|| panic!("never said: {text}")).unwrap().contains(text) {};
+    let wait_for = listen(&mut process);
     wait_for("a topic refuses records");
     signal(&process, "-TERM");
     wait_for("asked to stop");
@@ -563,14 +624,14 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
     let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
     let mock = kafka.cluster.mock().unwrap();
     mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Transaction("groupcast-groupcast-test-0".to_owned()), 1).unwrap();
     for topic in OUTPUTS.iter().chain([&SOURCE]) {
         (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
     }
     let config = format!("{}\ndelivery: {{ guarantee: exactly_once }}", kafka.config_text(""));
-    let mut process = start_process_with(&config, folder.path());
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut wait_for =
-        |text: &str| while !lines.next().unwrap_or_else(|| panic!("never said: {text}")).unwrap().contains(text) {};
+    // As if it had the identity from an earlier start, so that its transactional id is known.
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "0 test")]);
+    let wait_for = listen(&mut process);
     wait_for("the group has changed our partitions");
     let open_files = || fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count();
     let open_before = open_files();

@@ -98,7 +98,11 @@ impl Delivery {
                 self.refuse(topic, code, refused)?;
                 Ok(true)
             }
-            _ => Err(Fault::of(Call::Send, &error)),
+            _ => {
+                // A transaction that has failed takes no more records; what came back of it says why.
+                self.serve(Duration::ZERO)?;
+                Err(Fault::of(Call::Send, &error))
+            }
         }
     }
 
@@ -220,18 +224,19 @@ impl Outlet for Delivery {
         if let Some((_, reason)) = self.producer.client().fatal_error() {
             return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
         }
+        let mut purged = Vec::new();
         for (message, opaque, code) in self.producer.context().take() {
-            let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
-            if let Some(topic) = self.topics.names.iter().position(|name| !is_purged && name == message.topic()) {
-                match reaction(Call::Delivery, code) {
-                    Reaction::Hold => self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) })?,
-                    Reaction::Defer | Reaction::Rewind(_) | Reaction::Fatal => {
-                        return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
-                    }
-                }
+            let Some(topic) = self.topics.names.iter().position(|name| name == message.topic()) else { continue };
+            let refused = Refused { message, partition: from_opaque(opaque) };
+            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
+                purged.push((topic, refused));
+            } else if reaction(Call::Delivery, code) == Reaction::Hold {
+                self.refuse(topic, code, refused)?;
+            } else {
+                return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
             }
         }
-        Ok(())
+        if self.transaction.is_used() && !purged.is_empty() { Err(self.purged_in_transaction(purged)) } else { Ok(()) }
     }
 
     fn drain(&mut self, patience: Duration) -> Result<bool, Fault> {
@@ -276,12 +281,8 @@ impl Outlet for Delivery {
         self.refused.take()
     }
 
-    fn probe(&mut self, probe: &Probe, patience: Duration) -> Result<bool, Fault> {
-        self.offer(probe, patience)
-    }
-
-    fn tell_of(&self, probe: &Probe, is_refused: bool) {
-        self.tell_of_refusal(probe, is_refused);
+    fn probe(&mut self, probe: &mut Probe, patience: Duration) -> Result<bool, Fault> {
+        self.offer_all(probe, patience)
     }
 
     fn close(mut self) {

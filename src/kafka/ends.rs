@@ -110,7 +110,7 @@ pub trait Intake {
 pub trait Outlet {
     /// What the [`Intake`] hands to a transaction.
     type Offsets;
-    /// A record that a topic refused, and with it the transaction.
+    /// What failed a transaction: records that their topics refused, or may have.
     type Probe;
 
     /// Sends `emissions` from the `first` on, in order, and returns the index of the first one that found no room.
@@ -145,17 +145,15 @@ pub trait Outlet {
     /// [`Fault::Rewind`]: it is not known whether it took effect.
     fn commit_transaction(&mut self, offsets: &Self::Offsets) -> Result<(), Fault>;
 
-    /// Returns the record that a topic refused, and with it the transaction, for the next producer to probe with.
+    /// Returns what failed the transaction, for the next producer to probe with.
     fn take_probe(&mut self) -> Option<Self::Probe>;
 
-    /// Offers `probe` to its topic, in a transaction that is aborted. Returns whether the topic took it.
+    /// Offers what `probe` holds to its topics, in transactions that are aborted, and says which topic refuses or takes records
+    /// again. Returns whether all take them.
     ///
     /// # Errors
-    /// [`Fault::Rewind`] where the transaction cannot be begun or aborted.
-    fn probe(&mut self, probe: &Self::Probe, patience: Duration) -> Result<bool, Fault>;
-
-    /// Says that `probe`'s topic refuses records, or that it takes them again.
-    fn tell_of(&self, probe: &Self::Probe, is_refused: bool);
+    /// [`Fault::Rewind`] where a transaction cannot be begun or aborted.
+    fn probe(&mut self, probe: &mut Self::Probe, patience: Duration) -> Result<bool, Fault>;
 
     /// Closes the producer. What is in flight is lost: drain or abandon first.
     fn close(self);

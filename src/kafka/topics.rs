@@ -126,7 +126,7 @@ fn admin(config: &Config) -> Result<AdminClient<DefaultClientContext>, Fault> {
 fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[String]) -> Result<Vec<TopicDescription>, String> {
     let all: Vec<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
     native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
-        tracing::info!(error = %error, "the brokers do not tell what we may do with the topics");
+        tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
         all.iter().map(|name| describe_plainly(client, config, name)).collect()
     })
 }
@@ -163,7 +163,9 @@ fn explain(problems: &[Problem], described: &[TopicDescription], config: &Config
     for problem in problems {
         match problem {
             Problem::NoOutput(topic) => commands.push(create_command(config, topic, n_partitions)),
-            other => lines.push(other.to_string()),
+            Problem::NoSource(_) | Problem::NotReadable(_) | Problem::NotWritable(_) | Problem::Other(..) => {
+                lines.push(problem.to_string());
+            }
         }
     }
     if !commands.is_empty() {

@@ -61,13 +61,12 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     pause: &mut Pause,
     probe: &mut Option<D::Probe>,
 ) -> Result<(), Fault> {
-    // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
-    let starts = source.rewind()?;
     let mut worker = Worker::new(setup, source, delivery, pause);
-    worker.start_at(&starts);
     let result = worker.run(probe);
     // What has just begun is told of once a turn, and perhaps the turn was not finished.
-    setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
+    if worker.epoch.began.is_some() {
+        setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
+    }
     if let Some(refused) = worker.delivery.take_probe() {
         *probe = Some(refused);
     }

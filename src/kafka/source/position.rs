@@ -111,9 +111,7 @@ impl Source {
                 RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
             })
             .map_err(|error| Fault::of(Call::Position, &error))?;
-        // Assigning forgets that a partition was paused.
-        let is_paused = std::mem::take(&mut self.is_paused);
-        self.set_paused(is_paused)
+        self.pause(offsets)
     }
 
     pub(super) fn list(&self, offset: impl Fn(&Assigned) -> Offset) -> Result<TopicPartitionList, Fault> {

@@ -224,11 +224,9 @@ impl Outlet for Producer<'_> {
         self.shared.lock().take_refused(self.worker)
     }
 
-    fn probe(&mut self, topic: &usize, _: Duration) -> Result<bool, Fault> {
+    fn probe(&mut self, topic: &mut usize, _: Duration) -> Result<bool, Fault> {
         self.call("probe", |broker, worker| broker.probe(worker, *topic))
     }
-
-    fn tell_of(&self, _: &usize, _: bool) {}
 
     fn close(self) {
         self.call("close delivery", Broker::close_delivery);
