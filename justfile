@@ -20,6 +20,10 @@ lint:
     cargo fmt --all -- --check
     cargo clippy --all-targets -- -D warnings
 
+# The loop under many schedules of faults, in memory: some minutes.
+model cases="40000":
+    PROPTEST_CASES={{cases}} cargo test --lib worker::tests
+
 # One million mixed events through real Kafka, checked record by record.
 million:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 cargo test --release --test broker mixed_events -- --nocapture

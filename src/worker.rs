@@ -289,7 +289,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| view.committed_at = clock::now());
+        self.setup.status.update(|view| (view.committed_at, view.uncommitted_since) = (clock::now(), None));
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
