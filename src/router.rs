@@ -51,7 +51,7 @@ impl Default for DeadLetterRules {
 }
 
 /// Decides what becomes of each record. Shared by all workers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Router {
     sources: Vec<Source>,
     destinations: Vec<Destination>,
@@ -80,7 +80,7 @@ struct Destination {
     labels: Vec<Labels>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Topic {
     max_bytes: AtomicUsize,
 }

@@ -57,7 +57,9 @@ impl Topics {
             std::thread::sleep(Duration::from_millis(500));
         }
         let topics = Topics::assume(names);
-        topics.learn_limits(&admin);
+        while !topics.learn_limits(&admin) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(500));
+        }
         Ok(topics)
     }
 
@@ -73,19 +75,25 @@ impl Topics {
         self.max_message_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Asks the broker for the topics' limits; what it does not tell stays as it is known, or assumed.
-    fn learn_limits(&self, admin: &AdminClient<DefaultClientContext>) {
+    /// Asks the broker for the topics' limits; what it does not tell stays as it is known, or assumed. Returns whether it told
+    /// all of them.
+    fn learn_limits(&self, admin: &AdminClient<DefaultClientContext>) -> bool {
         let described = describe_settings(admin, &self.names).unwrap_or_else(|error| {
             tracing::debug!(error, "the broker does not tell its topics' limits");
             Vec::new()
         });
+        let mut is_all = true;
         for (name, known) in self.names.iter().zip(&self.max_message_bytes) {
-            let Some(bytes) = limit(&described, name) else { continue };
+            let Some(bytes) = limit(&described, name) else {
+                is_all = false;
+                continue;
+            };
             let before = known.swap(bytes, Ordering::Relaxed);
             if before != bytes {
                 tracing::info!(topic = name, bytes, before, "the topic's limit is another than was known");
             }
         }
+        is_all
     }
 
     /// Returns the largest limit: a record for that topic must be able to leave.
