@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::checker::{Format, Report, Run, bodies};
+use support::checker::{Excuses, Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
 use support::source::Source;
 use support::topics::Ends;
@@ -286,7 +287,14 @@ impl<'a> Stage<'a> {
     }
 
     fn run<'r>(&'r self, setup: &'r Setup, format: Format) -> Run<'r> {
-        Run { brokers: self.brokers, source: &self.source, prefix: &setup.prefix, group: &setup.group, format }
+        Run {
+            brokers: self.brokers,
+            source: &self.source,
+            prefix: &setup.prefix,
+            group: &setup.group,
+            format,
+            excuses: Excuses::default(),
+        }
     }
 
     /// Has the checker judge everything, once no transaction of a killed process is open any more: until the broker aborts

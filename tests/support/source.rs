@@ -11,20 +11,28 @@ use rdkafka::{ClientContext, error::KafkaError};
 use super::generator::Recipe;
 use super::topics;
 
+/// Past any outage that a test makes.
+const LIMIT: Duration = Duration::from_secs(400);
+
 /// A source topic and the events in it.
 pub(crate) struct Source {
     pub(crate) topic: String,
-    brokers: String,
     /// The index of the event at each partition and offset.
     pub(crate) events: Vec<Vec<u64>>,
     next: u64,
+    producer: BaseProducer<Refusals>,
 }
 
 impl Source {
     /// Creates the topic.
     pub(crate) fn create(brokers: &str, topic: &str, n_partitions: usize) -> Source {
         topics::create(brokers, n_partitions, topic, &[]);
-        Source { topic: topic.to_owned(), brokers: brokers.to_owned(), events: vec![Vec::new(); n_partitions], next: 0 }
+        let mut settings = topics::client(brokers);
+        settings.set("enable.idempotence", "true").set("linger.ms", "20").set("compression.type", "lz4");
+        // However long the brokers are away: an event that is remembered must be there.
+        settings.set("message.timeout.ms", "0");
+        let producer = settings.create_with_context(Refusals::default()).expect("the settings are valid");
+        Source { topic: topic.to_owned(), events: vec![Vec::new(); n_partitions], next: 0, producer }
     }
 
     /// Returns how many events were written.
@@ -39,31 +47,27 @@ impl Source {
 
     /// Writes the next so many events and waits until they are there.
     pub(crate) fn produce(&mut self, n_events: u64) {
-        let mut settings = topics::client(&self.brokers);
-        settings.set("enable.idempotence", "true").set("linger.ms", "20").set("compression.type", "lz4");
-        let producer: BaseProducer<Refusals> =
-            settings.create_with_context(Refusals::default()).expect("the settings are valid");
         for index in self.next..self.next + n_events {
             let event = Recipe::of(index);
             let partition = event.partition(self.events.len());
             self.events[partition].push(index);
-            self.send(&producer, event, i32::try_from(partition).expect("partitions are few"));
+            self.send(event, i32::try_from(partition).expect("partitions are few"));
         }
-        producer.flush(Duration::from_secs(120)).expect("the brokers take all events");
-        let refusals = producer.context().0.lock().expect("nobody panics with it");
+        self.producer.flush(LIMIT).expect("the brokers take all events");
+        let refusals = self.producer.context().0.lock().expect("nobody panics with it");
         assert!(refusals.is_empty(), "{}: {refusals:?}", self.topic);
         self.next += n_events;
     }
 
-    fn send(&self, producer: &BaseProducer<Refusals>, event: Recipe, partition: i32) {
+    fn send(&self, event: Recipe, partition: i32) {
         let (key, value, headers) = (event.key(), event.value(), headers(event));
         let mut record = BaseRecord::<str, [u8]>::to(&self.topic).partition(partition);
         record.key = key.as_deref();
         record.payload = value.as_deref();
         record.headers = headers;
-        while let Err((error, back)) = producer.send(record) {
+        while let Err((error, back)) = self.producer.send(record) {
             assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
-            producer.poll(Duration::from_millis(50));
+            self.producer.poll(Duration::from_millis(50));
             record = back;
         }
     }

@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) outcomes: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Records of operations, by destination.
     pub(crate) operations: BTreeMap<&'static str, u64>,
+    /// Source records of which something that was due is not there.
+    pub(crate) lost: u64,
     /// Source records of which something left more than once, and how often in all.
     pub(crate) repeated: u64,
     pub(crate) repetitions: u64,

@@ -1,0 +1,331 @@
+//! A run: one source, under load, read by two fleets at once, one for each guarantee, while a fault comes and goes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::faults::Fault;
+use crate::fleet::{Fleet, Seen};
+use crate::support::checker::watch::Watch;
+use crate::support::checker::{Excuses, Format, Report, Run};
+use crate::support::cluster::Cluster;
+use crate::support::generator::{DESTINATIONS, Dice, MAX_WEBHOOK_BYTES};
+use crate::support::source::Source;
+use crate::support::topics::{self, Committed, Ends};
+use crate::support::worker::Setup;
+use crate::support::{try_until, unique};
+
+pub(crate) const GUARANTEES: [&str; 2] = ["at_least_once", "exactly_once"];
+pub(crate) const N_SOURCE_PARTITIONS: usize = 6;
+pub(crate) const N_OUTPUT_PARTITIONS: usize = 4;
+/// Past the end of a fault, lag is 0 within this time (I8).
+pub(crate) const RECOVERY_LIMIT: Duration = Duration::from_secs(180);
+/// An epoch ends after so many records; a batch may go over it by as many.
+const EPOCH_RECORDS: u64 = 500;
+const BATCH_RECORDS: u64 = 500;
+/// The program's own budget and overhead (I9), in MiB: an epoch, what librdkafka holds of either side, the program itself.
+const MEMORY_LIMIT: u64 = 256;
+/// So many events at a time, and so far ahead of the slower fleet, at most.
+const LOAD_STEP: u64 = 100;
+const LOAD_AHEAD: u64 = 5_000;
+const LOAD_PAUSE: Duration = Duration::from_millis(150);
+
+/// Two fleets and their source on a cluster.
+pub(crate) struct Scene<'a> {
+    pub(crate) cluster: &'a mut Cluster,
+    pub(crate) source: &'a Mutex<Source>,
+    pub(crate) lanes: &'a [Lane; 2],
+    pub(crate) dice: Dice,
+    pub(crate) excuses: Excuses,
+    /// How often a fault of many rounds comes.
+    pub(crate) rounds: u64,
+    is_loaded: &'a AtomicBool,
+    healed_at: Option<Instant>,
+}
+
+/// One guarantee's fleet.
+pub(crate) struct Lane {
+    pub(crate) guarantee: &'static str,
+    pub(crate) fleet: Fleet,
+    /// How many events its group has committed, as last seen.
+    committed: AtomicU64,
+    /// Repetitions that the fault itself brings.
+    pub(crate) excused_repetitions: AtomicU64,
+}
+
+/// What a run came to under one guarantee.
+pub(crate) struct Outcome {
+    pub(crate) guarantee: &'static str,
+    pub(crate) report: Report,
+    pub(crate) seen: Seen,
+    pub(crate) n_looks: u64,
+    pub(crate) recovery: Duration,
+}
+
+/// Has a fault hit a cluster once, and returns what came of it under each guarantee.
+pub(crate) fn run(
+    cluster: &mut Cluster,
+    fault: &Fault,
+    assignor: &str,
+    rounds: u64,
+    seed: u64,
+) -> Result<[Outcome; 2], String> {
+    cluster.wait_until_whole();
+    let source = Mutex::new(Source::create(&cluster.brokers, &unique("events"), N_SOURCE_PARTITIONS));
+    let lanes = GUARANTEES.map(|guarantee| Lane::create(cluster, &source, guarantee, fault, assignor));
+    let (is_loaded, is_over) = (AtomicBool::new(true), AtomicBool::new(false));
+    let brokers = cluster.brokers.clone();
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        thread::scope(|scope| {
+            let _over = SetOnDrop(&is_over);
+            scope.spawn(|| load(&source, &lanes, &is_loaded, &is_over));
+            for lane in &lanes {
+                scope.spawn(|| lane.look_after(&is_over));
+                scope.spawn(|| lane.follow(&brokers, &source, &is_over));
+            }
+            let watches = lanes.each_ref().map(|lane| {
+                scope.spawn(|| {
+                    let outputs = (lane.fleet.setup.group.as_str(), lane.fleet.setup.prefix.as_str(), fault.unwatched);
+                    let is_atomic = lane.guarantee == "exactly_once";
+                    Watch::new(&brokers, &source, outputs, is_atomic, || is_over.load(Ordering::Relaxed)).run()
+                })
+            });
+            let (excuses, recoveries) = play(cluster, &source, &lanes, fault, (rounds, seed), &is_loaded);
+            is_over.store(true, Ordering::Relaxed);
+            (excuses, recoveries, watches.map(|watch| watch.join().expect("a watch tells what it sees")))
+        })
+    }));
+    let (excuses, recoveries, watches) = done.map_err(|panic| format!("{}\n{}", message(&*panic), logs(&lanes)))?;
+    let mut outcomes = Vec::new();
+    for ((lane, recovery), watch) in lanes.iter().zip(recoveries).zip(watches) {
+        let judged = watch.and_then(|n_looks| lane.judge(cluster, &source, &excuses, n_looks, recovery));
+        outcomes.push(judged.map_err(|fault| format!("{}: {fault}\n{}", lane.guarantee, logs(&lanes)))?);
+    }
+    outcomes.try_into().map_err(|_| "two lanes have two outcomes".to_owned())
+}
+
+/// Lets the fault come and go, and waits until both fleets have done all there is to do; returns how long that took.
+fn play(
+    cluster: &mut Cluster,
+    source: &Mutex<Source>,
+    lanes: &[Lane; 2],
+    fault: &Fault,
+    (rounds, seed): (u64, u64),
+    is_loaded: &AtomicBool,
+) -> (Excuses, [Duration; 2]) {
+    let mut scene =
+        Scene { cluster, source, lanes, dice: Dice(seed), excuses: Excuses::default(), rounds, is_loaded, healed_at: None };
+    scene.progress(300);
+    (fault.strike)(&mut scene);
+    let recoveries = scene.recover();
+    scene.drain();
+    for lane in lanes {
+        lane.fleet.stop_all();
+    }
+    (scene.excuses, recoveries)
+}
+
+impl Scene<'_> {
+    /// Lets both fleets commit so many more events; a fault that keeps them from it must not last meanwhile.
+    pub(crate) fn progress(&self, n_events: u64) {
+        let wanted = self.lanes.each_ref().map(|lane| lane.committed.load(Ordering::Relaxed) + n_events);
+        self.wait_for("both fleets go on", |lanes| {
+            lanes.iter().zip(wanted).all(|(lane, wanted)| lane.committed.load(Ordering::Relaxed) >= wanted)
+        });
+    }
+
+    /// # Panics
+    /// Where it does not come to pass within the limit of a recovery, with how far the fleets have come.
+    fn wait_for(&self, what: &str, mut is_so: impl FnMut(&[Lane; 2]) -> bool) {
+        let done = try_until(RECOVERY_LIMIT, || is_so(self.lanes).then_some(()));
+        let committed = self.lanes.each_ref().map(|lane| lane.committed.load(Ordering::Relaxed));
+        assert!(done.is_some(), "waited {RECOVERY_LIMIT:?} in vain: {what}; committed are {committed:?}");
+    }
+
+    /// Lets a fault last.
+    pub(crate) fn last(&self, duration: Duration) {
+        thread::sleep(duration);
+    }
+
+    /// Lets some moment pass, another one each time.
+    pub(crate) fn any_moment(&mut self, longest: Duration) {
+        let milliseconds = u64::try_from(longest.as_millis()).expect("moments are short");
+        thread::sleep(Duration::from_millis(self.dice.below(milliseconds)));
+    }
+
+    /// The fault is over; the clock of the recovery starts.
+    pub(crate) fn heal(&mut self) {
+        self.cluster.heal();
+        self.healed_at = Some(Instant::now());
+    }
+
+    /// Waits until both fleets have done what was there when the fault ended, and returns how long each took since.
+    fn recover(&mut self) -> [Duration; 2] {
+        if self.healed_at.is_none() {
+            self.heal();
+        }
+        let healed_at = self.healed_at.expect("it is healed");
+        let end = self.len();
+        let mut recoveries = [None; 2];
+        self.wait_for("the fleets recover", |lanes| {
+            for (lane, recovery) in lanes.iter().zip(&mut recoveries) {
+                if recovery.is_none() && lane.committed.load(Ordering::Relaxed) >= end {
+                    *recovery = Some(healed_at.elapsed());
+                }
+            }
+            recoveries.iter().all(Option::is_some)
+        });
+        recoveries.map(|recovery| recovery.expect("it was waited for"))
+    }
+
+    /// Stops the load and waits until nothing is left to do.
+    pub(crate) fn drain(&self) {
+        self.is_loaded.store(false, Ordering::Relaxed);
+        let end = || self.source.lock().expect("nobody panics with it").len();
+        self.wait_for("lag is 0", |lanes| lanes.iter().all(|lane| lane.committed.load(Ordering::Relaxed) == end()));
+    }
+
+    /// Has the load go on that [`Scene::drain`] has stopped.
+    pub(crate) fn load_again(&self) {
+        self.is_loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the source's end: once the events under way are there.
+    pub(crate) fn len(&self) -> u64 {
+        self.source.lock().expect("nobody panics with it").len()
+    }
+
+    /// Returns the names of a topic of both fleets.
+    pub(crate) fn outputs(&self, name: &str) -> [String; 2] {
+        self.lanes.each_ref().map(|lane| format!("{}.{name}", lane.fleet.setup.prefix))
+    }
+}
+
+impl Lane {
+    fn create(cluster: &Cluster, source: &Mutex<Source>, guarantee: &'static str, fault: &Fault, assignor: &str) -> Lane {
+        let topic = source.lock().expect("nobody panics with it").topic.clone();
+        let mut setup = Setup::new(&cluster.entrance(), &topic, &unique("out"), "structured");
+        setup.guarantee = guarantee;
+        setup.epoch_records = EPOCH_RECORDS;
+        setup.session_timeout_ms = 6_000;
+        setup.properties = Cluster::credentials();
+        setup.consumer_properties = vec![("partition.assignment.strategy", assignor.to_owned())];
+        setup.properties.extend(fault.properties.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        create_outputs(&cluster.brokers, &setup.prefix);
+        let lane = Lane {
+            guarantee,
+            fleet: Fleet::new(setup, fault.is_static),
+            committed: AtomicU64::new(0),
+            excused_repetitions: AtomicU64::new(0),
+        };
+        (0..fault.n_processes).for_each(|_| lane.fleet.start());
+        lane
+    }
+
+    fn look_after(&self, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            self.fleet.look_after();
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Follows the group's offsets.
+    fn follow(&self, brokers: &str, source: &Mutex<Source>, is_over: &AtomicBool) {
+        let topic = source.lock().expect("nobody panics with it").topic.clone();
+        let committed = Committed::of(brokers, &self.fleet.setup.group, &topic);
+        while !is_over.load(Ordering::Relaxed) {
+            if let Some(sum) = committed.sum() {
+                self.committed.store(sum, Ordering::Relaxed);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Has the checker judge all there is, once no transaction of a killed process is open, and sees that no more was
+    /// repeated than the guarantee allows.
+    fn judge(
+        &self,
+        cluster: &Cluster,
+        source: &Mutex<Source>,
+        excuses: &Excuses,
+        n_looks: u64,
+        recovery: Duration,
+    ) -> Result<Outcome, String> {
+        let Setup { prefix, group, .. } = &self.fleet.setup;
+        let outputs: Vec<String> = DESTINATIONS.iter().chain(&["dead"]).map(|name| format!("{prefix}.{name}")).collect();
+        let (committed, logs) = (Ends::committed(&cluster.brokers, &outputs), Ends::of_logs(&cluster.brokers, &outputs));
+        try_until(RECOVERY_LIMIT, || (committed.now()? == logs.now()?).then_some(())).ok_or("a transaction stays open")?;
+        let source = source.lock().expect("nobody panics with it");
+        let excuses = excuses.clone();
+        let report =
+            Run { brokers: &cluster.brokers, source: &source, prefix, group, format: Format::Structured, excuses }.check()?;
+        let outcome = Outcome { guarantee: self.guarantee, report, seen: self.fleet.seen(), n_looks, recovery };
+        outcome.fault(self.excused_repetitions.load(Ordering::Relaxed)).map_or(Ok(outcome), Err)
+    }
+}
+
+impl Outcome {
+    /// Returns what must not be: more repetitions than the guarantee allows (I3), too much memory (I9), unasked ends.
+    fn fault(&self, excused: u64) -> Option<String> {
+        let Seen { kills, restarts, rewinds, deferrals, memory, faults } = &self.seen;
+        let n_undone = if self.guarantee == "exactly_once" { 0 } else { kills + restarts + rewinds + deferrals };
+        let allowed = excused + n_undone * (EPOCH_RECORDS + BATCH_RECORDS);
+        if !faults.is_empty() {
+            return Some(faults.join("\n"));
+        }
+        if self.report.repetitions > allowed {
+            return Some(format!("{} repetitions, {allowed} allowed: {:?}", self.report.repetitions, self.seen));
+        }
+        if *memory > MEMORY_LIMIT {
+            return Some(format!("a worker had {memory} MiB, {MEMORY_LIMIT} allowed"));
+        }
+        (self.n_looks == 0).then(|| "nobody could look while it ran".to_owned())
+    }
+}
+
+/// Creates the topics that a fleet writes to.
+pub(crate) fn create_outputs(brokers: &str, prefix: &str) {
+    let limit = MAX_WEBHOOK_BYTES.to_string();
+    let settings = [("max.message.bytes", &*limit)];
+    let topics: Vec<(String, topics::Settings<'_>)> = DESTINATIONS
+        .iter()
+        .chain(&["dead"])
+        .map(|name| (format!("{prefix}.{name}"), if *name == "webhook" { settings.as_slice() } else { &[] }))
+        .collect();
+    topics::create_all(brokers, N_OUTPUT_PARTITIONS, &topics);
+}
+
+/// Writes events at a steady rate, not too far ahead of the slower fleet.
+fn load(source: &Mutex<Source>, lanes: &[Lane; 2], is_loaded: &AtomicBool, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        let slowest = lanes.iter().map(|lane| lane.committed.load(Ordering::Relaxed)).min().unwrap_or(0);
+        if is_loaded.load(Ordering::Relaxed) {
+            let mut source = source.lock().expect("nobody panics with it");
+            if source.len() < slowest + LOAD_AHEAD {
+                source.produce(LOAD_STEP);
+            }
+        }
+        thread::sleep(LOAD_PAUSE);
+    }
+}
+
+/// Ends the threads also where a run panics, which then would wait for them for ever.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic".to_owned())
+}
+
+fn logs(lanes: &[Lane; 2]) -> String {
+    let logs = lanes.iter().flat_map(|lane| lane.fleet.logs()).map(|log| log.display().to_string());
+    format!("logs:\n{}", logs.collect::<Vec<_>>().join("\n"))
+}
