@@ -9,10 +9,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::checker::watch::Watch;
 use support::checker::{Excuses, Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
 use support::source::Source;
@@ -206,6 +208,38 @@ fn the_checker_sees_a_repetition_a_change_and_a_loss() {
     stage.source.produce(1);
     let faults = stage.run(&setup, Format::Structured).check().expect_err("one event is not routed");
     assert!(faults.contains("is committed"), "{faults}");
+}
+
+#[test]
+fn the_watch_sees_an_offset_that_is_ahead_and_an_event_in_part() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    stage.finish(&setup);
+    let faults = |setup: &Setup, stage: Stage<'_>| {
+        let source = Mutex::new(stage.source);
+        let mut watch = Watch::new(brokers, &source, (&setup.group, &setup.prefix, None), true, || false);
+        watch.look().expect("it looks until it has seen");
+        let faults = watch.faults().to_vec();
+        drop(watch);
+        (faults, Stage { brokers, source: source.into_inner().expect("nobody panics with it") })
+    };
+    let (seen, mut stage) = faults(&setup, stage);
+    assert_eq!(seen, [""; 0], "nothing is wrong");
+
+    stage.source.produce(100);
+    let end = stage.source.events[0].len();
+    topics::commit(brokers, &setup.group, &stage.source.topic, 0, i64::try_from(end).expect("tests are small"));
+    let (seen, stage) = faults(&setup, stage);
+    assert!(seen.len() == 1 && seen[0].contains(&format!("{end} is committed")), "{seen:?}");
+
+    // Whatever the webhook gets HubSpot gets, too.
+    let (key, value) = topics::any_record(brokers, &format!("{}.webhook", setup.prefix));
+    let torn = stage.outputs("structured");
+    topics::write(brokers, &format!("{}.webhook", torn.prefix), &key, &value);
+    let (seen, _) = faults(&torn, stage);
+    assert!(seen.len() == 1 && seen[0].contains("is seen in part"), "{seen:?}");
 }
 
 #[test]

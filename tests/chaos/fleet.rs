@@ -15,7 +15,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 
 /// The processes of one group.
 pub(crate) struct Fleet {
-    pub(crate) setup: Setup,
+    setup: Mutex<Setup>,
     /// Whether each process is a static member of its own.
     is_static: bool,
     crew: Mutex<Crew>,
@@ -46,7 +46,17 @@ pub(crate) struct Seen {
 
 impl Fleet {
     pub(crate) fn new(setup: Setup, is_static: bool) -> Fleet {
-        Fleet { setup, is_static, crew: Mutex::default() }
+        Fleet { setup: Mutex::new(setup), is_static, crew: Mutex::default() }
+    }
+
+    /// Returns how its next process is configured.
+    pub(crate) fn setup(&self) -> Setup {
+        self.setup.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Configures its next processes otherwise.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup.lock().expect("nobody panics with it"));
     }
 
     fn crew(&self) -> MutexGuard<'_, Crew> {
@@ -61,7 +71,7 @@ impl Fleet {
 
     /// Starts a process that nobody looks after.
     pub(crate) fn launch(&self) -> Worker {
-        let mut setup = self.setup.clone();
+        let mut setup = self.setup();
         let mut crew = self.crew();
         if self.is_static {
             // The first free number, so that a new process takes the place of the one that is gone.
@@ -97,14 +107,14 @@ impl Fleet {
         self.start();
     }
 
-    /// Counts an end like a kill.
+    /// Counts an end, or a loss of partitions, like a kill: an epoch may be done again.
     pub(crate) fn count_kill(&self) {
         self.crew().seen.kills += 1;
     }
 
-    /// Sends a signal to every process.
-    pub(crate) fn signal(&self, name: &str) {
-        self.crew().workers.iter().for_each(|worker| worker.signal(name));
+    /// Sends a signal to the first so many processes.
+    pub(crate) fn signal(&self, n_processes: usize, name: &str) {
+        self.crew().workers.iter().take(n_processes).for_each(|worker| worker.signal(name));
     }
 
     /// Asks all to stop, and expects that all they had begun is committed.
@@ -114,19 +124,34 @@ impl Fleet {
         }
     }
 
-    /// Asks the last one to stop, and expects a good end.
+    /// Asks the last one to stop, and expects that all it had begun is committed.
     pub(crate) fn stop_one(&self) {
+        self.stop_with(1, &[0]);
+    }
+
+    /// Asks the last one to stop, so many times, and expects one of these exit codes in bounded time.
+    pub(crate) fn stop_with(&self, n_times: usize, codes: &[i32]) {
         let mut worker = self.take();
-        worker.signal("TERM");
+        for _ in 0..n_times {
+            worker.signal("TERM");
+            std::thread::sleep(Duration::from_millis(300));
+        }
         let status = worker.end(STOP_LIMIT);
-        if status.code() != Some(0) {
+        if !status.code().is_some_and(|code| codes.contains(&code)) {
             self.crew().seen.faults.push(format!("asked to stop, a worker ended with {status}: {}", last_lines(&worker.log())));
+        }
+        if status.code() != Some(0) {
+            self.count_kill();
         }
     }
 
-    /// Waits until the last process ends by itself, with exit code 1; returns what it said.
-    pub(crate) fn failure(&self) -> String {
-        let mut worker = self.take();
+    /// Returns a page of the first process.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.crew().workers.first()?.get(path)
+    }
+
+    /// Waits until a process ends by itself, with exit code 1; returns what it said.
+    pub(crate) fn failure(&self, mut worker: Worker) -> String {
         let status = worker.end(STOP_LIMIT);
         let log = worker.log();
         if status.code() != Some(1) {
@@ -167,6 +192,23 @@ impl Fleet {
             rewinds: count("the epoch is undone and done again"),
             deferrals: count("the group did not take the offsets"),
             ..crew.seen.clone()
+        }
+    }
+
+    /// Returns a page of every process that answers.
+    pub(crate) fn pages(&self, path: &str) -> Vec<String> {
+        self.crew().workers.iter().filter_map(|worker| worker.get(path)).map(|(_, page)| page).collect()
+    }
+
+    /// Returns where the first process listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.crew().workers.first().expect("a process runs").port()
+    }
+
+    /// Sees that something is so.
+    pub(crate) fn expect(&self, is_so: bool, what: impl FnOnce() -> String) {
+        if !is_so {
+            self.crew().seen.faults.push(what());
         }
     }
 

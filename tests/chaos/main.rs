@@ -56,7 +56,7 @@ fn every_fault_is_survived() {
 fn wanted() -> Vec<&'static Fault> {
     let wanted = env::var("GROUPCAST_FAULTS").unwrap_or_else(|_| "short".to_owned());
     let is_wanted = |fault: &&Fault| match wanted.as_str() {
-        "short" => fault.is_short,
+        "short" => fault.is_short(),
         "all" => true,
         ids => ids.split(',').any(|id| id == fault.id),
     };

@@ -1,8 +1,8 @@
 //! A run: one source, under load, read by two fleets at once, one for each guarantee, while a fault comes and goes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) excuses: Excuses,
     /// How often a fault of many rounds comes.
     pub(crate) rounds: u64,
+    /// How often it came; once unless it says more.
+    pub(crate) n_strikes: u64,
     is_loaded: &'a AtomicBool,
     healed_at: Option<Instant>,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Outcome {
     pub(crate) guarantee: &'static str,
     pub(crate) report: Report,
     pub(crate) seen: Seen,
+    pub(crate) n_strikes: u64,
     pub(crate) n_looks: u64,
     pub(crate) recovery: Duration,
 }
@@ -87,20 +90,25 @@ pub(crate) fn run(
             }
             let watches = lanes.each_ref().map(|lane| {
                 scope.spawn(|| {
-                    let outputs = (lane.fleet.setup.group.as_str(), lane.fleet.setup.prefix.as_str(), fault.unwatched);
+                    let Setup { group, prefix, .. } = lane.fleet.setup();
                     let is_atomic = lane.guarantee == "exactly_once";
-                    Watch::new(&brokers, &source, outputs, is_atomic, || is_over.load(Ordering::Relaxed)).run()
+                    let is_over = || is_over.load(Ordering::Relaxed);
+                    let outputs = (&*group, &*prefix, fault.unwatched);
+                    if fault.is_watched { Watch::new(&brokers, &source, outputs, is_atomic, is_over).run() } else { Ok(0) }
                 })
             });
-            let (excuses, recoveries) = play(cluster, &source, &lanes, fault, (rounds, seed), &is_loaded);
+            let (excuses, n_strikes, recoveries) = play(cluster, &source, &lanes, fault, (rounds, seed), &is_loaded);
             is_over.store(true, Ordering::Relaxed);
-            (excuses, recoveries, watches.map(|watch| watch.join().expect("a watch tells what it sees")))
+            (excuses, n_strikes, recoveries, watches.map(|watch| watch.join().expect("a watch tells what it sees")))
         })
     }));
-    let (excuses, recoveries, watches) = done.map_err(|panic| format!("{}\n{}", message(&*panic), logs(&lanes)))?;
+    let (excuses, n_strikes, recoveries, watches) = done.map_err(|panic| format!("{}\n{}", message(&*panic), logs(&lanes)))?;
     let mut outcomes = Vec::new();
     for ((lane, recovery), watch) in lanes.iter().zip(recoveries).zip(watches) {
-        let judged = watch.and_then(|n_looks| lane.judge(cluster, &source, &excuses, n_looks, recovery));
+        let judged = watch.and_then(|n_looks| {
+            let outcome = lane.judge(cluster, &source, &excuses, (n_strikes, n_looks), recovery)?;
+            outcome.fault(fault, lane.excused_repetitions.load(Ordering::Relaxed)).map_or(Ok(outcome), Err)
+        });
         outcomes.push(judged.map_err(|fault| format!("{}: {fault}\n{}", lane.guarantee, logs(&lanes)))?);
     }
     outcomes.try_into().map_err(|_| "two lanes have two outcomes".to_owned())
@@ -114,9 +122,18 @@ fn play(
     fault: &Fault,
     (rounds, seed): (u64, u64),
     is_loaded: &AtomicBool,
-) -> (Excuses, [Duration; 2]) {
-    let mut scene =
-        Scene { cluster, source, lanes, dice: Dice(seed), excuses: Excuses::default(), rounds, is_loaded, healed_at: None };
+) -> (Excuses, u64, [Duration; 2]) {
+    let mut scene = Scene {
+        cluster,
+        source,
+        lanes,
+        dice: Dice(seed),
+        excuses: Excuses::default(),
+        rounds,
+        n_strikes: 0,
+        is_loaded,
+        healed_at: None,
+    };
     scene.progress(300);
     (fault.strike)(&mut scene);
     let recoveries = scene.recover();
@@ -124,7 +141,7 @@ fn play(
     for lane in lanes {
         lane.fleet.stop_all();
     }
-    (scene.excuses, recoveries)
+    (scene.excuses, scene.n_strikes.max(1), recoveries)
 }
 
 impl Scene<'_> {
@@ -140,13 +157,32 @@ impl Scene<'_> {
     /// Where it does not come to pass within the limit of a recovery, with how far the fleets have come.
     fn wait_for(&self, what: &str, mut is_so: impl FnMut(&[Lane; 2]) -> bool) {
         let done = try_until(RECOVERY_LIMIT, || is_so(self.lanes).then_some(()));
-        let committed = self.lanes.each_ref().map(|lane| lane.committed.load(Ordering::Relaxed));
-        assert!(done.is_some(), "waited {RECOVERY_LIMIT:?} in vain: {what}; committed are {committed:?}");
+        let Some(()) = done else {
+            let stands: Vec<String> = self.lanes.iter().map(|lane| lane.stand(&self.cluster.brokers, self.source)).collect();
+            panic!("waited {RECOVERY_LIMIT:?} in vain: {what}\n{}", stands.join("\n"));
+        };
     }
 
     /// Lets a fault last.
     pub(crate) fn last(&self, duration: Duration) {
         thread::sleep(duration);
+    }
+
+    /// Waits for what the fault itself must bring about.
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        self.wait_for(what, |_| is_so());
+    }
+
+    /// Takes note that the fault came once more.
+    pub(crate) fn strike(&mut self) {
+        self.n_strikes += 1;
+    }
+
+    /// Returns the nodes that coordinate the two groups.
+    pub(crate) fn coordinators(&self) -> Vec<usize> {
+        let mut nodes: Vec<usize> = self.lanes.iter().map(|lane| self.cluster.coordinator(&lane.fleet.setup().group)).collect();
+        nodes.dedup();
+        nodes
     }
 
     /// Lets some moment pass, another one each time.
@@ -199,7 +235,7 @@ impl Scene<'_> {
 
     /// Returns the names of a topic of both fleets.
     pub(crate) fn outputs(&self, name: &str) -> [String; 2] {
-        self.lanes.each_ref().map(|lane| format!("{}.{name}", lane.fleet.setup.prefix))
+        self.lanes.each_ref().map(|lane| format!("{}.{name}", lane.fleet.setup().prefix))
     }
 }
 
@@ -209,10 +245,10 @@ impl Lane {
         let mut setup = Setup::new(&cluster.entrance(), &topic, &unique("out"), "structured");
         setup.guarantee = guarantee;
         setup.epoch_records = EPOCH_RECORDS;
-        setup.session_timeout_ms = 6_000;
+        setup.session_timeout_ms = fault.session_timeout_ms;
         setup.properties = Cluster::credentials();
         setup.consumer_properties = vec![("partition.assignment.strategy", assignor.to_owned())];
-        setup.properties.extend(fault.properties.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        setup.consumer_properties.extend(fault.consumer.iter().map(|(name, value)| (*name, (*value).to_owned())));
         create_outputs(&cluster.brokers, &setup.prefix);
         let lane = Lane {
             guarantee,
@@ -231,10 +267,24 @@ impl Lane {
         }
     }
 
+    /// Returns how far it has come, as it was followed, as the group says now, and as the workers see it.
+    fn stand(&self, brokers: &str, source: &Mutex<Source>) -> String {
+        let (topic, ends) = {
+            let source = source.lock().expect("nobody panics with it");
+            (source.topic.clone(), source.ends())
+        };
+        let followed = self.committed.load(Ordering::Relaxed);
+        let now = Committed::of(brokers, &self.fleet.setup().group, &topic).now();
+        let pages = self.fleet.pages("/metrics");
+        let lags: Vec<&str> =
+            pages.iter().flat_map(|page| page.lines()).filter(|line| line.contains("_lag_records{")).collect();
+        format!("{}: followed to {followed}; committed {now:?} of {ends:?}; {lags:?}", self.guarantee)
+    }
+
     /// Follows the group's offsets.
     fn follow(&self, brokers: &str, source: &Mutex<Source>, is_over: &AtomicBool) {
         let topic = source.lock().expect("nobody panics with it").topic.clone();
-        let committed = Committed::of(brokers, &self.fleet.setup.group, &topic);
+        let committed = Committed::of(brokers, &self.fleet.setup().group, &topic);
         while !is_over.load(Ordering::Relaxed) {
             if let Some(sum) = committed.sum() {
                 self.committed.store(sum, Ordering::Relaxed);
@@ -250,10 +300,10 @@ impl Lane {
         cluster: &Cluster,
         source: &Mutex<Source>,
         excuses: &Excuses,
-        n_looks: u64,
+        (n_strikes, n_looks): (u64, u64),
         recovery: Duration,
     ) -> Result<Outcome, String> {
-        let Setup { prefix, group, .. } = &self.fleet.setup;
+        let Setup { prefix, group, .. } = &self.fleet.setup();
         let outputs: Vec<String> = DESTINATIONS.iter().chain(&["dead"]).map(|name| format!("{prefix}.{name}")).collect();
         let (committed, logs) = (Ends::committed(&cluster.brokers, &outputs), Ends::of_logs(&cluster.brokers, &outputs));
         try_until(RECOVERY_LIMIT, || (committed.now()? == logs.now()?).then_some(())).ok_or("a transaction stays open")?;
@@ -261,14 +311,13 @@ impl Lane {
         let excuses = excuses.clone();
         let report =
             Run { brokers: &cluster.brokers, source: &source, prefix, group, format: Format::Structured, excuses }.check()?;
-        let outcome = Outcome { guarantee: self.guarantee, report, seen: self.fleet.seen(), n_looks, recovery };
-        outcome.fault(self.excused_repetitions.load(Ordering::Relaxed)).map_or(Ok(outcome), Err)
+        Ok(Outcome { guarantee: self.guarantee, report, seen: self.fleet.seen(), n_strikes, n_looks, recovery })
     }
 }
 
 impl Outcome {
     /// Returns what must not be: more repetitions than the guarantee allows (I3), too much memory (I9), unasked ends.
-    fn fault(&self, excused: u64) -> Option<String> {
+    fn fault(&self, fault: &Fault, excused: u64) -> Option<String> {
         let Seen { kills, restarts, rewinds, deferrals, memory, faults } = &self.seen;
         let n_undone = if self.guarantee == "exactly_once" { 0 } else { kills + restarts + rewinds + deferrals };
         let allowed = excused + n_undone * (EPOCH_RECORDS + BATCH_RECORDS);
@@ -281,20 +330,27 @@ impl Outcome {
         if *memory > MEMORY_LIMIT {
             return Some(format!("a worker had {memory} MiB, {MEMORY_LIMIT} allowed"));
         }
-        (self.n_looks == 0).then(|| "nobody could look while it ran".to_owned())
+        let reasons: Vec<&str> = self.report.reasons().collect();
+        if let Some(reason) = fault.dead_letters.iter().find(|reason| !reasons.contains(*reason)) {
+            return Some(format!("no dead letter says {reason}"));
+        }
+        (self.n_looks == 0 && fault.is_watched).then(|| "nobody could look while it ran".to_owned())
     }
 }
 
 /// Creates the topics that a fleet writes to.
 pub(crate) fn create_outputs(brokers: &str, prefix: &str) {
-    let limit = MAX_WEBHOOK_BYTES.to_string();
-    let settings = [("max.message.bytes", &*limit)];
-    let topics: Vec<(String, topics::Settings<'_>)> = DESTINATIONS
-        .iter()
-        .chain(&["dead"])
-        .map(|name| (format!("{prefix}.{name}"), if *name == "webhook" { settings.as_slice() } else { &[] }))
-        .collect();
+    let names = DESTINATIONS.iter().chain(&["dead"]);
+    let topics: Vec<(String, topics::Settings<'_>)> =
+        names.map(|name| (format!("{prefix}.{name}"), output_settings(name))).collect();
     topics::create_all(brokers, N_OUTPUT_PARTITIONS, &topics);
+}
+
+/// Returns the settings of an output: one takes less than the largest events.
+pub(crate) fn output_settings(name: &str) -> topics::Settings<'static> {
+    static LIMIT: LazyLock<String> = LazyLock::new(|| MAX_WEBHOOK_BYTES.to_string());
+    static SETTINGS: LazyLock<[(&str, &str); 1]> = LazyLock::new(|| [("max.message.bytes", LIMIT.as_str())]);
+    if name == "webhook" { SETTINGS.as_slice() } else { &[] }
 }
 
 /// Writes events at a steady rate, not too far ahead of the slower fleet.

@@ -25,11 +25,11 @@ struct Row {
     guarantee: &'static str,
     runs: u64,
     failed: u64,
-    records: u64,
+    events: u64,
     lost: u64,
     repeated: u64,
     looks: u64,
-    kills: u64,
+    times: u64,
     rewinds: u64,
     restarts: u64,
     memory: u64,
@@ -78,11 +78,11 @@ impl Row {
             guarantee,
             runs: 0,
             failed: 0,
-            records: 0,
+            events: 0,
             lost: 0,
             repeated: 0,
             looks: 0,
-            kills: 0,
+            times: 0,
             rewinds: 0,
             restarts: 0,
             memory: 0,
@@ -92,11 +92,11 @@ impl Row {
 
     fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
-        self.records += outcome.report.n_events();
+        self.events += outcome.report.n_events();
         self.lost += outcome.report.lost;
         self.repeated += outcome.report.repetitions;
         self.looks += outcome.n_looks;
-        self.kills += outcome.seen.kills;
+        self.times += outcome.n_strikes;
         self.rewinds += outcome.seen.rewinds;
         self.restarts += outcome.seen.restarts;
         self.memory = self.memory.max(outcome.seen.memory);
@@ -105,40 +105,43 @@ impl Row {
     }
 }
 
+const HEAD: [&str; 14] = [
+    "fault",
+    "guarantee",
+    "runs",
+    "failed",
+    "times",
+    "events",
+    "lost",
+    "repeated",
+    "recovery, median",
+    "at most",
+    "rewinds",
+    "restarts",
+    "looks",
+    "MiB",
+];
+
+impl Row {
+    fn cells(&self) -> [String; 14] {
+        let seconds =
+            |duration: Option<&Duration>| duration.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()));
+        let counts = [self.runs, self.failed, self.times, self.events, self.lost, self.repeated].map(|count| count.to_string());
+        let [runs, failed, times, events, lost, repeated] = counts;
+        let [rewinds, restarts, looks, memory] =
+            [self.rewinds, self.restarts, self.looks, self.memory].map(|count| count.to_string());
+        let median = seconds(self.recoveries.get(self.recoveries.len() / 2));
+        let name = format!("{} {}", self.id, self.name);
+        let (guarantee, most) = (self.guarantee.replace('_', " "), seconds(self.recoveries.last()));
+        [name, guarantee, runs, failed, times, events, lost, repeated, median, most, rewinds, restarts, looks, memory]
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "| fault | guarantee | runs | failed | events | lost | repeated | recovery, median | at most | kills | rewinds | restarts | looks | MiB |"
-        )?;
-        writeln!(formatter, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
-        for row in &self.rows {
-            let Row {
-                id,
-                name,
-                guarantee,
-                runs,
-                failed,
-                records,
-                lost,
-                repeated,
-                looks,
-                kills,
-                rewinds,
-                restarts,
-                memory,
-                recoveries,
-            } = row;
-            let seconds =
-                |duration: Option<&Duration>| duration.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()));
-            let (median, most) = (seconds(recoveries.get(recoveries.len() / 2)), seconds(recoveries.last()));
-            let guarantee = guarantee.replace('_', " ");
-            writeln!(
-                formatter,
-                "| {id} {name} | {guarantee} | {runs} | {failed} | {records} | {lost} | {repeated} | {median} | {most} | {kills} | {rewinds} | {restarts} | {looks} | {memory} |"
-            )?;
-        }
-        Ok(())
+        writeln!(formatter, "| {} |", HEAD.join(" | "))?;
+        writeln!(formatter, "|---|---|{}", "--:|".repeat(HEAD.len() - 2))?;
+        self.rows.iter().try_for_each(|row| writeln!(formatter, "| {} |", row.cells().join(" | ")))
     }
 }
 

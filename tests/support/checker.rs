@@ -39,7 +39,7 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Excuses {
     /// The topic of this name after the prefix was deleted when the source's partitions ended here.
     pub(crate) deleted: Option<(&'static str, Vec<usize>)>,
-    /// The first offsets of each source partition that were not yet removed when it was read.
+    /// What retention removed of each source partition before it was read, and with it all that stood before.
     pub(crate) removed: Vec<std::ops::Range<usize>>,
     /// How many partitions the outputs had before they were given more.
     pub(crate) n_partitions_before: Option<usize>,
@@ -53,8 +53,9 @@ impl Excuses {
         std::array::from_fn(|slot| is_removed || deleted == Some(topic_of(slot)))
     }
 
-    fn n_removed(&self, partition: usize) -> usize {
-        self.removed.get(partition).map_or(0, ExactSizeIterator::len)
+    /// Returns the offset before which the source itself is gone.
+    fn end_of_removed(&self, partition: usize) -> usize {
+        self.removed.get(partition).map_or(0, |removed| removed.end)
     }
 }
 
@@ -140,7 +141,7 @@ impl Checker<'_> {
             self.timestamps[at.partition][at.offset] = message.timestamp().to_millis().unwrap_or(-1);
         });
         for partition in 0..self.n_read.len() {
-            let written = self.run.source.events[partition].len() - self.run.excuses.n_removed(partition);
+            let written = self.run.source.events[partition].len() - self.run.excuses.end_of_removed(partition);
             let found = self.n_read[partition];
             if found != written {
                 self.fault(|| format!("source partition {partition} holds {found} records, {written} were written"));
@@ -172,7 +173,8 @@ impl Checker<'_> {
         let (at, operation) = place(destination, &output.id)?;
         let name = OPERATIONS[operation].1;
         let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
-        let timestamp = self.timestamps[at.partition][at.offset];
+        let said = output.id.rsplit('/').nth(2).unwrap_or_default();
+        let timestamp = self.timestamp(at).map_or(said.to_owned(), |timestamp| timestamp.to_string());
         let id = format!(
             "{}/{}/{}/{timestamp}/{}/{name}",
             self.run.source.topic, at.partition, at.offset, DESTINATIONS[destination]
@@ -186,8 +188,13 @@ impl Checker<'_> {
             equal("partition", &index(message.partition()), &partition(n_partitions))?;
         }
         output.check_body(operation, event)?;
-        // Where a topic was given partitions, a group's records move to another one, and only there is there an order.
-        self.count(at, operation, order, format!("{}/{}", message.partition(), event.group_id()))
+        // Where topics were given partitions, a group moves to another one, and order holds from one partition to one.
+        self.count(at, operation, order, format!("{}/{}/{}", message.partition(), at.partition, event.group_id()))
+    }
+
+    /// Returns when a source record was written; `None` where retention has removed it since.
+    fn timestamp(&self, at: At) -> Option<i64> {
+        Some(self.timestamps[at.partition][at.offset]).filter(|timestamp| *timestamp >= 0)
     }
 
     /// Counts a record; the first of its kind must come after what came first before it (I4, K5).
@@ -222,8 +229,8 @@ impl Checker<'_> {
         let at = At { partition: number(header("source_partition")?)?, offset: number(header("source_offset")?)? };
         let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
         equal("source_topic", &header("source_topic")?, &self.run.source.topic)?;
-        let timestamp = self.timestamps[at.partition].get(at.offset);
-        equal("source_timestamp", &Some(header("source_timestamp")?), &timestamp.map(i64::to_string))?;
+        let said = header("source_timestamp")?;
+        equal("source_timestamp", &said, &self.timestamp(at).map_or(said.clone(), |timestamp| timestamp.to_string()))?;
         let destination = header("destination").ok();
         equal("headers", &headers, &HashMap::new())?;
         equal("partition", &index(message.partition()), &(at.partition % n_partitions))?;

@@ -1,14 +1,13 @@
 //! Three Kafka nodes that can be made to fail, each behind proxies: one that the workers under test come through, as the
 //! user `groupcast`, and one that the other brokers come through. Tests themselves ask the nodes directly, and may do all.
 
+use std::time::Duration;
+
 use super::kafka::node::{Node, Ports};
 use super::kafka::{StateFolder, free_port, jars};
 use super::proxy::{Proxy, Rules};
 use super::requests::Requests;
-use super::until;
-use std::time::Duration;
-
-use super::topics;
+use super::{topics, until};
 
 pub(crate) const SIZE: usize = 3;
 pub(crate) const USER: &str = "groupcast";
@@ -79,11 +78,18 @@ impl Cluster {
     pub(crate) fn heal(&mut self) {
         Cluster::rule(&self.entrances, &Rules::default());
         Cluster::rule(&self.back_doors, &Rules::default());
-        let down: Vec<&mut Node> = self.nodes.iter_mut().filter(|node| !node.is_running()).collect();
-        for node in down {
-            node.start().expect("a node starts again");
-        }
-        self.nodes.iter().for_each(Node::thaw);
+        self.nodes.iter().filter(|node| node.is_running()).for_each(Node::thaw);
+        // All at once: one alone is no quorum and would wait for the others.
+        let mut down: Vec<&mut Node> = self.nodes.iter_mut().filter(|node| !node.is_running()).collect();
+        down.iter_mut().for_each(|node| node.launch());
+        down.iter_mut().for_each(|node| node.started().expect("a node starts again"));
+    }
+
+    /// Returns the index of the node that coordinates a group.
+    pub(crate) fn coordinator(&self, group: &str) -> usize {
+        // As Kafka finds it: Java's hash of the name, without its sign, modulo the offsets topic's partitions.
+        let hash = group.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
+        topics::leader(&self.brokers, "__consumer_offsets", (hash & i32::MAX) % 4)
     }
 
     /// Waits until every partition has a leader and all its replicas, so that the next fault hits a sound cluster.

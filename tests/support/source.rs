@@ -35,6 +35,17 @@ impl Source {
         Source { topic: topic.to_owned(), events: vec![Vec::new(); n_partitions], next: 0, producer }
     }
 
+    /// Gives the topic more partitions: later events of many groups go to others than before.
+    pub(crate) fn grow(&mut self, brokers: &str, n_partitions: usize) {
+        topics::grow(brokers, &self.topic, n_partitions);
+        self.events.resize(n_partitions, Vec::new());
+    }
+
+    /// Returns where its partitions end.
+    pub(crate) fn ends(&self) -> Vec<usize> {
+        self.events.iter().map(Vec::len).collect()
+    }
+
     /// Returns how many events were written.
     pub(crate) fn len(&self) -> u64 {
         self.next

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::metadata::MetadataPartition;
@@ -158,6 +158,10 @@ impl Tail {
     /// Lends every record from where it stopped to the end of each partition. Returns whether it got there before it was told
     /// to give up; what it has read it has read.
     pub(crate) fn read_on(&mut self, mut take: impl FnMut(&BorrowedMessage<'_>), give_up: impl Fn() -> bool) -> bool {
+        // It may have been given more.
+        for partition in partitions(self.reader.client(), &self.topic, |_| true).unwrap_or_default() {
+            self.next.entry(partition).or_insert(Offset::Beginning);
+        }
         let mut list = TopicPartitionList::new();
         for (partition, next) in &self.next {
             list.add_partition_offset(&self.topic, *partition, *next).expect("it is an offset");
@@ -193,40 +197,37 @@ pub(crate) fn n_partitions(brokers: &str, topic: &str) -> usize {
 /// The ends of some topics, asked for again and again.
 pub(crate) struct Ends {
     reader: BaseConsumer,
-    partitions: Vec<(String, i32)>,
+    topics: Vec<String>,
 }
 
 impl Ends {
     /// The ends as a reader of committed records sees them: before the first transaction that is open.
     pub(crate) fn committed(brokers: &str, topics: &[String]) -> Ends {
-        Ends::of(reader(brokers, "ends"), topics)
+        Ends { reader: reader(brokers, "ends"), topics: topics.to_vec() }
     }
 
     /// The ends of the logs themselves.
     pub(crate) fn of_logs(brokers: &str, topics: &[String]) -> Ends {
         let mut settings = client(brokers);
         settings.set("group.id", "ends").set("isolation.level", "read_uncommitted");
-        Ends::of(settings.create().expect("the settings are valid"), topics)
+        Ends { reader: settings.create().expect("the settings are valid"), topics: topics.to_vec() }
     }
 
-    fn of(reader: BaseConsumer, topics: &[String]) -> Ends {
-        let of_one =
-            |topic: &String| all_partitions(&reader, topic).into_iter().map(|partition| (topic.clone(), partition)).collect();
-        let partitions = topics.iter().flat_map::<Vec<_>, _>(of_one).collect();
-        Ends { reader, partitions }
-    }
-
-    /// Returns the end of every partition, in an order that does not change; `None` while a broker does not answer.
-    pub(crate) fn now(&self) -> Option<Vec<i64>> {
-        let end = |(topic, partition): &(String, i32)| {
-            self.reader.fetch_watermarks(topic, *partition, Duration::from_secs(5)).ok().map(|(_, end)| end)
-        };
-        self.partitions.iter().map(end).collect()
+    /// Returns the end of every partition, by the topic's index; `None` while a broker does not answer.
+    pub(crate) fn now(&self) -> Option<BTreeMap<(usize, i32), i64>> {
+        let mut ends = BTreeMap::new();
+        for (index, topic) in self.topics.iter().enumerate() {
+            for partition in partitions(self.reader.client(), topic, |_| true)? {
+                let (_, end) = self.reader.fetch_watermarks(topic, partition, Duration::from_secs(5)).ok()?;
+                ends.insert((index, partition), end);
+            }
+        }
+        Some(ends)
     }
 
     /// Returns how many records all of them have taken.
     pub(crate) fn sum(&self) -> u64 {
-        let sum: i64 = until(LIMIT, "the brokers tell the ends", || self.now()).iter().sum();
+        let sum: i64 = until(LIMIT, "the brokers tell the ends", || self.now()).values().sum();
         u64::try_from(sum).expect("offsets are not negative")
     }
 }
@@ -238,28 +239,37 @@ pub(crate) fn committed(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32
     until(LIMIT, "the coordinator answers", || committed.now())
 }
 
+/// Commits an offset for a group that has no members.
+pub(crate) fn commit(brokers: &str, group: &str, topic: &str, partition: i32, next: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(next)).expect("it is an offset");
+    reader(brokers, group).commit(&list, CommitMode::Sync).expect("the coordinator takes it");
+}
+
 /// What a group has committed, asked for again and again.
 pub(crate) struct Committed {
     reader: BaseConsumer,
-    partitions: TopicPartitionList,
+    topic: String,
 }
 
 impl Committed {
     pub(crate) fn of(brokers: &str, group: &str, topic: &str) -> Committed {
-        let reader = reader(brokers, group);
-        let mut list = TopicPartitionList::new();
-        for partition in all_partitions(&reader, topic) {
-            list.add_partition(topic, partition);
-        }
-        Committed { reader, partitions: list }
+        Committed { reader: reader(brokers, group), topic: topic.to_owned() }
     }
 
     /// Returns the next offset of each partition, 0 where there is none; `None` while nobody answers.
     pub(crate) fn now(&self) -> Option<BTreeMap<i32, i64>> {
-        let committed = self.reader.committed_offsets(self.partitions.clone(), Duration::from_secs(5)).ok()?;
+        let mut list = TopicPartitionList::new();
+        for partition in partitions(self.reader.client(), &self.topic, |_| true)? {
+            list.add_partition(&self.topic, partition);
+        }
+        let committed = self.reader.committed_offsets(list, Duration::from_secs(5)).ok()?;
         let offset = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
         let elements = committed.elements();
-        elements.iter().map(|element| Some((element.partition(), offset(element.offset())))).collect()
+        elements
+            .iter()
+            .map(|element| Some((element.partition(), offset(element.error().map(|()| element.offset()).ok()?))))
+            .collect()
     }
 
     /// Returns how many records all partitions together are committed.

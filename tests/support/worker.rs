@@ -150,6 +150,11 @@ impl Worker {
         assert!(ended.is_none(), "the worker has ended, {ended:?}:\n{}", self.log());
     }
 
+    /// Returns where its page is.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Returns how the process has ended, if it has.
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.process.has_ended()

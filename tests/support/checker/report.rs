@@ -45,6 +45,13 @@ impl Report {
         }
     }
 
+    /// Returns the reasons that dead letters have.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        let whole = self.verdicts.keys().filter(|(verdict, _)| *verdict == "dead_lettered").map(|(_, reason)| *reason);
+        let shares = self.outcomes.keys().filter(|(_, outcome, _)| *outcome == "dead_lettered").map(|(_, _, reason)| *reason);
+        whole.chain(shares)
+    }
+
     /// Returns how many events there are.
     pub(crate) fn n_events(&self) -> u64 {
         self.verdicts.values().sum()

@@ -48,10 +48,7 @@ impl<'a> Watch<'a> {
     ) -> Watch<'a> {
         let names = DESTINATIONS.iter().chain(&["dead"]).filter(|name| Some(**name) != ignored);
         let topics: Vec<String> = names.map(|name| format!("{prefix}.{name}")).collect();
-        let (topic, n_partitions) = {
-            let source = source.lock().expect("nobody panics with it");
-            (source.topic.clone(), source.events.len())
-        };
+        let topic = source.lock().expect("nobody panics with it").topic.clone();
         Watch {
             source,
             committed: Committed::of(brokers, group, &topic),
@@ -60,7 +57,7 @@ impl<'a> Watch<'a> {
             tails: topics.iter().map(|topic| Tail::of(brokers, topic)).collect(),
             is_atomic,
             found: BTreeMap::new(),
-            resolved: vec![0; n_partitions],
+            resolved: Vec::new(),
             n_looks: 0,
             faults: Vec::new(),
             is_over: Arc::new(is_over),
@@ -82,7 +79,8 @@ impl<'a> Watch<'a> {
         let partial = if self.is_atomic { self.partial() } else { Vec::new() };
         let committed = self.try_until_over(|watch| watch.committed.now())?;
         let ends = self.try_until_over(|watch| watch.logs.now())?;
-        let is_there = |now: Vec<i64>| now.iter().zip(&ends).all(|(now, end)| now >= end).then_some(());
+        let is_there =
+            |now: BTreeMap<_, i64>| ends.iter().all(|(place, end)| now.get(place).is_some_and(|now| now >= end)).then_some(());
         self.try_until_over(|watch| watch.readable.now().and_then(is_there))?;
         self.read_on()?;
         self.resolve();
@@ -91,9 +89,14 @@ impl<'a> Watch<'a> {
         Some(())
     }
 
+    /// Returns what it has seen that must not be.
+    pub(crate) fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
     fn compare(&mut self, committed: &BTreeMap<i32, i64>, partial: &[At]) {
         for (partition, next) in committed {
-            let resolved = self.resolved[index(*partition)];
+            let resolved = self.resolved.get(index(*partition)).copied().unwrap_or(0);
             if index(*next) > resolved {
                 let at = At { partition: index(*partition), offset: resolved };
                 let found = self.found.get(&at);
@@ -138,12 +141,14 @@ impl<'a> Watch<'a> {
 
     /// Returns the events of which something is found and something is not.
     fn partial(&self) -> Vec<At> {
-        let unresolved = self.found.keys().filter(|at| at.offset >= self.resolved[at.partition]);
+        let unresolved = self.found.keys().filter(|at| at.offset >= self.resolved.get(at.partition).copied().unwrap_or(0));
         unresolved.copied().filter(|at| !self.is_complete(*at)).collect()
     }
 
     fn resolve(&mut self) {
-        for partition in 0..self.resolved.len() {
+        let n_partitions = self.source().events.len();
+        self.resolved.resize(n_partitions, 0);
+        for partition in 0..n_partitions {
             while self.is_complete(At { partition, offset: self.resolved[partition] }) {
                 self.resolved[partition] += 1;
             }
