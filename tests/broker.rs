@@ -41,11 +41,11 @@ fn mixed_events_are_all_accounted_for() {
         let (status, body) = worker.get(page).expect("the worker listens");
         assert_eq!((status, body.trim()), (200, r#"{"reasons":[],"status":"ok"}"#), "{page}");
     }
-    let counted = counters(&worker);
+    let counted = worker.counters();
     let memory = worker.peak_memory();
     worker.stop();
     let report = stage.check(&setup, Format::Structured);
-    assert_eq!(counted, expected_counters(&report));
+    assert_eq!(counted, report.counters());
     assert_eq!(report.repetitions, 0, "nothing failed, and so nothing is repeated");
     println!(
         "{report}{:>9.0}  events/s, {seconds:.1} s, {} MiB at most",
@@ -378,27 +378,4 @@ fn events_per_second(report: &Report, seconds: f64) -> f64 {
 
 fn routed(worker: &Worker) -> BTreeMap<String, u64> {
     worker.metric("groupcast_verdicts_total").into_iter().filter(|(labels, _)| labels.contains("\"routed\"")).collect()
-}
-
-/// Returns what the worker has counted: series and value.
-fn counters(worker: &Worker) -> BTreeMap<String, u64> {
-    let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
-    let of = |name| worker.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
-    names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
-}
-
-/// Returns what it must have counted.
-fn expected_counters(report: &Report) -> BTreeMap<String, u64> {
-    let verdicts = report.verdicts.iter().map(|((verdict, reason), value)| {
-        (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
-    });
-    let outcomes = report.outcomes.iter().map(|((destination, outcome, reason), value)| {
-        let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
-        (format!("groupcast_outcomes_total{{{labels}}}"), *value)
-    });
-    let operations = report
-        .operations
-        .iter()
-        .map(|(destination, value)| (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value));
-    verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
 }

@@ -97,7 +97,9 @@ pub(crate) static FAULTS: &[Fault] = &[
         unwatched: Some("dead"),
         ..fault("F26", "dead letter topic deleted and created anew", topics::dead_letters_deleted)
     },
+    fault("F28", "one group has nine events in ten", topics::hot_group),
     fault("F30", "thousands of scrapes, and scrapers that hang", workers::scraped),
+    fault("F31", "transactions aborted in the source, one long open", topics::aborted_in_source),
 ];
 
 impl Fault {

@@ -1,10 +1,12 @@
 //! The processes of one group, started again where they end as they may, and what they were seen to do.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::support::try_until;
 use crate::support::worker::{Setup, Worker};
 
 /// The exit code of a process in which a client call hung: whoever runs it starts it again.
@@ -40,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) deferrals: u64,
     /// The most memory that a process has had, in MiB.
     pub(crate) memory: u64,
+    /// What its processes have counted of events, where none has ended before.
+    pub(crate) counters: Option<BTreeMap<String, u64>>,
     /// Ends that nobody asked for.
     pub(crate) faults: Vec<String>,
 }
@@ -195,6 +199,16 @@ impl Fleet {
         }
     }
 
+    /// Takes note of what the processes have counted, once all is done; one that ended earlier has taken its counts along.
+    pub(crate) fn count(&self, n_events: u64) {
+        let mut crew = self.crew();
+        if crew.logs.len() == crew.workers.len() {
+            // A commit is seen a moment before it is counted.
+            try_until(Duration::from_secs(5), || (n_verdicts(&sum(&crew.workers)) == n_events).then_some(()));
+            crew.seen.counters = Some(sum(&crew.workers));
+        }
+    }
+
     /// Returns a page of every process that answers.
     pub(crate) fn pages(&self, path: &str) -> Vec<String> {
         self.crew().workers.iter().filter_map(|worker| worker.get(path)).map(|(_, page)| page).collect()
@@ -216,6 +230,18 @@ impl Fleet {
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         self.crew().logs.clone()
     }
+}
+
+fn sum(workers: &[Worker]) -> BTreeMap<String, u64> {
+    let mut sum = BTreeMap::new();
+    for (series, value) in workers.iter().flat_map(Worker::counters) {
+        *sum.entry(series).or_default() += value;
+    }
+    sum
+}
+
+fn n_verdicts(counters: &BTreeMap<String, u64>) -> u64 {
+    counters.iter().filter(|(series, _)| series.starts_with("groupcast_verdicts_total")).map(|(_, value)| value).sum()
 }
 
 fn last_lines(log: &str) -> String {

@@ -235,6 +235,11 @@ impl Recipe {
         Recipe { index, group, kind }
     }
 
+    /// Returns whether it is of the one group that can be had more often than the others.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.group == 1
+    }
+
     /// Returns the source partition: that of its group, so that the group's order means something (K5).
     pub(crate) fn partition(&self, n_partitions: usize) -> usize {
         usize::try_from(self.group).expect("groups are few") % n_partitions

@@ -143,6 +143,13 @@ impl Worker {
         series(&page, name).collect()
     }
 
+    /// Returns what the worker has counted of events: series and value, without zeros.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
+        let of = |name| self.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
+        names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
+    }
+
     /// # Panics
     /// Where the process has ended, with what it said.
     pub(crate) fn assert_runs(&mut self) {

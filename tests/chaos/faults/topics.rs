@@ -85,6 +85,26 @@ pub(super) fn grown(scene: &mut Scene<'_>) {
     scene.last(OUTAGE);
 }
 
+/// One group has nine events in ten; the others go on.
+pub(super) fn hot_group(scene: &mut Scene<'_>) {
+    scene.source.lock().expect("nobody panics with it").is_hot = true;
+    scene.progress(3_000);
+}
+
+/// Some transactions of the source are aborted at once, and one stays open for a while and hides what follows.
+pub(super) fn aborted_in_source(scene: &mut Scene<'_>) {
+    let brokers = scene.cluster.brokers.clone();
+    for duration in [Duration::ZERO, OUTAGE, Duration::ZERO] {
+        let open = scene.source.lock().expect("nobody panics with it").begin(&brokers);
+        scene.last(duration);
+        scene.source.lock().expect("nobody panics with it").abort(&open);
+        scene.strike();
+        scene.progress(50);
+    }
+    scene.heal();
+    scene.progress(500);
+}
+
 /// The group's offsets then lie beyond the end: nobody but the operator can know what that means.
 pub(super) fn source_deleted(scene: &mut Scene<'_>) {
     scene.drain();

@@ -52,6 +52,21 @@ impl Report {
         whole.chain(shares)
     }
 
+    /// Returns what workers must have counted, where each event was done once: series and value, without zeros.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let verdicts = self.verdicts.iter().map(|((verdict, reason), value)| {
+            (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
+        });
+        let outcomes = self.outcomes.iter().map(|((destination, outcome, reason), value)| {
+            let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
+            (format!("groupcast_outcomes_total{{{labels}}}"), *value)
+        });
+        let operations = self.operations.iter().map(|(destination, value)| {
+            (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value)
+        });
+        verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
+    }
+
     /// Returns how many events there are.
     pub(crate) fn n_events(&self) -> u64 {
         self.verdicts.values().sum()

@@ -165,7 +165,9 @@ impl<'a> Watch<'a> {
 
     fn expected(&self, at: At) -> Option<[bool; N_SLOTS]> {
         let source = self.source();
-        (at.offset < source.events.get(at.partition)?.len()).then(|| due(&source.event(at.partition, at.offset).expected()))
+        let is_written = at.offset < source.events.get(at.partition)?.len();
+        let event = source.event(at.partition, at.offset);
+        is_written.then(|| event.map_or([false; N_SLOTS], |event| due(&event.expected())))
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {

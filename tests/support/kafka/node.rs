@@ -105,8 +105,18 @@ impl Node {
 
     /// Small and quick to start: one collector thread, the quick compiler only.
     fn java(&self, class: &str, arguments: &[&str]) -> Vec<String> {
-        let options =
-            ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &self.jars, class];
+        let options = [
+            "-Xms64m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+            "-cp",
+            &self.jars,
+            class,
+        ];
         let settings = self.folder.join("server.properties").display().to_string();
         options.iter().chain(arguments).map(|word| (*word).to_owned()).chain([settings]).collect()
     }
