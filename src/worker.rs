@@ -17,11 +17,8 @@ use self::recovery::Pause;
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
-use crate::kafka;
-use crate::kafka::delivery::{Delivery, Probe};
+use crate::kafka::ends::{Intake, Outlet, Polled, Rebalance};
 use crate::kafka::fault::{Cause, Fault};
-use crate::kafka::source::{Polled, Rebalance, Source};
-use crate::kafka::topics::Topics;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
@@ -51,8 +48,6 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What becomes of a record.
     pub router: Arc<Router>,
-    /// Where it may go.
-    pub topics: Arc<Topics>,
     /// What the worker says of itself.
     pub status: Arc<Status>,
     /// When to stop.
@@ -61,10 +56,10 @@ pub struct Setup {
     pub unknown_flags: UnknownFlags,
 }
 
-struct Worker<'a> {
+struct Worker<'a, S, D> {
     setup: &'a Setup,
-    source: &'a mut Source,
-    delivery: Delivery,
+    source: &'a mut S,
+    delivery: D,
     pause: &'a mut Pause,
     scratch: Scratch,
     emissions: Emissions,
@@ -78,8 +73,8 @@ struct Worker<'a> {
     progress_at: Instant,
 }
 
-impl<'a> Worker<'a> {
-    fn new(setup: &'a Setup, source: &'a mut Source, delivery: Delivery, pause: &'a mut Pause) -> Worker<'a> {
+impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
+    fn new(setup: &'a Setup, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
         let names: Arc<[String]> = setup.router.destination_names().map(str::to_owned).collect();
         Worker {
             setup,
@@ -97,8 +92,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn run(&mut self, probe: &mut Option<Probe>) -> Result<(), Fault> {
-        if let Some(refused) = probe.as_ref() {
+    fn run(&mut self, probe: &mut Option<D::Probe>) -> Result<(), Fault> {
+        // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
+        self.answer_group()?;
+        // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
+        self.source.rewind()?;
+        if let Some(refused) = probe.as_mut() {
             self.wait_until_taken(refused)?;
             *probe = None;
         }
@@ -133,16 +132,16 @@ impl<'a> Worker<'a> {
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
         for _ in 0..BATCH_RECORDS {
-            match self.source.poll(timeout)? {
+            let polled = self.source.poll(timeout, |record| {
+                let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                self.tally.verdict(record.position.topic, verdict);
+                self.epoch.watermarks.advance(record.position);
+                self.epoch.records += 1;
+            })?;
+            match polled {
+                Polled::Record => {}
                 Polled::Nothing => break,
                 Polled::Gap => return self.source.mend_gaps(),
-                Polled::Record(message) => {
-                    let record = kafka::record(&message);
-                    let verdict = self.setup.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.tally);
-                    self.tally.verdict(record.position.topic, verdict);
-                    self.epoch.watermarks.advance(record.position);
-                    self.epoch.records += 1;
-                }
             }
             if self.emissions.bytes() >= BATCH_BYTES {
                 break;
@@ -275,8 +274,8 @@ impl<'a> Worker<'a> {
             match self.setup.config.delivery.guarantee {
                 Guarantee::AtLeastOnce => self.source.commit(&self.epoch.watermarks)?,
                 Guarantee::ExactlyOnce => {
-                    let (offsets, member) = self.source.to_commit(&self.epoch.watermarks)?;
-                    self.delivery.commit_transaction(&offsets, &member)?;
+                    let offsets = self.source.to_commit(&self.epoch.watermarks)?;
+                    self.delivery.commit_transaction(&offsets)?;
                 }
             }
         }
@@ -290,26 +289,25 @@ impl<'a> Worker<'a> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
+        self.setup.status.update(|view| view.committed_at = Instant::now());
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
 
     /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
     /// not fill the log with aborted epochs. The group goes on seeing a live member. Exactly once only.
-    fn wait_until_taken(&mut self, probe: &Probe) -> Result<(), Fault> {
-        self.delivery.tell_of(probe, true);
+    fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
         while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.setup.stop.is_requested() {
-                self.source.poll(HELD_PATIENCE)?;
+                self.source.poll(HELD_PATIENCE, |_| {})?;
                 self.answer_group()?;
                 self.check_progress()?;
             }
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
-        self.delivery.tell_of(probe, false);
         self.set_held(false)
     }
 
