@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use support::checker::watch::Watch;
 use support::checker::{Excuses, Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
+use support::requests::Requests;
 use support::source::Source;
 use support::topics::Ends;
 use support::worker::{Setup, Worker};
@@ -153,6 +154,33 @@ fn a_process_that_was_frozen_past_its_session_loses_nothing() {
     first.stop();
     let report = stage.check(&setup, Format::Structured);
     println!("{} of {} events repeated", report.repetitions, report.n_events());
+}
+
+/// A revoke meets a held epoch, whose partitions are paused; they must be read again when they come back.
+#[test]
+fn a_process_that_dies_while_a_topic_refuses_keeps_nobody_from_reading() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    let mut stays = Worker::start(&setup).ready();
+    let dies = Worker::start(&setup).ready();
+    until(LIMIT, "both have partitions", || (stays.partitions() == 3 && dies.partitions() == 3).then_some(()));
+    let webhook = format!("{}.webhook", setup.prefix);
+    let mut requests = Requests::to(brokers);
+    // Those that run go by the limit that they were told at their start.
+    requests.set_topic(&webhook, "max.message.bytes", "500");
+    stage.source.produce(1_000);
+    for worker in [&stays, &dies] {
+        let refused = || worker.metric("groupcast_topic_refused").values().any(|refused| *refused == 1).then_some(());
+        until(LIMIT, "the topic refuses records", refused);
+    }
+    dies.kill();
+    until(LIMIT, "one has all partitions", || (stays.partitions() == 6).then_some(()));
+    requests.set_topic(&webhook, "max.message.bytes", &MAX_WEBHOOK_BYTES.to_string());
+    stage.source.produce(1_000);
+    stage.drain(&setup, &mut stays);
+    stays.stop();
+    stage.check(&setup, Format::Structured);
 }
 
 #[test]
