@@ -97,6 +97,7 @@ pub(crate) static FAULTS: &[Fault] = &[
         unwatched: Some("dead"),
         ..fault("F26", "dead letter topic deleted and created anew", topics::dead_letters_deleted)
     },
+    fault("F23e", "one output takes only small records, and a worker is killed", topics::death_while_refused),
     fault("F28", "one group has nine events in ten", topics::hot_group),
     fault("F30", "thousands of scrapes, and scrapers that hang", workers::scraped),
     fault("F31", "transactions aborted in the source, one long open", topics::aborted_in_source),

@@ -35,7 +35,7 @@ struct Crew {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) kills: u64,
-    /// Processes that ended themselves to be started again.
+    /// How often a process started over, or ended itself to be started again, since a client call hung.
     pub(crate) restarts: u64,
     /// Epochs undone, and commits that the group did not take at once.
     pub(crate) rewinds: u64,
@@ -193,6 +193,7 @@ impl Fleet {
         let count = |line: &str| logs.iter().map(|log| log.matches(line).count()).sum::<usize>();
         let count = |line| u64::try_from(count(line)).expect("logs are short");
         Seen {
+            restarts: crew.seen.restarts + count("the process starts over"),
             rewinds: count("the epoch is undone and done again"),
             deferrals: count("the group did not take the offsets"),
             ..crew.seen.clone()

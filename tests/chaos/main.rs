@@ -33,7 +33,7 @@ fn every_fault_is_survived() {
     };
     let wanted = wanted();
     let (runs, rounds) = (number("GROUPCAST_RUNS", 1), number("GROUPCAST_KILLS", 4));
-    let mut table = Table::default();
+    let (mut table, page) = (Table::default(), env::var("GROUPCAST_TABLE").ok());
     for run in 0..runs {
         for (index, fault) in wanted.iter().enumerate() {
             let seed = number("GROUPCAST_SEED", now());
@@ -43,12 +43,13 @@ fn every_fault_is_survived() {
             eprintln!("{} {} ({assignor}, seed {seed}): {:.1} s", fault.id, fault.name, began.elapsed().as_secs_f64());
             table.add(fault, result);
             cluster.heal();
+            // After every run, since a day of runs may end early.
+            if let Some(page) = &page {
+                table.write(page);
+            }
         }
     }
     eprintln!("{table}");
-    if let Ok(page) = env::var("GROUPCAST_TABLE") {
-        table.write(&page);
-    }
     assert!(table.failures.is_empty(), "{}", table.failures.join("\n\n"));
 }
 

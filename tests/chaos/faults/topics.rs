@@ -70,6 +70,20 @@ pub(super) fn limit_lowered(scene: &mut Scene<'_>) {
     scene.heal();
 }
 
+/// A revoke meets epochs that are held.
+pub(super) fn death_while_refused(scene: &mut Scene<'_>) {
+    set_output(scene, "max.message.bytes", "1000");
+    scene.last(OUTAGE / 5);
+    for lane in scene.lanes {
+        lane.fleet.take().kill();
+        lane.fleet.count_kill();
+    }
+    scene.last(OUTAGE);
+    let settings = output_settings("webhook");
+    settings.iter().for_each(|(name, value)| set_output(scene, name, value));
+    scene.heal();
+}
+
 fn set_output(scene: &Scene<'_>, setting: &str, value: &str) {
     for topic in scene.outputs("webhook") {
         scene.cluster.requests().set_topic(&topic, setting, value);
