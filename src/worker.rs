@@ -3,6 +3,7 @@
 //! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
+mod clock;
 mod epoch;
 pub mod recovery;
 pub mod stop;
@@ -23,6 +24,7 @@ use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
+use crate::watermark::Watermark;
 
 /// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
 const BATCH_RECORDS: usize = 500;
@@ -88,7 +90,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
             is_held: false,
-            progress_at: Instant::now(),
+            progress_at: clock::now(),
         }
     }
 
@@ -96,7 +98,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
         self.answer_group()?;
         // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
-        self.source.rewind()?;
+        let starts = self.source.rewind()?;
+        self.start_at(&starts);
         if let Some(refused) = probe.as_mut() {
             self.wait_until_taken(refused)?;
             *probe = None;
@@ -123,7 +126,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         if self.is_all_sent() || self.is_held {
             self.read_batch()?;
         }
-        if !self.send_until(Instant::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
+        if !self.send_until(clock::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
             tracing::debug!(worker = self.setup.status.worker, "the producer's queue stays full");
         }
         Ok(())
@@ -131,19 +134,15 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
+        let mut polled = Polled::Nothing;
         for _ in 0..BATCH_RECORDS {
-            let polled = self.source.poll(timeout, |record| {
+            polled = self.source.poll(timeout, |record| {
                 let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
                 self.tally.verdict(record.position.topic, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
             })?;
-            match polled {
-                Polled::Record => {}
-                Polled::Nothing => break,
-                Polled::Gap => return self.source.mend_gaps(),
-            }
-            if self.emissions.bytes() >= BATCH_BYTES {
+            if polled != Polled::Record || self.emissions.bytes() >= BATCH_BYTES {
                 break;
             }
             timeout = Duration::ZERO;
@@ -151,12 +150,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         if self.epoch.records > 0 {
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
+        if polled == Polled::Gap { self.source.mend_gaps() } else { Ok(()) }
     }
 
     /// Returns how long to wait for the first record of a batch: not past the end of the epoch.
     fn wait(&self) -> Duration {
-        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(Instant::now()));
+        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(clock::now()));
         until_due.unwrap_or(IDLE_WAIT).min(IDLE_WAIT)
     }
 
@@ -171,7 +170,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             if self.is_all_sent() {
                 break;
             }
-            if Instant::now() >= until {
+            if clock::now() >= until {
                 return Ok(false);
             }
             self.delivery.serve(Duration::from_millis(2))?;
@@ -192,11 +191,17 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
-        for start in self.source.assign(partitions)? {
+        let starts = self.source.assign(partitions)?;
+        self.start_at(&starts);
+        Ok(())
+    }
+
+    /// Has fresh starts committed with this epoch.
+    fn start_at(&mut self, starts: &[Watermark]) {
+        for start in starts {
             self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
     }
 
     /// Gives partitions back: commits first; what cannot be made durable in time is undone.
@@ -265,9 +270,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     ///
     /// This is where the guarantee lives.
     fn commit(&mut self, patience: Duration) -> Result<bool, Fault> {
-        let began = Instant::now();
+        let began = clock::now();
         let until = began + patience;
-        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(Instant::now()))? {
+        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(clock::now()))? {
             return Ok(false);
         }
         if !self.epoch.watermarks.is_empty() {
@@ -279,7 +284,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
                 }
             }
         }
-        let took = began.elapsed();
+        let took = clock::now() - began;
         metrics::commit_took(took);
         self.bounds.interval = interval_after(&self.setup.config.delivery, took);
         Ok(true)
@@ -289,7 +294,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| view.committed_at = Instant::now());
+        self.setup.status.update(|view| view.committed_at = clock::now());
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
@@ -300,8 +305,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
         while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
-            let until = Instant::now() + pause;
-            while Instant::now() < until && !self.setup.stop.is_requested() {
+            let until = clock::now() + pause;
+            while clock::now() < until && !self.setup.stop.is_requested() {
                 self.source.poll(HELD_PATIENCE, |_| {})?;
                 self.answer_group()?;
                 self.check_progress()?;
@@ -345,10 +350,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn check_progress(&mut self) -> Result<(), Fault> {
         let began = self.epoch.began;
         self.setup.status.update(|view| view.uncommitted_since = began);
-        if self.progress_at.elapsed() < PROGRESS_INTERVAL {
+        if clock::now() - self.progress_at < PROGRESS_INTERVAL {
             return Ok(());
         }
-        self.progress_at = Instant::now();
+        self.progress_at = clock::now();
         self.source.check_progress()
     }
 
@@ -358,14 +363,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
         while self.epoch.began.is_some() {
-            let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
+            let patience = until.saturating_duration_since(clock::now()).min(Duration::from_secs(1));
             match self.commit(patience) {
                 Ok(true) => self.committed(),
                 Ok(false) => {}
                 Err(Fault::Defer(detail)) => self.deferred(&detail),
                 Err(fault) => return Err(fault),
             }
-            if self.epoch.began.is_some() && Instant::now() >= until {
+            if self.epoch.began.is_some() && clock::now() >= until {
                 return Err(Fault::Fatal(self.leftovers(limit)));
             }
             self.read_batch()?;
@@ -386,3 +391,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,8 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 ) -> Result<(), Fault> {
     let mut worker = Worker::new(setup, source, delivery, pause);
     let result = worker.run(probe);
+    // What has just begun is told of once a turn, and perhaps the turn was not finished.
+    setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
     if let Some(refused) = worker.delivery.take_probe() {
         *probe = Some(refused);
     }
@@ -79,13 +81,12 @@ fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Resu
     metrics::rewind(cause.label());
     metrics::in_flight(setup.status.worker, 0);
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    let was_open = setup.status.view().uncommitted_since.is_some();
-    setup.status.update(|view| (view.is_held, view.uncommitted_since) = (false, None));
-    if was_open && setup.stop.is_requested() {
+    setup.status.update(|view| view.is_held = false);
+    setup.stop.sleep(pause.next());
+    if setup.stop.is_requested() && setup.status.view().uncommitted_since.is_some() {
         let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";
         return Err(Fault::Fatal(format!("{what}: {detail}")));
     }
-    setup.stop.sleep(pause.next());
     Ok(())
 }
 
