@@ -30,6 +30,9 @@ use crate::kafka::{ClientLog, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
 
+/// How long purged records may take to be reported.
+const PURGE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A worker's end of the output topics.
 pub struct Delivery {
     producer: BaseProducer<DeliveryContext>,
@@ -266,6 +269,11 @@ impl Outlet for Delivery {
 
     fn abandon(&mut self) {
         self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        // An abort waits until what was purged is reported, and nobody else serves the reports.
+        let until = Instant::now() + PURGE_PATIENCE;
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            self.producer.poll(Duration::from_millis(1));
+        }
         self.abort_transaction();
         for refusal in self.refusals.drain(..) {
             metrics::topic_refused(name(&self.topics, refusal.topic), false);

@@ -152,10 +152,6 @@ impl Intake for Source {
     }
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
-        if self.is_paused {
-            // librdkafka never takes a pause back by itself: a partition that came again would not be read.
-            self.consumer.resume(partitions).map_err(|error| Fault::of(Call::Position, &error))?;
-        }
         self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
         for element in partitions.elements() {
             metrics::lag(element.topic(), element.partition(), 0);

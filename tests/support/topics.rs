@@ -9,7 +9,7 @@ use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -40,10 +40,14 @@ pub(crate) fn create_all(brokers: &str, n_partitions: usize, topics: &[(String, 
         .collect();
     let created = block_on(admin.create_topics(&wanted, &options())).expect("the brokers answer");
     assert!(created.iter().all(Result::is_ok), "cannot create topics: {created:?}");
-    // The controller has them; a broker learns of them a moment later.
-    for (topic, _) in topics {
-        until(LIMIT, "the brokers know the new topic", || {
-            (partitions(admin.inner(), topic, |partition| partition.leader() >= 0)?.len() == n_partitions).then_some(())
+    // The controller has them; each broker learns of them a moment later. A new client asks the one that it was given.
+    for broker in brokers.split(',') {
+        until(LIMIT, "the brokers know the new topics", || {
+            let metadata = self::admin(broker).inner().fetch_metadata(None, Duration::from_secs(10)).ok()?;
+            let n_led = |topic: &MetadataTopic| topic.partitions().iter().filter(|partition| partition.leader() >= 0).count();
+            let is_there =
+                |name: &String| metadata.topics().iter().any(|topic| topic.name() == name && n_led(topic) == n_partitions);
+            topics.iter().all(|(name, _)| is_there(name)).then_some(())
         });
     }
 }
