@@ -244,10 +244,7 @@ fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
     entry.value.as_deref()?.parse().ok()
 }
 
-fn describe_settings(
-    admin: &AdminClient<DefaultClientContext>,
-    names: &[String],
-) -> Result<Vec<ConfigResource>, RDKafkaErrorCode> {
+fn describe_settings(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<ConfigResource>, String> {
     let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
