@@ -1,7 +1,7 @@
 //! Sending: a producer, what it has in flight, and the topics that refuse.
 //!
 //! A topic that refuses records (it vanished, the right to write is gone, a record is too large for it) holds the epoch:
-//! its records are kept, and tried again with growing pauses, one alone first and the rest once that is taken. Nothing else
+//! its records are kept, and tried again with growing pauses, one of each partition first and the rest once those are taken. Nothing else
 //! is sent again, nothing is dropped, and no offset moves.
 
 mod lane;
@@ -161,14 +161,18 @@ impl Delivery {
         }
     }
 
-    /// Sends again what is due: one record of a topic whose state is unknown, all of one that took it.
+    /// Sends again what is due: one record a partition of a topic whose state is unknown, all of one that took them.
     fn retry(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         for index in 0..self.refusals.len() {
             let Some(refusal) = self.refusals.get_mut(index).filter(|refusal| refusal.try_at <= now) else { continue };
-            let mut due = if refusal.is_probe { 1 } else { refusal.waiting.len() };
-            refusal.is_probe = false;
             let topic = refusal.topic;
+            let partitions = self.partitions.get(topic).copied().unwrap_or(1);
+            let mut due = if std::mem::take(&mut refusal.is_probe) {
+                refusal.first_of_each_to_front(|refused| refused.partition_among(partitions))
+            } else {
+                refusal.waiting.len()
+            };
             while due > 0 && self.send_again(index, topic)? {
                 due -= 1;
             }

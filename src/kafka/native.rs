@@ -153,6 +153,21 @@ fn parts(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
     bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
 }
 
+/// Returns the partition that the producer's partitioner gives to a key.
+pub(crate) fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
+    // SAFETY: the key is valid for the call, which reads nothing else: it uses neither the topic nor the two opaques.
+    unsafe {
+        sys::rd_kafka_msg_partitioner_murmur2(
+            ptr::null(),
+            key.as_ptr().cast(),
+            key.len(),
+            partitions.max(1),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    }
+}
+
 /// Returns the partition's end as the last fetch answer told it; absent while none has come. Asks no broker.
 pub(crate) fn high_watermark<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
     let topic = CString::new(topic).ok()?;

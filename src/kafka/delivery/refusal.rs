@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Message, OwnedMessage};
 
 use crate::envelope::Partition;
+use crate::kafka::native;
 
 /// The pause before a refused record is tried again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ pub(super) struct Refusal {
     pub(super) returned: Vec<Refused>,
     pub(super) pause: Duration,
     pub(super) try_at: Instant,
-    /// Whether the next try is of one record, to see whether the topic takes it.
+    /// Whether the next try is of one record a partition, to see whether the topic takes it.
     pub(super) is_probe: bool,
 }
 
@@ -30,6 +31,14 @@ pub(super) struct Refusal {
 pub(super) struct Refused {
     pub(super) message: OwnedMessage,
     pub(super) partition: Partition,
+}
+
+impl Refused {
+    /// Returns the partition that it goes to; absent where any will do, as there is no key.
+    pub(super) fn partition_among(&self, partitions: i32) -> Option<i32> {
+        let of_key = || self.message.key().map(|key| native::partition_of_key(key, partitions));
+        self.partition.of(partitions).or_else(of_key)
+    }
 }
 
 impl Refusal {
@@ -43,6 +52,25 @@ impl Refusal {
             try_at: Instant::now(),
             is_probe: true,
         }
+    }
+
+    /// Moves the first record of each partition to the front and returns their number. The leaders learn at different moments
+    /// that a topic takes records again; of a partition that has not, no later record may go before the first.
+    pub(super) fn first_of_each_to_front(&mut self, partition: impl Fn(&Refused) -> Option<i32>) -> usize {
+        let mut seen = Vec::new();
+        let (mut firsts, mut rest) = (VecDeque::new(), VecDeque::new());
+        for refused in self.waiting.drain(..) {
+            let partition = partition(&refused);
+            if seen.contains(&partition) {
+                rest.push_back(refused);
+            } else {
+                seen.push(partition);
+                firsts.push_back(refused);
+            }
+        }
+        firsts.append(&mut rest);
+        self.waiting = firsts;
+        seen.len()
     }
 
     /// Puts what came back before what waits, to be tried after a pause.
@@ -79,7 +107,7 @@ pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::{Message, Timestamp};
+    use rdkafka::message::Timestamp;
 
     use super::*;
 
@@ -90,6 +118,17 @@ mod tests {
 
     fn numbers(refusal: &Refusal) -> Vec<i64> {
         refusal.waiting.iter().map(|refused| refused.message.offset()).collect()
+    }
+
+    #[test]
+    fn the_first_of_each_partition_goes_alone() {
+        let mut refusal = Refusal::new(0, RDKafkaErrorCode::UnknownTopic, refused(0));
+        refusal.waiting = [1, 3, 2, 5, 4].map(refused).into();
+        let parity = |refused: &Refused| Some(if refused.message.offset() % 2 == 0 { 0 } else { 1 });
+        assert_eq!(refusal.first_of_each_to_front(parity), 2);
+        assert_eq!(numbers(&refusal), [1, 2, 3, 5, 4], "the order within a partition is kept");
+        refusal.waiting.clear();
+        assert_eq!(refusal.first_of_each_to_front(parity), 0);
     }
 
     #[test]
