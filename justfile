@@ -23,3 +23,8 @@ lint:
 # One million mixed events through real Kafka, checked record by record.
 million:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 cargo test --release --test broker mixed_events -- --nocapture
+
+# Instructions, time and allocations of each stage of an event's path; valgrind and gungraun-runner count the first.
+bench:
+    .ci/instructions
+    cargo bench --bench time
