@@ -3,7 +3,7 @@
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
 //! worker has its partitions, no topic refuses, and commits are recent. A restart does not help there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,7 +14,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::status::{Status, View};
 use crate::worker::stop::Stop;
 
@@ -32,6 +32,8 @@ pub struct Watched {
     pub metrics: Metrics,
     /// Whether they are asked to stop.
     pub stop: Arc<Stop>,
+    /// What is wrong with the topics, as the last look at them found it.
+    pub topic_problems: Arc<Mutex<Vec<String>>>,
 }
 
 /// Serves until the runtime ends.
@@ -48,7 +50,14 @@ pub async fn serve(listener: TcpListener, watched: Watched) -> std::io::Result<(
 }
 
 async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
+    watched.metrics.record(|| watched.statuses.iter().for_each(|status| tell_ages(status)));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.metrics.render())
+}
+
+fn tell_ages(status: &Status) {
+    let view = status.view();
+    let uncommitted = view.uncommitted_since.map(|since| since.elapsed()).unwrap_or_default();
+    metrics::ages(status.worker, uncommitted, view.committed_at.elapsed());
 }
 
 async fn health(State(watched): State<Watched>) -> impl IntoResponse {
@@ -57,6 +66,7 @@ async fn health(State(watched): State<Watched>) -> impl IntoResponse {
 
 async fn readiness(State(watched): State<Watched>) -> impl IntoResponse {
     let mut found = reasons(&watched.statuses, why_not_ready);
+    found.extend(watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
     if watched.stop.is_requested() {
         found.push("shutting down".to_owned());
     }

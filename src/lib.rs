@@ -17,6 +17,7 @@ pub mod examples;
 pub mod watermark;
 
 // The shell: effects, and no decisions about events.
+pub mod process;
 pub mod config;
 pub mod metrics;
 pub mod status;

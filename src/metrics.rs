@@ -20,11 +20,15 @@ const COMMIT_DURATION: &str = "groupcast_commit_duration_seconds";
 const IN_FLIGHT: &str = "groupcast_in_flight_bytes";
 const IN_FLIGHT_LIMIT: &str = "groupcast_in_flight_limit_bytes";
 const REFUSED: &str = "groupcast_topic_refused";
+const TOPIC_PROBLEMS: &str = "groupcast_topic_problems";
 const REWINDS: &str = "groupcast_rewinds_total";
 const SKIPPED: &str = "groupcast_gap_offsets_skipped_total";
 const CLIENT_ERRORS: &str = "groupcast_client_errors_total";
 const PARTITIONS: &str = "groupcast_assigned_partitions";
 const LAG: &str = "groupcast_consumer_lag_records";
+const STARTED_OVER: &str = "groupcast_process_started_over_total";
+const UNCOMMITTED_AGE: &str = "groupcast_oldest_uncommitted_age_seconds";
+const LAST_COMMIT: &str = "groupcast_last_commit_age_seconds";
 const BUILD: &str = "groupcast_build_info";
 
 /// From a commit on a broker next door to one that waits for a coordinator to move.
@@ -80,11 +84,21 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Bytes sent and not yet acknowledged, by worker");
     describe_gauge!(IN_FLIGHT_LIMIT, "Bytes after which an epoch ends, by worker");
     describe_gauge!(REFUSED, "1 while a topic refuses records and holds the epoch");
+    describe_gauge!(TOPIC_PROBLEMS, "What the last look at the topics found wrong: missing ones, missing rights, no answer");
     describe_counter!(REWINDS, "Epochs undone and done again, by cause");
     describe_counter!(SKIPPED, "Offsets that retention deleted before they were read, skipped by source.on_gap");
     describe_counter!(CLIENT_ERRORS, "Errors that the Kafka client reported, by client and code");
     describe_gauge!(PARTITIONS, "Partitions assigned, by worker");
     describe_gauge!(LAG, "Records between a partition's end and what was read of it");
+    describe_counter!(STARTED_OVER, "Times the process started over because a Kafka client call did not return");
+    describe_gauge!(
+        UNCOMMITTED_AGE,
+        "Seconds since the oldest record was read whose offset is not committed, 0 where none is; by worker"
+    );
+    describe_gauge!(
+        LAST_COMMIT,
+        "Seconds since the last commit, or since the start; an idle worker commits nothing; by worker"
+    );
     describe_gauge!(BUILD, "1, with the versions as labels");
 }
 
@@ -137,6 +151,11 @@ pub fn topic_refused(topic: &str, is_refused: bool) {
     gauge!(REFUSED, "topic" => topic.to_owned()).set(if is_refused { 1.0 } else { 0.0 });
 }
 
+/// Sets how much is wrong with the topics.
+pub fn topic_problems(problems: usize) {
+    gauge!(TOPIC_PROBLEMS).set(count(problems));
+}
+
 /// Counts a rewind.
 pub fn rewind(cause: &'static str) {
     counter!(REWINDS, "cause" => cause).increment(1);
@@ -161,6 +180,22 @@ pub fn assigned_partitions(worker: usize, partitions: usize) {
 pub fn lag(topic: &str, partition: i32, records: i64) {
     let records = u32::try_from(records.max(0)).unwrap_or(u32::MAX);
     gauge!(LAG, "topic" => topic.to_owned(), "partition" => partition.to_string()).set(f64::from(records));
+}
+
+/// Sets how often the process started over.
+pub fn started_over(times: u32) {
+    counter!(STARTED_OVER).absolute(u64::from(times));
+}
+
+/// Has a rewind's cause be a series from the start, so that its first one is seen to rise.
+pub fn rewind_cause(cause: &'static str) {
+    counter!(REWINDS, "cause" => cause).increment(0);
+}
+
+/// Sets how old a worker's oldest uncommitted record and its last commit are, at the moment of a scrape.
+pub fn ages(worker: usize, uncommitted: Duration, last_commit: Duration) {
+    gauge!(UNCOMMITTED_AGE, "worker" => worker.to_string()).set(uncommitted);
+    gauge!(LAST_COMMIT, "worker" => worker.to_string()).set(last_commit);
 }
 
 /// States what runs.

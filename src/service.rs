@@ -1,7 +1,7 @@
 //! The service: the workers of one process, their watchdog, the HTTP page, signals.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,17 +12,24 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::envelope::TopicId;
 use crate::http::{self, Watched};
+use crate::kafka::CALL_DEADLINE;
+use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
-use crate::kafka::topics::Topics;
-use crate::kafka::{CALL_DEADLINE, EXIT_STUCK};
+use crate::kafka::source::Source;
+use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
+use crate::process::{self, Process};
 use crate::router::Router;
 use crate::status::Status;
 use crate::worker::stop::Stop;
 use crate::worker::{Setup, recovery};
 
+/// The exit code of a process that ended with a client call that did not return.
+const EXIT_STUCK: i32 = 70;
+
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const TOPICS_INTERVAL: Duration = Duration::from_secs(10);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Workers that run. Dropping it without [`Service::wait`] leaves them running.
@@ -44,13 +51,17 @@ impl Service {
             router.set_max_message_bytes(TopicId(index), *bytes);
         }
         let metrics = Metrics::new().map_err(fatal)?;
-        metrics.record(|| metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1));
+        metrics.record(|| {
+            metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1);
+            metrics::started_over(Process::this().restarts);
+        });
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
-        let watched = Watched { statuses, metrics, stop: Arc::new(Stop::default()) };
+        let watched = Watched { statuses, metrics, stop: Arc::default(), topic_problems: Arc::default() };
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
-        runtime.spawn(watch(watched.clone()));
         runtime.spawn(upkeep(watched.metrics.clone()));
+        let topic_watch = TopicWatch::open(Arc::clone(&config), &topics)?;
+        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone()));
         let workers = start_workers(&config, Arc::new(router), Arc::new(topics), &watched)?;
         Ok(Service { workers, watched, http, runtime })
     }
@@ -70,6 +81,11 @@ impl Service {
     /// Asks the workers to drain, commit and end.
     pub fn stop(&self) {
         self.watched.stop.request();
+    }
+
+    /// Has the process start over when a client call does not return: it cannot be cancelled, and a new start is exact.
+    pub fn start_over_when_stuck(&self) {
+        self.runtime.spawn(watch(self.watched.clone()));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -133,22 +149,23 @@ fn start_workers(
         let setup = Setup {
             config: Arc::clone(config),
             router: Arc::clone(&router),
-            topics: Arc::clone(&topics),
             status: Arc::clone(status),
             stop: Arc::clone(&watched.stop),
             unknown_flags: unknown_flags.clone(),
         };
-        let metrics = watched.metrics.clone();
+        let (topics, metrics) = (Arc::clone(&topics), watched.metrics.clone());
         let name = format!("worker-{}", status.worker);
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics)).map_err(fatal)
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &topics, &metrics)).map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
 
-fn run_worker(setup: &Setup, metrics: &Metrics) -> Result<(), Fault> {
+fn run_worker(setup: &Setup, topics: &Arc<Topics>, metrics: &Metrics) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
-    metrics.record(|| recovery::run(setup))
+    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status));
+    let open_delivery = || Delivery::open(&setup.config, Arc::clone(topics), Arc::clone(&setup.status));
+    metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }
 
 struct StopOnDrop<'a>(&'a Stop);
@@ -159,23 +176,55 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Ends the process when a client call does not return: the call cannot be cancelled, and a new process is exact.
-#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
 async fn watch(watched: Watched) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
     loop {
         ticks.tick().await;
         for status in watched.statuses.iter() {
             if let Some(call) = status.view().overdue(CALL_DEADLINE) {
-                tracing::error!(
-                    worker = status.worker,
-                    call,
-                    exit_code = EXIT_STUCK,
-                    "a Kafka client call did not return in time and cannot be cancelled; the process ends, start it again: nothing is lost"
-                );
-                std::process::exit(EXIT_STUCK);
+                end_stuck(status.worker, call, watched.stop.is_requested());
             }
         }
+    }
+}
+
+/// Starts over, or ends where that was asked for or cannot be.
+#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
+fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
+    if is_stopping {
+        tracing::error!(
+            worker,
+            call,
+            exit_code = EXIT_STUCK,
+            "a Kafka client call does not return; the process ends, nothing is lost"
+        );
+    } else {
+        tracing::error!(worker, call, "a Kafka client call does not return; the process starts over, nothing is lost");
+        let error = process::start_over();
+        tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
+    }
+    std::process::exit(EXIT_STUCK);
+}
+
+/// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
+async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched) {
+    loop {
+        tokio::time::sleep(TOPICS_INTERVAL).await;
+        let asked = Arc::clone(&topics);
+        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems()).await else { return };
+        let problems: Vec<String> = match found {
+            Ok(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(no_answer) => vec![no_answer],
+        };
+        watched.metrics.record(|| metrics::topic_problems(problems.len()));
+        let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
+        for news in problems.iter().filter(|problem| !known.contains(problem)) {
+            tracing::warn!(problem = news, "a topic cannot be used");
+        }
+        if problems.is_empty() && !known.is_empty() {
+            tracing::info!("all topics can be used again");
+        }
+        *known = problems;
     }
 }
 

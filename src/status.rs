@@ -24,6 +24,8 @@ pub struct View {
     pub partitions: usize,
     /// Since when records are taken whose offsets are not committed.
     pub uncommitted_since: Option<Instant>,
+    /// When offsets were last committed, or when the worker began.
+    pub committed_at: Instant,
     /// Whether reading is paused until what was sent is acknowledged.
     pub is_held: bool,
     /// The topics that refuse records, with the broker's reason.
@@ -40,6 +42,7 @@ impl Status {
             is_member: false,
             partitions: 0,
             uncommitted_since: None,
+            committed_at: Instant::now(),
             is_held: false,
             refused: Vec::new(),
         };

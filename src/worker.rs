@@ -3,6 +3,7 @@
 //! An epoch is what was sent since the last commit. It ends by time, number or size; then everything in flight is
 //! acknowledged first and the offsets move second, so that an offset never goes ahead of what is durable.
 
+mod clock;
 mod epoch;
 pub mod recovery;
 pub mod stop;
@@ -17,11 +18,8 @@ use self::recovery::Pause;
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
-use crate::kafka::delivery::{Delivery, Probe};
+use crate::kafka::ends::{Intake, Outlet, Polled, Rebalance};
 use crate::kafka::fault::{Cause, Fault};
-use crate::kafka::source::{Polled, Rebalance, Source};
-use crate::kafka::topics::Topics;
-use crate::kafka;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
@@ -51,8 +49,6 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What becomes of a record.
     pub router: Arc<Router>,
-    /// Where it may go.
-    pub topics: Arc<Topics>,
     /// What the worker says of itself.
     pub status: Arc<Status>,
     /// When to stop.
@@ -61,10 +57,10 @@ pub struct Setup {
     pub unknown_flags: UnknownFlags,
 }
 
-struct Worker<'a> {
+struct Worker<'a, S, D> {
     setup: &'a Setup,
-    source: &'a mut Source,
-    delivery: Delivery,
+    source: &'a mut S,
+    delivery: D,
     pause: &'a mut Pause,
     scratch: Scratch,
     emissions: Emissions,
@@ -78,8 +74,8 @@ struct Worker<'a> {
     progress_at: Instant,
 }
 
-impl<'a> Worker<'a> {
-    fn new(setup: &'a Setup, source: &'a mut Source, delivery: Delivery, pause: &'a mut Pause) -> Worker<'a> {
+impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
+    fn new(setup: &'a Setup, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
         let names: Arc<[String]> = setup.router.destination_names().map(str::to_owned).collect();
         Worker {
             setup,
@@ -93,12 +89,16 @@ impl<'a> Worker<'a> {
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
             is_held: false,
-            progress_at: Instant::now(),
+            progress_at: clock::now(),
         }
     }
 
-    fn run(&mut self, probe: &mut Option<Probe>) -> Result<(), Fault> {
-        if let Some(refused) = probe.as_ref() {
+    fn run(&mut self, probe: &mut Option<D::Probe>) -> Result<(), Fault> {
+        // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
+        self.answer_group()?;
+        // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
+        self.source.rewind()?;
+        if let Some(refused) = probe.as_mut() {
             self.wait_until_taken(refused)?;
             *probe = None;
         }
@@ -124,7 +124,7 @@ impl<'a> Worker<'a> {
         if self.is_all_sent() || self.is_held {
             self.read_batch()?;
         }
-        if !self.send_until(Instant::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
+        if !self.send_until(clock::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
             tracing::debug!(worker = self.setup.status.worker, "the producer's queue stays full");
         }
         Ok(())
@@ -132,19 +132,15 @@ impl<'a> Worker<'a> {
 
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
+        let mut polled = Polled::Nothing;
         for _ in 0..BATCH_RECORDS {
-            match self.source.poll(timeout)? {
-                Polled::Nothing => break,
-                Polled::Gap => return self.source.mend_gaps(),
-                Polled::Record(message) => {
-                    let record = kafka::record(&message);
-                    let verdict = self.setup.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.tally);
-                    self.tally.verdict(record.position.topic, verdict);
-                    self.epoch.watermarks.advance(record.position);
-                    self.epoch.records += 1;
-                }
-            }
-            if self.emissions.bytes() >= BATCH_BYTES {
+            polled = self.source.poll(timeout, |record| {
+                let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                self.tally.verdict(record.position.topic, verdict);
+                self.epoch.watermarks.advance(record.position);
+                self.epoch.records += 1;
+            })?;
+            if polled != Polled::Record || self.emissions.bytes() >= BATCH_BYTES {
                 break;
             }
             timeout = Duration::ZERO;
@@ -152,12 +148,12 @@ impl<'a> Worker<'a> {
         if self.epoch.records > 0 {
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
+        if polled == Polled::Gap { self.source.mend_gaps() } else { Ok(()) }
     }
 
     /// Returns how long to wait for the first record of a batch: not past the end of the epoch.
     fn wait(&self) -> Duration {
-        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(Instant::now()));
+        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(clock::now()));
         until_due.unwrap_or(IDLE_WAIT).min(IDLE_WAIT)
     }
 
@@ -172,7 +168,7 @@ impl<'a> Worker<'a> {
             if self.is_all_sent() {
                 break;
             }
-            if Instant::now() >= until {
+            if clock::now() >= until {
                 return Ok(false);
             }
             self.delivery.serve(Duration::from_millis(2))?;
@@ -266,21 +262,21 @@ impl<'a> Worker<'a> {
     ///
     /// This is where the guarantee lives.
     fn commit(&mut self, patience: Duration) -> Result<bool, Fault> {
-        let began = Instant::now();
+        let began = clock::now();
         let until = began + patience;
-        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(Instant::now()))? {
+        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(clock::now()))? {
             return Ok(false);
         }
         if !self.epoch.watermarks.is_empty() {
             match self.setup.config.delivery.guarantee {
                 Guarantee::AtLeastOnce => self.source.commit(&self.epoch.watermarks)?,
                 Guarantee::ExactlyOnce => {
-                    let (offsets, member) = self.source.to_commit(&self.epoch.watermarks)?;
-                    self.delivery.commit_transaction(&offsets, &member)?;
+                    let offsets = self.source.to_commit(&self.epoch.watermarks)?;
+                    self.delivery.commit_transaction(&offsets)?;
                 }
             }
         }
-        let took = began.elapsed();
+        let took = clock::now() - began;
         metrics::commit_took(took);
         self.bounds.interval = interval_after(&self.setup.config.delivery, took);
         Ok(true)
@@ -290,26 +286,25 @@ impl<'a> Worker<'a> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
+        self.setup.status.update(|view| view.committed_at = clock::now());
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
 
     /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
     /// not fill the log with aborted epochs. The group goes on seeing a live member. Exactly once only.
-    fn wait_until_taken(&mut self, probe: &Probe) -> Result<(), Fault> {
-        self.delivery.tell_of(probe, true);
+    fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
         while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
-            let until = Instant::now() + pause;
-            while Instant::now() < until && !self.setup.stop.is_requested() {
-                self.source.poll(HELD_PATIENCE)?;
+            let until = clock::now() + pause;
+            while clock::now() < until && !self.setup.stop.is_requested() {
+                self.source.poll(HELD_PATIENCE, |_| {})?;
                 self.answer_group()?;
                 self.check_progress()?;
             }
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
-        self.delivery.tell_of(probe, false);
         self.set_held(false)
     }
 
@@ -347,10 +342,10 @@ impl<'a> Worker<'a> {
     fn check_progress(&mut self) -> Result<(), Fault> {
         let began = self.epoch.began;
         self.setup.status.update(|view| view.uncommitted_since = began);
-        if self.progress_at.elapsed() < PROGRESS_INTERVAL {
+        if clock::now() - self.progress_at < PROGRESS_INTERVAL {
             return Ok(());
         }
-        self.progress_at = Instant::now();
+        self.progress_at = clock::now();
         self.source.check_progress()
     }
 
@@ -360,14 +355,14 @@ impl<'a> Worker<'a> {
         let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
         while self.epoch.began.is_some() {
-            let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
+            let patience = until.saturating_duration_since(clock::now()).min(Duration::from_secs(1));
             match self.commit(patience) {
                 Ok(true) => self.committed(),
                 Ok(false) => {}
                 Err(Fault::Defer(detail)) => self.deferred(&detail),
                 Err(fault) => return Err(fault),
             }
-            if self.epoch.began.is_some() && Instant::now() >= until {
+            if self.epoch.began.is_some() && clock::now() >= until {
                 return Err(Fault::Fatal(self.leftovers(limit)));
             }
             self.read_batch()?;
@@ -388,3 +383,6 @@ impl<'a> Worker<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use groupcast::config::Config;
@@ -18,6 +19,7 @@ use groupcast::service::Service;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -45,11 +47,15 @@ struct Seen {
 
 impl Kafka {
     fn start() -> Kafka {
+        Kafka::start_brokers(1)
+    }
+
+    fn start_brokers(brokers: u16) -> Kafka {
         // With GROUPCAST_TEST_LOG=debug, say, a failing test tells its story.
         if let Ok(filter) = std::env::var("GROUPCAST_TEST_LOG") {
             let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
-        let cluster = EmbeddedCluster::start(1).unwrap();
+        let cluster = EmbeddedCluster::start(brokers).unwrap();
         cluster.create_topic(SOURCE, PARTITIONS).unwrap();
         for topic in OUTPUTS {
             cluster.create_topic(topic, PARTITIONS).unwrap();
@@ -162,7 +168,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -412,7 +418,7 @@ fn a_broker_that_is_away_loses_nothing() {
     kafka.wait_for_commit(20);
     kafka.produce(texts(&events[20..]));
     kafka.cluster.mock().unwrap().broker_down(1).unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    thread::sleep(Duration::from_secs(4));
     kafka.cluster.mock().unwrap().broker_up(1).unwrap();
     kafka.wait_for_commit(40);
     let mut seen = keys(&kafka.read("group-events.webhook", 40));
@@ -475,7 +481,9 @@ fn a_missing_topic_is_named_with_the_command_that_creates_it() {
     let config = kafka.config("", &[("source.topics", "other-events")]);
     let router = Router::new(config.routing()).unwrap();
     let fault = Topics::check(&config, router.topics()).unwrap_err().to_string();
-    assert_eq!(fault, "source topic does not exist: other-events");
+    let (source, outputs) = fault.split_once('\n').unwrap();
+    assert_eq!(source, "source topic does not exist: other-events");
+    assert!(outputs.contains("--create --topic other-events.webhook --partitions 1"), "{fault}");
 }
 
 #[test]
@@ -497,10 +505,25 @@ fn the_page_shows_metrics_health_and_readiness() {
 
 /// Starts `groupcast run` as a process of its own.
 fn start_process(kafka: &Kafka, folder: &Path) -> Child {
+    start_process_with(&kafka.config_text(""), folder, &[])
+}
+
+fn start_process_with(config: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
     let file = folder.join("groupcast.yaml");
-    fs::write(&file, kafka.config_text("")).unwrap();
+    fs::write(&file, config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-    command.arg("run").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap()
+    command.arg("run").arg("--config").arg(file).envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Returns what waits until the process has said something on standard error.
+fn listen(process: &mut Child) -> impl Fn(&str) + use<> {
+    let (sender, lines) = mpsc::channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    move |text| {
+        let next = || lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("never said: {text}"));
+        while !next().contains(text) {}
+    }
 }
 
 fn signal(process: &Child, name: &str) {
@@ -535,9 +558,7 @@ fn a_second_signal_ends_the_process_at_once_with_1() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
     let mut process = start_process(&kafka, folder.path());
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut wait_for =
-        |text: &str| while !lines.next().unwrap_or_else(|| panic!("never said: {text}")).unwrap().contains(text) {};
+    let wait_for = listen(&mut process);
     wait_for("a topic refuses records");
     signal(&process, "-TERM");
     wait_for("asked to stop");
@@ -545,6 +566,37 @@ fn a_second_signal_ends_the_process_at_once_with_1() {
     wait_for("asked again");
     assert_eq!(process.wait().unwrap().code(), Some(1));
     assert_eq!(kafka.committed(), 0);
+}
+
+/// librdkafka issues 5456 and 5511: the call that adds the offsets to a transaction ignores its timeout while the group's
+/// coordinator is away.
+#[test]
+fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
+    let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Transaction("groupcast-groupcast-test-0".to_owned()), 1).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
+    }
+    let config = format!("{}\ndelivery: {{ guarantee: exactly_once }}", kafka.config_text(""));
+    // As if it had the identity from an earlier start, so that its transactional id is known.
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "0 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    let open_files = || fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count();
+    let open_before = open_files();
+
+    mock.broker_down(2).unwrap();
+    let events = events(4);
+    kafka.produce(texts(&events));
+    wait_for("the process starts over");
+    mock.broker_up(2).unwrap();
+    wait_for("the group has changed our partitions");
+    assert!(open_files() <= open_before + 16, "{} files are open, before {open_before}", open_files());
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
 }
 
 #[test]

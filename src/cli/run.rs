@@ -17,8 +17,9 @@ use crate::service::Service;
 
 /// Runs the service: reads the source topics and writes each destination's topic, until SIGTERM or Ctrl-C
 ///
-/// It then drains and commits, within delivery.shutdown_timeout_ms; a second signal ends it at once. Exit code 70 means that
-/// a Kafka client call hung: start it again, nothing is lost.
+/// It then drains and commits, within delivery.shutdown_timeout_ms; a second signal ends it at once. Where a Kafka client call
+/// hangs, the process starts over in place, with the same process id; it ends with exit code 70 if that happens while it
+/// stops. Nothing is lost either way.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -32,6 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let topics = Topics::check(&config, router.topics()).map_err(failure)?;
     let service = Service::start(Arc::clone(&config), router, topics).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
+    service.start_over_when_stuck();
     let (workers, group_id) = (config.source.workers, &config.source.group_id);
     let http = service.http().map(|address| address.to_string());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, group_id, http, "running");

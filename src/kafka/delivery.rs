@@ -12,15 +12,18 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::refusal::{Refusal, Refused, hint};
 pub use self::transaction::Probe;
 use self::transaction::Transaction;
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
+use crate::kafka::ends::Outlet;
 use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::topics::{Topics, partition_count};
 use crate::kafka::{ClientLog, native, producer_settings};
@@ -69,21 +72,6 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Sends `emissions` from the `first` on, in order, and returns the index of the first one that found no room.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the producer cannot go on.
-    pub fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault> {
-        let mut sent = first;
-        for emission in emissions.iter().skip(first) {
-            if !self.send_one(&emission)? {
-                break;
-            }
-            sent += 1;
-        }
-        Ok(sent)
-    }
-
     /// Returns whether there was room for the record.
     fn send_one(&mut self, emission: &Emission<'_>) -> Result<bool, Fault> {
         let topic = emission.topic.0;
@@ -110,7 +98,11 @@ impl Delivery {
                 self.refuse(topic, code, refused)?;
                 Ok(true)
             }
-            _ => Err(Fault::of(Call::Send, &error)),
+            _ => {
+                // A transaction that has failed takes no more records; what came back of it says why.
+                self.serve(Duration::ZERO)?;
+                Err(Fault::of(Call::Send, &error))
+            }
         }
     }
 
@@ -120,29 +112,6 @@ impl Delivery {
             Partition::ByKey => None,
             Partition::AsSource(source) => self.partitions.get(topic).and_then(|count| source.checked_rem(*count)),
         }
-    }
-
-    /// Serves delivery reports for `duration`, and puts refused records aside.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the producer cannot go on.
-    pub fn serve(&mut self, duration: Duration) -> Result<(), Fault> {
-        self.producer.poll(duration);
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
-        }
-        for (message, opaque, code) in self.producer.context().take() {
-            let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
-            if let Some(topic) = self.topics.names.iter().position(|name| !is_purged && name == message.topic()) {
-                match reaction(Call::Delivery, code) {
-                    Reaction::Hold => self.refuse(topic, code, Refused { message, partition: from_opaque(opaque) })?,
-                    Reaction::Defer | Reaction::Rewind(_) | Reaction::Fatal => {
-                        return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Puts a refused record aside, to be sent again. A transaction is lost with it.
@@ -167,32 +136,6 @@ impl Delivery {
         let describe = |refusal: &Refusal| (name(&self.topics, refusal.topic).to_owned(), refusal.code.to_string());
         let refused: Vec<_> = self.refusals.iter().map(describe).collect();
         self.status.update(|view| view.refused = refused);
-    }
-
-    /// Waits until everything that was sent is acknowledged, at most `patience`; tries again what was refused and is due.
-    ///
-    /// Returns whether that is so.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the producer cannot go on.
-    pub fn drain(&mut self, patience: Duration) -> Result<bool, Fault> {
-        let until = Instant::now() + patience;
-        loop {
-            native::flush(self.producer.client(), Duration::from_millis(5));
-            self.serve(Duration::ZERO)?;
-            if self.producer.in_flight_count() == 0 {
-                self.settle(Instant::now());
-                if self.refusals.is_empty() {
-                    return Ok(true);
-                }
-                self.retry()?;
-            }
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            // Serves until the time is up, even if nothing is left to serve (since rdkafka 0.38), so it is kept short.
-            self.serve(Duration::from_millis(if self.refusals.is_empty() { 1 } else { 10 }))?;
-        }
     }
 
     /// Takes stock while nothing is in flight: what came back waits for another try, what has all gone is over.
@@ -259,16 +202,69 @@ impl Delivery {
         };
         self.producer.send(record).map_err(|(error, _)| error)
     }
+}
 
-    /// Returns how many records are sent and not acknowledged, the refused ones too.
-    #[must_use]
-    pub fn unacknowledged(&self) -> usize {
+impl Outlet for Delivery {
+    type Offsets = (TopicPartitionList, ConsumerGroupMetadata);
+    type Probe = Probe;
+
+    fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault> {
+        let mut sent = first;
+        for emission in emissions.iter().skip(first) {
+            if !self.send_one(&emission)? {
+                break;
+            }
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    fn serve(&mut self, duration: Duration) -> Result<(), Fault> {
+        self.producer.poll(duration);
+        if let Some((_, reason)) = self.producer.client().fatal_error() {
+            return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
+        }
+        let mut purged = Vec::new();
+        for (message, opaque, code) in self.producer.context().take() {
+            let Some(topic) = self.topics.names.iter().position(|name| name == message.topic()) else { continue };
+            let refused = Refused { message, partition: from_opaque(opaque) };
+            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
+                purged.push((topic, refused));
+            } else if reaction(Call::Delivery, code) == Reaction::Hold {
+                self.refuse(topic, code, refused)?;
+            } else {
+                return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
+            }
+        }
+        if self.transaction.is_used() && !purged.is_empty() { Err(self.purged_in_transaction(purged)) } else { Ok(()) }
+    }
+
+    fn drain(&mut self, patience: Duration) -> Result<bool, Fault> {
+        let until = Instant::now() + patience;
+        loop {
+            native::flush(self.producer.client(), Duration::from_millis(5));
+            self.serve(Duration::ZERO)?;
+            if self.producer.in_flight_count() == 0 {
+                self.settle(Instant::now());
+                if self.refusals.is_empty() {
+                    return Ok(true);
+                }
+                self.retry()?;
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            // Serves until the time is up, even if nothing is left to serve (since rdkafka 0.38), so it is kept short.
+            self.serve(Duration::from_millis(if self.refusals.is_empty() { 1 } else { 10 }))?;
+        }
+    }
+
+    fn unacknowledged(&self) -> usize {
         let refused: usize = self.refusals.iter().map(|refusal| refusal.waiting.len() + refusal.returned.len()).sum();
         usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + refused
     }
 
-    /// Forgets everything that is not acknowledged: the epoch is undone, and its records come again.
-    pub fn abandon(&mut self) {
+    fn abandon(&mut self) {
         self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
         self.abort_transaction();
         for refusal in self.refusals.drain(..) {
@@ -277,8 +273,19 @@ impl Delivery {
         self.tell();
     }
 
-    /// Closes the producer. What is in flight is lost: drain or abandon first.
-    pub fn close(mut self) {
+    fn commit_transaction(&mut self, (offsets, member): &Self::Offsets) -> Result<(), Fault> {
+        self.commit_with(offsets, member)
+    }
+
+    fn take_probe(&mut self) -> Option<Probe> {
+        self.refused.take()
+    }
+
+    fn probe(&mut self, probe: &mut Probe, patience: Duration) -> Result<bool, Fault> {
+        self.offer_all(probe, patience)
+    }
+
+    fn close(mut self) {
         self.abandon();
         let status = Arc::clone(&self.status);
         status.call("close producer", || drop(self));

@@ -2,14 +2,15 @@
 
 pub mod delivery;
 pub mod embedded;
+pub mod ends;
 pub mod fault;
 pub mod lookup;
 mod native;
 pub mod source;
 pub mod topics;
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
@@ -18,14 +19,12 @@ use rdkafka::message::{Headers, Message};
 use crate::config::{Config, Guarantee};
 use crate::kafka::topics::Topics;
 use crate::metrics;
+use crate::process::Process;
 use crate::record::{Position, Record};
 
-/// Past this, a client call that blocks is taken for one that never returns; [`EXIT_STUCK`] says what follows.
+/// Past this, a client call that blocks is taken for one that never returns. Starting over is the cure: offsets were not
+/// moved past what was acknowledged.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(15);
-
-/// The exit code of a process that ended itself because a client call did not return. Starting it again is the cure:
-/// offsets were not moved past what was acknowledged.
-pub const EXIT_STUCK: i32 = 70;
 
 /// What a call that asks a broker something is given. Well below [`CALL_DEADLINE`], so that the deadline means a bug.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,13 +117,10 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
 /// Returns a worker's transactional id: no two that live at once share one, whatever the scale.
 ///
 /// Fencing is the group's business (KIP-447: the offsets carry the member's generation), so the id need not belong to a
-/// partition. A static member keeps its id over a restart, which ends at once what it left open; any other gets a new one.
+/// partition. A static member keeps its id over a restart, which ends at once what it left open, as a process does that
+/// starts over in place; any other gets a new one.
 fn transactional_id(config: &Config, worker: usize, static_member: Option<&str>) -> String {
-    static PROCESS: LazyLock<String> = LazyLock::new(|| {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos())
-    });
-    let (group, member) = (&config.source.group_id, static_member.unwrap_or(PROCESS.as_str()));
+    let (group, member) = (&config.source.group_id, static_member.unwrap_or(&Process::this().identity));
     format!("groupcast-{group}-{member}-{worker}")
 }
 

@@ -1,7 +1,7 @@
 //! The few librdkafka calls that the safe binding lacks. The only module with `unsafe` code; it decides nothing.
 #![expect(unsafe_code, reason = "librdkafka calls without a safe binding in rdkafka 0.39")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ pub(crate) fn commit<C: ClientContext>(
     offsets: &TopicPartitionList,
     timeout: Duration,
 ) -> Result<(), RDKafkaErrorCode> {
-    // SAFETY: the client outlives the call. The queue and the event are ours and are destroyed here, each once; an answer
-    // that comes later finds the queue disabled, and librdkafka frees it.
+    // SAFETY: the client outlives the call. An answer that comes later finds the queue disabled, and librdkafka frees it.
     unsafe {
-        let queue = sys::rd_kafka_queue_new(client.native_ptr());
-        let error = sys::rd_kafka_commit_queue(client.native_ptr(), offsets.ptr(), queue, None, ptr::null_mut());
-        let result = match check(error) {
-            Err(code) => Err(code),
-            Ok(()) => {
-                let event = sys::rd_kafka_queue_poll(queue, milliseconds(timeout));
-                let result = commit_result(event);
-                sys::rd_kafka_event_destroy(event);
-                result
-            }
-        };
-        sys::rd_kafka_queue_destroy(queue);
-        result
+        let queue = Owned(sys::rd_kafka_queue_new(client.native_ptr()), sys::rd_kafka_queue_destroy);
+        check(sys::rd_kafka_commit_queue(client.native_ptr(), offsets.ptr(), queue.0, None, ptr::null_mut()))?;
+        let event = Owned(sys::rd_kafka_queue_poll(queue.0, milliseconds(timeout)), sys::rd_kafka_event_destroy);
+        commit_result(event.0)
+    }
+}
+
+/// Something of librdkafka's that is ours, and how it is destroyed. Null only where that does nothing for null, as for events.
+struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: whoever made this owns the pointer, which is destroyed here and nowhere else.
+        unsafe { (self.1)(self.0) }
     }
 }
 
@@ -91,6 +91,111 @@ pub(crate) fn skip_rebalance_delay<C: ClientContext>(client: &Client<C>) {
             sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0);
         }
     }
+}
+
+/// What the brokers say of a topic.
+#[derive(Debug)]
+pub(crate) struct TopicDescription {
+    pub(crate) name: String,
+    /// Its number of partitions.
+    pub(crate) partitions: Result<usize, RDKafkaErrorCode>,
+    /// What we may do with it, as Kafka numbers the operations of access control; absent where the brokers do not tell.
+    pub(crate) operations: Option<Vec<u32>>,
+}
+
+impl TopicDescription {
+    /// Returns whether records may be read; also where that is not told.
+    pub(crate) fn may_read(&self) -> bool {
+        self.may(sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ as u32)
+    }
+
+    /// Returns whether records may be written; also where that is not told.
+    pub(crate) fn may_write(&self) -> bool {
+        self.may(sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE as u32)
+    }
+
+    fn may(&self, operation: u32) -> bool {
+        self.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
+    }
+}
+
+/// Asks the brokers about topics, and what we may do with each (KIP-430). The binding has no such call.
+pub(crate) fn describe_topics<C: ClientContext>(
+    client: &Client<C>,
+    names: &[&str],
+    timeout: Duration,
+) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
+    let invalid = |_| RDKafkaErrorCode::InvalidTopic;
+    let names: Vec<CString> = names.iter().map(|name| CString::new(*name)).collect::<Result<_, _>>().map_err(invalid)?;
+    let mut names: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    // SAFETY: the client and the names outlive the call; librdkafka copies the names. What it makes for us is destroyed with
+    // its owner, in the reverse order; what is read of the event is copied while the event lives.
+    unsafe {
+        let (rk, api) = (client.native_ptr(), sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let topics = Owned(
+            sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
+            sys::rd_kafka_TopicCollection_destroy,
+        );
+        let options = Owned(sys::rd_kafka_AdminOptions_new(rk, api), sys::rd_kafka_AdminOptions_destroy);
+        let wait = milliseconds(timeout);
+        check(sys::rd_kafka_AdminOptions_set_request_timeout(options.0, wait, ptr::null_mut(), 0))?;
+        let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.0, 1);
+        if !refused.is_null() {
+            return Err(sys::rd_kafka_error_code(Owned(refused, sys::rd_kafka_error_destroy).0).into());
+        }
+        let queue = Owned(sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_destroy);
+        sys::rd_kafka_DescribeTopics(rk, topics.0, options.0, queue.0);
+        let event = Owned(sys::rd_kafka_queue_poll(queue.0, wait), sys::rd_kafka_event_destroy);
+        descriptions(event.0)
+    }
+}
+
+/// Copies the answer to a description of topics.
+///
+/// # Safety
+/// `event` is null (no answer in time), or such an answer that is not yet destroyed.
+unsafe fn descriptions(event: *mut sys::rd_kafka_event_t) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
+    if event.is_null() {
+        return Err(RDKafkaErrorCode::OperationTimedOut);
+    }
+    // SAFETY: the event owns the result and all that is in it.
+    unsafe {
+        check(sys::rd_kafka_event_error(event))?;
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        Ok(slice(topics, count).iter().map(|topic| description(*topic)).collect())
+    }
+}
+
+/// Copies the description of one topic.
+///
+/// # Safety
+/// `topic` is part of an event that is not yet destroyed.
+unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicDescription {
+    // SAFETY: the name and the error, which may be null, live as long as the topic. The operations are C enums of 32 bits, of
+    // which a broker may know more than the binding, so that they are read as numbers.
+    unsafe {
+        let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
+        let (mut partitions, mut count) = (0, 0);
+        sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+        let error = check(sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(topic)));
+        let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count).cast::<u32>();
+        let operations = (!operations.is_null()).then(|| slice(operations, count).to_vec());
+        TopicDescription { name, partitions: error.map(|()| partitions), operations }
+    }
+}
+
+/// Returns an array of librdkafka's, empty where it is null.
+///
+/// # Safety
+/// `first` is null, or begins `count` initialised elements that live for `'a`.
+unsafe fn slice<'a, T>(first: *const T, count: usize) -> &'a [T] {
+    // SAFETY: as the caller says.
+    if first.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(first, count) } }
 }
 
 fn milliseconds(timeout: Duration) -> i32 {

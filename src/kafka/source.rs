@@ -16,15 +16,16 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use self::position::{list, next_offset};
 use crate::config::{Config, OnGap, Start};
+use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
-use crate::kafka::{COMMIT_TIMEOUT, ClientLog, consumer_settings, native};
+use crate::kafka::{self, COMMIT_TIMEOUT, ClientLog, consumer_settings, native};
 use crate::metrics;
+use crate::record::Record;
 use crate::status::Status;
 use crate::watermark::{Watermark, Watermarks};
 
@@ -53,25 +54,6 @@ struct Assigned {
     since: Instant,
 }
 
-/// What asking for the next record brought.
-pub enum Polled<'a> {
-    /// A record.
-    Record(BorrowedMessage<'a>),
-    /// None for now. A rebalance may have arrived: see [`Source::rebalance`].
-    Nothing,
-    /// A position lies outside its partition: see [`Source::mend_gaps`].
-    Gap,
-}
-
-/// What the group wants. It waits until the worker has acted on it.
-#[derive(Debug, Clone)]
-pub enum Rebalance {
-    /// These partitions are ours: see [`Source::assign`].
-    Assign(TopicPartitionList),
-    /// These are asked back: see [`Source::unassign`].
-    Revoke(TopicPartitionList),
-}
-
 impl Source {
     /// Opens a consumer and joins the group.
     ///
@@ -97,67 +79,11 @@ impl Source {
         })
     }
 
-    /// Returns how long a revoke may keep the group waiting.
-    #[must_use]
-    pub fn revoke_patience(&self) -> Duration {
-        (self.max_poll_interval / 3).min(Duration::from_secs(10))
-    }
-
-    /// Asks for the next record, at most `timeout`.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] where the consumer cannot go on, such as a static member that another process has replaced.
-    pub fn poll(&self, timeout: Duration) -> Result<Polled<'_>, Fault> {
-        match self.consumer.poll(timeout) {
-            None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Record(message)),
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Fault::of(Call::Poll, &error)),
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => Ok(Polled::Gap),
-            Some(Err(error)) => {
-                // Everything else librdkafka tries again by itself; the callback has logged the reason.
-                tracing::debug!(worker = self.status.worker, error = %error, "poll");
-                Ok(Polled::Nothing)
-            }
-        }
-    }
-
-    /// Returns what the group wants, until [`Source::assign`] or [`Source::unassign`] has answered it.
-    #[must_use]
-    pub fn rebalance(&self) -> Option<Rebalance> {
-        self.consumer.context().wanted().clone()
-    }
-
     /// Makes the call that answers `rebalance`.
     fn answer(&self, rebalance: &Rebalance) -> KafkaResult<()> {
         self.status.call("assign", || answer(&self.consumer, rebalance))?;
         *self.consumer.context().wanted() = None;
         Ok(())
-    }
-
-    /// Returns whether the group has already given our partitions to others, so that nothing may be committed.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.consumer.assignment_lost()
-    }
-
-    /// Takes over `partitions`, each at the group's committed offset or, where there is none, at `source.start`.
-    ///
-    /// Returns the starts that are worth committing at once: a start at the end or at a time would be another one later.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the offsets cannot be learnt in time.
-    pub fn assign(&mut self, mut partitions: TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
-        let mut starts = Vec::new();
-        if partitions.count() > 0 {
-            partitions = self.committed(partitions)?;
-            starts = self.start_fresh(&mut partitions)?;
-        }
-        self.answer(&Rebalance::Assign(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
-        self.remember(&partitions);
-        if self.is_paused {
-            self.consumer.pause(&partitions).map_err(|error| Fault::of(Call::Position, &error))?;
-        }
-        Ok(starts)
     }
 
     fn remember(&mut self, partitions: &TopicPartitionList) {
@@ -176,12 +102,51 @@ impl Source {
         metrics::assigned_partitions(self.status.worker, partitions);
         tracing::info!(worker = self.status.worker, partitions, "the group has changed our partitions");
     }
+}
 
-    /// Gives `partitions` back to the group.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the consumer refuses.
-    pub fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
+impl Intake for Source {
+    type Offsets = (TopicPartitionList, ConsumerGroupMetadata);
+
+    fn poll(&mut self, timeout: Duration, take: impl FnOnce(&Record<'_>)) -> Result<Polled, Fault> {
+        match self.consumer.poll(timeout) {
+            None => Ok(Polled::Nothing),
+            Some(Ok(message)) => {
+                take(&kafka::record(&message));
+                Ok(Polled::Record)
+            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Fault::of(Call::Poll, &error)),
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => Ok(Polled::Gap),
+            Some(Err(error)) => {
+                // Everything else librdkafka tries again by itself; the callback has logged the reason.
+                tracing::debug!(worker = self.status.worker, error = %error, "poll");
+                Ok(Polled::Nothing)
+            }
+        }
+    }
+
+    fn mend_gaps(&mut self) -> Result<(), Fault> {
+        self.close_gaps()
+    }
+
+    fn rebalance(&self) -> Option<Rebalance> {
+        self.consumer.context().wanted().clone()
+    }
+
+    fn assign(&mut self, mut partitions: TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
+        let mut starts = Vec::new();
+        if partitions.count() > 0 {
+            partitions = self.committed(partitions)?;
+            starts = self.start_fresh(&mut partitions)?;
+        }
+        self.answer(&Rebalance::Assign(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
+        self.remember(&partitions);
+        if self.is_paused {
+            self.consumer.pause(&partitions).map_err(|error| Fault::of(Call::Position, &error))?;
+        }
+        Ok(starts)
+    }
+
+    fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
         self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
         for element in partitions.elements() {
             metrics::lag(element.topic(), element.partition(), 0);
@@ -191,32 +156,32 @@ impl Source {
         Ok(())
     }
 
-    /// Commits the offsets of `watermarks`. All that was made of the records before them must be durable.
-    ///
-    /// # Errors
-    /// [`Fault::Defer`] where the group is moving, [`Fault::Fatal`] where it has replaced us.
-    pub fn commit(&self, watermarks: &Watermarks) -> Result<(), Fault> {
+    fn is_lost(&self) -> bool {
+        self.consumer.assignment_lost()
+    }
+
+    fn revoke_patience(&self) -> Duration {
+        (self.max_poll_interval / 3).min(Duration::from_secs(10))
+    }
+
+    fn commit(&mut self, watermarks: &Watermarks) -> Result<(), Fault> {
         let offsets = offsets(watermarks)?;
         self.status
             .call("commit", || native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT))
             .map_err(|code| Fault::of(Call::Commit, &KafkaError::ConsumerCommit(code)))
     }
 
-    /// Returns the offsets of `watermarks` and the membership that they are valid under, for a transaction to commit.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where there is no membership.
-    pub fn to_commit(&self, watermarks: &Watermarks) -> Result<(TopicPartitionList, ConsumerGroupMetadata), Fault> {
+    fn to_commit(&self, watermarks: &Watermarks) -> Result<Self::Offsets, Fault> {
         // Read anew each time: the generation is in it (KIP-447).
         let no_member = || Fault::Rewind { cause: Cause::Consumer, detail: "no longer a member of the group".to_owned() };
         Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
-    /// Stops or starts fetching, whatever the group assigns meanwhile. The group goes on seeing a live member.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the consumer refuses.
-    pub fn set_paused(&mut self, is_paused: bool) -> Result<(), Fault> {
+    fn rewind(&mut self) -> Result<(), Fault> {
+        self.go_back()
+    }
+
+    fn set_paused(&mut self, is_paused: bool) -> Result<(), Fault> {
         if self.is_paused == is_paused {
             return Ok(());
         }
@@ -230,11 +195,7 @@ impl Source {
         Ok(())
     }
 
-    /// Publishes how far each partition is behind.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where a partition is assigned and yet not fetched from.
-    pub fn check_progress(&self) -> Result<(), Fault> {
+    fn check_progress(&mut self) -> Result<(), Fault> {
         let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
         for assigned in &self.partitions {
             match native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition) {
@@ -252,8 +213,7 @@ impl Source {
         Ok(())
     }
 
-    /// Leaves the group. Nothing is committed here.
-    pub fn close(self) {
+    fn close(self) {
         let status = Arc::clone(&self.status);
         // Its drop closes the consumer and serves the last revoke.
         status.call("close consumer", || drop(self));

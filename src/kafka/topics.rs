@@ -1,5 +1,6 @@
 //! The output topics as the broker has them: that they exist, how many partitions, how large a record each takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
@@ -9,6 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::Config;
 use crate::kafka::fault::{Call, Fault};
+use crate::kafka::native::{self, TopicDescription};
 use crate::kafka::{REQUEST_TIMEOUT, common_settings};
 
 /// What a broker takes if nobody changed it: Kafka's own default of `max.message.bytes`.
@@ -16,6 +18,9 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 
 /// librdkafka's own default and sensible maximum of a batch.
 const MAX_BATCH_BYTES: usize = 1_000_000;
+
+/// The embedded cluster never answers what we may do, and the service waits for this long at its start.
+const RIGHTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is known of the output topics, in the router's order.
 #[derive(Debug, Clone)]
@@ -27,23 +32,17 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// Asks the broker about the output topics.
+    /// Asks the brokers about the topics of `config`; `names` are the output topics.
     ///
     /// # Errors
-    /// [`Fault::Fatal`] where a topic is missing (all of them are named, with the command that creates each) or where no
-    /// broker answers.
+    /// [`Fault::Fatal`] where a topic is missing or may not be used (all of them are named, with the command that creates each)
+    /// or where no broker answers.
     pub fn check(config: &Config, names: &[String]) -> Result<Topics, Fault> {
-        let admin: AdminClient<DefaultClientContext> =
-            settings(config).create().map_err(|error| Fault::of(Call::Open, &error))?;
-        let partitions = source_partitions(admin.inner(), config)?;
-        let mut missing = Vec::new();
-        for name in names {
-            if known_partitions(admin.inner(), config, name)?.is_none() {
-                missing.push(create_command(config, name, partitions));
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Fault::Fatal(format!("output topics do not exist; create them:\n{}", missing.join("\n"))));
+        let admin = admin(config)?;
+        let described = describe(admin.inner(), config, names).map_err(Fault::Fatal)?;
+        let problems = problems(&described, config, names);
+        if !problems.is_empty() {
+            return Err(Fault::Fatal(explain(&problems, &described, config)));
         }
         Ok(Topics { names: names.to_vec(), max_message_bytes: limits(&admin, names) })
     }
@@ -68,28 +67,111 @@ impl Topics {
     }
 }
 
-fn settings(config: &Config) -> ClientConfig {
+/// Looks after the topics while the service runs.
+pub struct TopicWatch {
+    admin: AdminClient<DefaultClientContext>,
+    config: Arc<Config>,
+    names: Vec<String>,
+}
+
+impl TopicWatch {
+    /// Opens a client of its own, so that no worker waits for an answer.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a property is wrong.
+    pub fn open(config: Arc<Config>, topics: &Topics) -> Result<TopicWatch, Fault> {
+        Ok(TopicWatch { admin: admin(&config)?, names: topics.names.clone(), config })
+    }
+
+    /// Asks the brokers once, and returns what is wrong with the topics.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn problems(&self) -> Result<Vec<Problem>, String> {
+        let described = describe(self.admin.inner(), &self.config, &self.names)?;
+        Ok(problems(&described, &self.config, &self.names))
+    }
+}
+
+/// Why a topic cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no such topic to read.
+    #[error("source topic does not exist: {0}")]
+    NoSource(String),
+    /// There is no such topic to write to.
+    #[error("output topic does not exist: {0}")]
+    NoOutput(String),
+    /// It may not be read.
+    #[error("no right to read topic {0}; grant Read on it")]
+    NotReadable(String),
+    /// It may not be written to.
+    #[error("no right to write to topic {0}; grant Write on it")]
+    NotWritable(String),
+    /// The broker says something else.
+    #[error("topic {0}: {1}")]
+    Other(String, RDKafkaErrorCode),
+}
+
+fn admin(config: &Config) -> Result<AdminClient<DefaultClientContext>, Fault> {
     let mut settings = ClientConfig::new();
     common_settings(&mut settings, config, 0);
     for (name, value) in config.kafka.properties.iter() {
         settings.set(name, value);
     }
-    settings
+    settings.create().map_err(|error| Fault::of(Call::Open, &error))
 }
 
-/// Returns the most partitions that a source topic has.
-fn source_partitions<C: ClientContext>(client: &Client<C>, config: &Config) -> Result<usize, Fault> {
-    let mut most = 1;
-    for topic in &config.source.topics {
-        let count = known_partitions(client, config, topic)?;
-        most = most.max(count.ok_or_else(|| Fault::Fatal(format!("source topic does not exist: {topic}")))?);
+/// Describes the source topics and the output topics `names`; without our rights where the brokers do not tell them.
+fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[String]) -> Result<Vec<TopicDescription>, String> {
+    let all: Vec<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
+    native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
+        tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
+        all.iter().map(|name| describe_plainly(client, config, name)).collect()
+    })
+}
+
+fn describe_plainly<C: ClientContext>(client: &Client<C>, config: &Config, name: &str) -> Result<TopicDescription, String> {
+    let count = partition_count(client, name).map_err(|error| format!("{error}; kafka.brokers is {}", config.kafka.brokers))?;
+    let partitions = count.ok_or(RDKafkaErrorCode::UnknownTopicOrPartition);
+    Ok(TopicDescription { name: name.to_owned(), partitions, operations: None })
+}
+
+fn problems(described: &[TopicDescription], config: &Config, names: &[String]) -> Vec<Problem> {
+    let find = |name: &String| described.iter().find(|topic| topic.name == *name);
+    let of_source = |name: &String| match find(name).map(|topic| (&topic.partitions, topic.may_read())) {
+        Some((Ok(_), true)) => None,
+        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(Problem::NoSource(name.clone())),
+        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(Problem::NotReadable(name.clone())),
+        Some((Err(code), _)) => Some(Problem::Other(name.clone(), *code)),
+    };
+    let of_output = |name: &String| match find(name).map(|topic| (&topic.partitions, topic.may_write())) {
+        Some((Ok(_), true)) => None,
+        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(Problem::NoOutput(name.clone())),
+        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(Problem::NotWritable(name.clone())),
+        Some((Err(code), _)) => Some(Problem::Other(name.clone(), *code)),
+    };
+    config.source.topics.iter().filter_map(of_source).chain(names.iter().filter_map(of_output)).collect()
+}
+
+/// Says all that is wrong with the topics, and the command that creates each missing output, as large as the source.
+fn explain(problems: &[Problem], described: &[TopicDescription], config: &Config) -> String {
+    let is_source = |topic: &&TopicDescription| config.source.topics.contains(&topic.name);
+    let sizes = described.iter().filter(is_source).filter_map(|topic| topic.partitions.as_ref().ok());
+    let n_partitions = sizes.max().copied().unwrap_or(1);
+    let (mut lines, mut commands) = (Vec::new(), Vec::new());
+    for problem in problems {
+        match problem {
+            Problem::NoOutput(topic) => commands.push(create_command(config, topic, n_partitions)),
+            Problem::NoSource(_) | Problem::NotReadable(_) | Problem::NotWritable(_) | Problem::Other(..) => {
+                lines.push(problem.to_string());
+            }
+        }
     }
-    Ok(most)
-}
-
-fn known_partitions<C: ClientContext>(client: &Client<C>, config: &Config, topic: &str) -> Result<Option<usize>, Fault> {
-    partition_count(client, topic)
-        .map_err(|detail| Fault::Fatal(format!("{detail}; kafka.brokers is {}", config.kafka.brokers)))
+    if !commands.is_empty() {
+        lines.push(format!("output topics do not exist; create them:\n{}", commands.join("\n")));
+    }
+    lines.join("\n")
 }
 
 /// Returns how many partitions a topic has, none if it does not exist.
@@ -112,7 +194,7 @@ fn create_command(config: &Config, topic: &str, partitions: usize) -> String {
 
 /// Returns each topic's `max.message.bytes`; the default, and a log line, where the broker does not tell.
 fn limits(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Vec<usize> {
-    let described = describe(admin, names).unwrap_or_else(|error| {
+    let described = describe_settings(admin, names).unwrap_or_else(|error| {
         tracing::info!(error, assumed = DEFAULT_MAX_MESSAGE_BYTES, "the broker does not tell its topics' limits");
         Vec::new()
     });
@@ -126,7 +208,7 @@ fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
     entry.value.as_deref()?.parse().ok()
 }
 
-fn describe(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<ConfigResource>, String> {
+fn describe_settings(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<ConfigResource>, String> {
     let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::clock;
 use crate::config::{Delivery, EpochBounds, Guarantee};
 use crate::watermark::Watermarks;
 
@@ -21,7 +22,7 @@ pub(super) struct Epoch {
 
 impl Epoch {
     pub(super) fn begin(&mut self, bounds: &EpochBounds) {
-        let now = Instant::now();
+        let now = clock::now();
         self.began.get_or_insert(now);
         self.due_at.get_or_insert(now + bounds.interval);
     }
@@ -29,13 +30,11 @@ impl Epoch {
     /// Starts a new stretch after the present one was sent and acknowledged but its offsets were not taken.
     pub(super) fn defer(&mut self, bounds: &EpochBounds) {
         (self.records, self.bytes) = (0, 0);
-        self.due_at = Some(Instant::now() + bounds.interval);
+        self.due_at = Some(clock::now() + bounds.interval);
     }
 
     pub(super) fn is_due(&self, bounds: &EpochBounds) -> bool {
-        self.due_at.is_some_and(|due_at| Instant::now() >= due_at)
-            || self.records >= bounds.records
-            || self.bytes >= bounds.bytes
+        self.due_at.is_some_and(|due_at| clock::now() >= due_at) || self.records >= bounds.records || self.bytes >= bounds.bytes
     }
 }
 

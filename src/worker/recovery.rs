@@ -1,24 +1,27 @@
 //! What follows a fault: the epoch is undone, and the way on is the way in.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Setup, Worker};
-use crate::kafka::delivery::{Delivery, Probe};
+use crate::kafka::ends::{Intake, Outlet};
 use crate::kafka::fault::{Cause, Fault};
-use crate::kafka::source::Source;
 use crate::metrics::{self, EpochResult};
 
 /// Runs one worker until it is asked to stop, with new consumers where one fails.
 ///
 /// # Errors
 /// [`Fault::Fatal`]; what is not fatal is mended here.
-pub fn run(setup: &Setup) -> Result<(), Fault> {
+pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
+    setup: &Setup,
+    open_source: impl Fn() -> Result<S, Fault>,
+    open_delivery: impl Fn() -> Result<D, Fault>,
+) -> Result<(), Fault> {
     let mut pause = Pause::default();
+    Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
     metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
     loop {
-        let mut source = Source::open(&setup.config, Arc::clone(&setup.status))?;
-        let result = run_producers(setup, &mut source, &mut pause);
+        let mut source = open_source()?;
+        let result = run_producers(setup, &mut source, &open_delivery, &mut pause);
         source.close();
         match result {
             Err(Fault::Rewind { cause, detail }) => rewound(setup, &mut pause, cause, &detail)?,
@@ -32,10 +35,15 @@ pub fn run(setup: &Setup) -> Result<(), Fault> {
 }
 
 /// Runs with one consumer, with new producers where one fails.
-fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Result<(), Fault> {
+fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
+    setup: &Setup,
+    source: &mut S,
+    open_delivery: impl Fn() -> Result<D, Fault>,
+    pause: &mut Pause,
+) -> Result<(), Fault> {
     let mut probe = None;
     loop {
-        match run_epochs(setup, source, pause, &mut probe) {
+        match open_delivery().and_then(|delivery| run_epochs(setup, source, delivery, pause, &mut probe)) {
             Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail)?,
             result => return result,
         }
@@ -46,12 +54,17 @@ fn run_producers(setup: &Setup, source: &mut Source, pause: &mut Pause) -> Resul
 }
 
 /// Runs with one consumer and one producer. `probe` is what a topic refused of the epoch before.
-fn run_epochs(setup: &Setup, source: &mut Source, pause: &mut Pause, probe: &mut Option<Probe>) -> Result<(), Fault> {
-    let delivery = Delivery::open(&setup.config, Arc::clone(&setup.topics), Arc::clone(&setup.status))?;
-    // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
-    source.rewind()?;
+fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
+    setup: &Setup,
+    source: &mut S,
+    delivery: D,
+    pause: &mut Pause,
+    probe: &mut Option<D::Probe>,
+) -> Result<(), Fault> {
     let mut worker = Worker::new(setup, source, delivery, pause);
     let result = worker.run(probe);
+    // What has just begun is told of once a turn, and perhaps the turn was not finished.
+    setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
     if let Some(refused) = worker.delivery.take_probe() {
         *probe = Some(refused);
     }
@@ -68,13 +81,12 @@ fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Resu
     metrics::rewind(cause.label());
     metrics::in_flight(setup.status.worker, 0);
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    let was_open = setup.status.view().uncommitted_since.is_some();
-    setup.status.update(|view| (view.is_held, view.uncommitted_since) = (false, None));
-    if was_open && setup.stop.is_requested() {
+    setup.status.update(|view| view.is_held = false);
+    setup.stop.sleep(pause.next());
+    if setup.stop.is_requested() && setup.status.view().uncommitted_since.is_some() {
         let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";
         return Err(Fault::Fatal(format!("{what}: {detail}")));
     }
-    setup.stop.sleep(pause.next());
     Ok(())
 }
 

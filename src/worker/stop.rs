@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::clock;
+
 /// A request to stop, shared by all who may make it and all who must heed it.
 #[derive(Debug, Default)]
 pub struct Stop {
@@ -17,7 +19,7 @@ impl Stop {
 
     /// Returns when a stop was first asked for, which is now if it was not.
     pub(super) fn requested_at(&self) -> Instant {
-        *self.requested_at.get_or_init(Instant::now)
+        *self.requested_at.get_or_init(clock::now)
     }
 
     /// Returns whether a stop was asked for.
@@ -28,9 +30,9 @@ impl Stop {
 
     /// Sleeps, but not past a request.
     pub(super) fn sleep(&self, duration: Duration) {
-        let until = Instant::now() + duration;
-        while !self.is_requested() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(20).min(duration));
+        let until = clock::now() + duration;
+        while !self.is_requested() && clock::now() < until {
+            clock::sleep(Duration::from_millis(20).min(duration));
         }
     }
 }

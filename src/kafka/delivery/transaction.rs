@@ -13,7 +13,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::refusal::{Refused, hint};
 use super::{Delivery, DeliveryContext, name};
 use crate::config::Guarantee;
-use crate::kafka::fault::{Call, Cause, Fault};
+use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::{REQUEST_TIMEOUT, native};
 use crate::metrics;
 
@@ -39,11 +39,14 @@ impl Transaction {
     }
 }
 
-/// The first record that a topic refused in a transaction: offered to it alone until it is taken.
-pub struct Probe {
+/// The first record of each topic that may have failed a transaction: offered to its topic alone until that takes it.
+pub struct Probe(Vec<Suspect>);
+
+struct Suspect {
     topic: usize,
     code: RDKafkaErrorCode,
     refused: Refused,
+    is_told: bool,
 }
 
 impl Delivery {
@@ -65,10 +68,7 @@ impl Delivery {
     }
 
     /// Commits `offsets` and everything that was sent, all or nothing. Everything must be acknowledged before.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`]: it is not known whether it took effect.
-    pub fn commit_transaction(&mut self, offsets: &TopicPartitionList, member: &ConsumerGroupMetadata) -> Result<(), Fault> {
+    pub(super) fn commit_with(&mut self, offsets: &TopicPartitionList, member: &ConsumerGroupMetadata) -> Result<(), Fault> {
         self.begin_transaction()?;
         self.call("send offsets to transaction", |producer| {
             producer.send_offsets_to_transaction(offsets, member, REQUEST_TIMEOUT)
@@ -106,25 +106,59 @@ impl Delivery {
         }
     }
 
-    /// Returns the fault that a refused record is to a transaction, and keeps the record for [`Delivery::probe`].
+    /// Returns the fault that a refused record is to its transaction, and keeps the record for [`Delivery::offer`].
     pub(super) fn refused_in_transaction(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Fault {
         let detail = format!("topic {} refuses records: {code}", name(&self.topics, topic));
-        self.refused.get_or_insert(Probe { topic, code, refused });
+        let suspects = &mut self.refused.get_or_insert_with(|| Probe(Vec::new())).0;
+        if suspects.iter().all(|suspect| suspect.topic != topic) {
+            suspects.push(Suspect { topic, code, refused, is_told: false });
+        }
         Fault::Rewind { cause: Cause::TopicRefused, detail }
     }
 
-    /// Returns the record that a topic refused, and with it the transaction, for the next producer to probe with.
-    pub fn take_probe(&mut self) -> Option<Probe> {
-        self.refused.take()
+    /// Returns the fault that purged records are to their transaction: librdkafka gives up all of it when one partition fails.
+    ///
+    /// Where it is a topic that failed, but only the coordinator said so, it is not known which: then each is a suspect.
+    pub(super) fn purged_in_transaction(&mut self, purged: Vec<(usize, Refused)>) -> Fault {
+        let error = self.failure();
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if reaction(Call::Send, code) == Reaction::Hold && self.refused.is_none() {
+            for (topic, refused) in purged {
+                self.refused_in_transaction(topic, code, refused);
+            }
+            return Fault::Rewind { cause: Cause::TopicRefused, detail: format!("a topic refuses records: {code}") };
+        }
+        Fault::of(Call::Transaction, &error)
     }
 
-    /// Offers `probe` to its topic, in a transaction that is aborted. Returns whether the topic took it.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the transaction cannot be begun or aborted.
-    pub fn probe(&mut self, probe: &Probe, patience: Duration) -> Result<bool, Fault> {
+    /// Returns why the open transaction failed. librdkafka tells only who makes a call that is not allowed then, as to begin
+    /// another; it is never allowed while one is open, so that it does nothing.
+    fn failure(&self) -> KafkaError {
+        let refused = self.status.call("begin transaction", || self.producer.begin_transaction());
+        refused.err().unwrap_or(KafkaError::Canceled)
+    }
+
+    /// Offers each record of `probe` to its topic, in a transaction that is aborted, until one is refused. Returns whether all
+    /// topics take records.
+    pub(super) fn offer_all(&mut self, probe: &mut Probe, patience: Duration) -> Result<bool, Fault> {
+        while let Some(suspect) = probe.0.first_mut() {
+            if !self.offer(suspect, patience)? {
+                if !std::mem::replace(&mut suspect.is_told, true) {
+                    self.tell_of(suspect, true);
+                }
+                return Ok(false);
+            }
+            if suspect.is_told {
+                self.tell_of(suspect, false);
+            }
+            probe.0.remove(0);
+        }
+        Ok(true)
+    }
+
+    fn offer(&mut self, suspect: &Suspect, patience: Duration) -> Result<bool, Fault> {
         self.begin_transaction()?;
-        let is_queued = self.send_refused(probe.topic, &probe.refused).is_ok();
+        let is_queued = self.send_refused(suspect.topic, &suspect.refused).is_ok();
         let until = Instant::now() + patience;
         while is_queued && self.producer.in_flight_count() > 0 && Instant::now() < until {
             native::flush(self.producer.client(), Duration::from_millis(5));
@@ -141,14 +175,14 @@ impl Delivery {
         Ok(is_taken)
     }
 
-    /// Says that `probe`'s topic refuses records, or that it takes them again.
-    pub fn tell_of(&self, probe: &Probe, is_refused: bool) {
-        let (topic, worker) = (name(&self.topics, probe.topic), self.status.worker);
+    /// Says that a topic refuses records, or that it takes them again.
+    fn tell_of(&self, suspect: &Suspect, is_refused: bool) {
+        let (topic, worker) = (name(&self.topics, suspect.topic), self.status.worker);
         metrics::topic_refused(topic, is_refused);
         if is_refused {
-            let refused = vec![(topic.to_owned(), probe.code.to_string())];
+            let refused = vec![(topic.to_owned(), suspect.code.to_string())];
             self.status.update(|view| view.refused = refused);
-            tracing::error!(worker, topic, error = %probe.code, hint = hint(probe.code), "a topic refuses records; nothing is committed until it takes them");
+            tracing::error!(worker, topic, error = %suspect.code, hint = hint(suspect.code), "a topic refuses records; nothing is committed until it takes them");
         } else {
             self.status.update(|view| view.refused.clear());
             tracing::info!(worker, topic, "the topic takes records again");

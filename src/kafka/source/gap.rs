@@ -10,11 +10,8 @@ use crate::kafka::fault::{Call, Fault};
 use crate::metrics;
 
 impl Source {
-    /// Deals with positions outside their partition as `source.on_gap` says: retention was faster, or the topic is another.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] with the lost ranges, where `source.on_gap` is `stop`.
-    pub fn mend_gaps(&mut self) -> Result<(), Fault> {
+    /// Does what [`Intake::mend_gaps`](crate::kafka::ends::Intake::mend_gaps) says.
+    pub(super) fn close_gaps(&mut self) -> Result<(), Fault> {
         let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
         let mut gaps = Vec::new();
         for assigned in &self.partitions {

@@ -9,15 +9,13 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::{Assigned, Source};
 use crate::config::Start;
 use crate::kafka::REQUEST_TIMEOUT;
+use crate::kafka::ends::Intake;
 use crate::kafka::fault::{Call, Cause, Fault};
 use crate::watermark::Watermark;
 
 impl Source {
     /// Goes back to the committed offsets, after an epoch was undone.
-    ///
-    /// # Errors
-    /// [`Fault::Rewind`] where the offsets cannot be learnt or set.
-    pub fn rewind(&mut self) -> Result<(), Fault> {
+    pub(super) fn go_back(&mut self) -> Result<(), Fault> {
         if self.partitions.is_empty() {
             return Ok(());
         }
