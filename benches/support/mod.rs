@@ -5,16 +5,16 @@ pub(crate) mod corpus;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use groupcast::destination::{Catalogue, Instance, Plan};
 use groupcast::diagnostic::{Diagnostics, Place};
 use groupcast::envelope::Emissions;
 use groupcast::event::Event;
-use groupcast::flags::Decision;
 use groupcast::json::Raw;
 use groupcast::metrics::tally::{Tally, UnknownFlags};
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Routing, Scratch};
-use groupcast::traits::{TraitScratch, Vocabulary};
+use groupcast::traits::Vocabulary;
 use groupcast::yaml;
 
 const SOURCE: &str = "group-events";
@@ -55,7 +55,7 @@ pub(crate) struct Worker {
     router: Router,
     events: Vec<Vec<u8>>,
     scratch: Scratch,
-    traits: TraitScratch,
+    arena: Bump,
     emissions: Emissions,
     tally: Tally,
     next: usize,
@@ -70,7 +70,7 @@ impl Worker {
             router,
             events: (0..n_events).map(corpus::event).collect(),
             scratch: Scratch::default(),
-            traits: TraitScratch::default(),
+            arena: Bump::new(),
             emissions: Emissions::default(),
             tally: Tally::new(names, UnknownFlags::default()),
             next: 0,
@@ -101,9 +101,8 @@ impl Worker {
     pub(crate) fn parse(&mut self) {
         let index = self.advance();
         let text = std::str::from_utf8(&self.events[index]).expect("UTF-8");
-        let mut members = Vec::new();
-        Raw::parse(text).expect("JSON").members(&mut members).expect("text");
-        black_box(&members);
+        self.arena.reset();
+        black_box(Raw::parse_object(text, &self.arena).expect("an object"));
     }
 
     /// Reads the next event: what `parse` does, the ids, the time, and the traits.
@@ -111,7 +110,8 @@ impl Worker {
         let index = self.advance();
         let record = record(&self.events[index], index);
         let (limits, vocabulary) = (self.router.limits(), self.router.vocabulary());
-        black_box(Event::parse(&record, limits, vocabulary, &mut self.traits, &mut self.tally).expect("a group event"));
+        self.arena.reset();
+        black_box(Event::parse(&record, limits, vocabulary, &self.arena, &mut self.tally).expect("a group event"));
     }
 }
 
@@ -120,7 +120,7 @@ pub(crate) struct Readings {
     router: &'static Router,
     plan: &'static Plan,
     events: Vec<Event<'static>>,
-    decisions: Vec<Decision<'static>>,
+    arena: Bump,
     out: Vec<u8>,
     next: usize,
 }
@@ -134,13 +134,13 @@ impl Readings {
         let read = |index: u64| {
             let value: &'static Vec<u8> = leaked(corpus::event(index));
             let record = record(value, 0);
-            Event::parse(&record, router.limits(), vocabulary, &mut TraitScratch::default(), &mut ()).expect("a group event")
+            Event::parse(&record, router.limits(), vocabulary, leaked(Bump::new()), &mut ()).expect("a group event")
         };
         let mut readings = Readings {
             router,
             plan: leaked(plan),
             events: (0..n_events).map(read).collect(),
-            decisions: Vec::new(),
+            arena: Bump::new(),
             out: Vec::new(),
             next: 0,
         };
@@ -159,15 +159,16 @@ impl Readings {
     pub(crate) fn decide(&mut self) {
         let index = self.advance();
         let integrations = self.events[index].field("integrations");
-        self.router.flags().decide(integrations, &mut self.decisions, &mut ()).expect("text");
-        black_box(&self.decisions);
+        self.arena.reset();
+        black_box(self.router.flags().decide(integrations, &self.arena, &mut ()).expect("text"));
     }
 
     /// Has one plan, Mixpanel's, write the next event's bodies.
     pub(crate) fn write(&mut self) {
         let index = self.advance();
+        self.arena.reset();
         let observer = &mut ();
-        let mut run = self.plan.start(&self.events[index], None, 0, observer);
+        let mut run = self.plan.start(&self.events[index], None, 0, &self.arena, observer);
         self.out.clear();
         for operation in self.plan.operations() {
             if run.check_due(operation).is_ok() {

@@ -3,9 +3,9 @@ use super::*;
 
 /// Resolves `json` and writes what came of it: `name=value` in order, then `lost<kept` for each collision.
 fn resolved(json: &str, vocabulary: &Vocabulary) -> String {
-    let mut members = Vec::new();
-    Raw::parse(json).unwrap().members(&mut members).unwrap();
-    let traits = Traits::resolve(members, vocabulary, &mut TraitScratch::default()).unwrap();
+    let arena = Bump::new();
+    let members = Raw::parse(json).unwrap().members(&arena).unwrap();
+    let traits = Traits::resolve(members, vocabulary, &arena).unwrap();
     let mut words: Vec<String> = traits.entries().iter().map(|entry| word(entry, &traits)).collect();
     words.extend(traits.collisions().iter().map(|collision| format!("{}<{}", collision.lost, collision.kept)));
     words.join(" ")

@@ -1,8 +1,11 @@
 //! The names that traits go by: reserved, listed in the configuration, or mentioned by a definition (T1, T2, T5).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use bumpalo::Bump;
+use bumpalo::collections::String as ArenaString;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Rank;
@@ -15,9 +18,7 @@ impl Fold {
     /// Folds `key`.
     #[must_use]
     pub fn of(key: &str) -> Fold {
-        let mut folded = String::with_capacity(key.len());
-        fold_onto(key, &mut folded);
-        Fold(folded.into_boxed_str())
+        Fold(fold_in(key, &Bump::new()).into())
     }
 
     /// Returns whether `key` has this fold, without making it for the usual ASCII key.
@@ -48,12 +49,23 @@ fn is_ascii_space(byte: u8) -> bool {
     char::from(byte).is_whitespace()
 }
 
-/// Appends the fold of `key` to `out`. A key whose fold would be empty (`___`) folds to itself behind a `_`, which no
-/// other fold holds, so that it is its own trait.
-pub(super) fn fold_onto(key: &str, out: &mut String) {
-    let start = out.len();
+/// Returns the fold of `key`, which is `key` itself where its writer used none of what folds.
+///
+/// A key whose fold would be empty (`___`) folds to itself behind a `_`, which no other fold holds, so that it is its own
+/// trait.
+pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
+    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
+    if !key.is_empty() && key.bytes().all(is_folded) {
+        return key;
+    }
+    let mut out = ArenaString::with_capacity_in(key.len() + 1, arena);
+    fold_onto(key, &mut out);
+    out.into_bump_str()
+}
+
+fn fold_onto(key: &str, out: &mut ArenaString<'_>) {
     let mut is_first = true;
-    let mut add = |character: char, out: &mut String| {
+    let mut add = |character: char, out: &mut ArenaString<'_>| {
         let is_leading_dollar = is_first && character == '$';
         if character.is_whitespace() || matches!(character, '_' | '-') {
             return;
@@ -68,7 +80,7 @@ pub(super) fn fold_onto(key: &str, out: &mut String) {
     } else {
         key.nfc().flat_map(char::to_lowercase).for_each(|character| add(character, out));
     }
-    if out.len() == start {
+    if out.is_empty() {
         out.push('_');
         out.push_str(key);
     }
@@ -178,7 +190,7 @@ pub(super) enum Target {
 /// Every name that has a meaning, by fold.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
-    by_fold: HashMap<Fold, (Target, Rank)>,
+    by_fold: HashMap<Fold, (Target, Rank), DefaultHashBuilder>,
     names: Vec<Name>,
 }
 
@@ -196,7 +208,7 @@ impl Vocabulary {
     /// # Errors
     /// A message for each name that means something else already.
     pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, Vec<String>> {
-        let mut vocabulary = Vocabulary { by_fold: HashMap::new(), names: Vec::new() };
+        let mut vocabulary = Vocabulary { by_fold: HashMap::default(), names: Vec::new() };
         for (name, trait_type) in RESERVED {
             let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
             vocabulary.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
@@ -300,12 +312,17 @@ impl Vocabulary {
     pub(super) fn target(&self, fold: &str) -> Option<(Target, Rank)> {
         self.by_fold.get(fold).copied()
     }
+
+    /// Returns a hash of a fold, of a seed that no sender knows.
+    pub(super) fn hash(&self, fold: &str) -> u64 {
+        self.by_fold.hasher().hash_one(fold)
+    }
 }
 
 impl Default for Vocabulary {
     fn default() -> Self {
         // The reserved names and built-in aliases do not clash; a test builds them.
-        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::new(), names: Vec::new() })
+        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::default(), names: Vec::new() })
     }
 }
 
