@@ -24,6 +24,7 @@ use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
 use crate::status::Status;
+use crate::watermark::Watermark;
 
 /// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
 const BATCH_RECORDS: usize = 500;
@@ -97,7 +98,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
         self.answer_group()?;
         // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
-        self.source.rewind()?;
+        let starts = self.source.rewind()?;
+        self.start_at(&starts);
         if let Some(refused) = probe.as_mut() {
             self.wait_until_taken(refused)?;
             *probe = None;
@@ -189,11 +191,17 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
-        for start in self.source.assign(partitions)? {
+        let starts = self.source.assign(partitions)?;
+        self.start_at(&starts);
+        Ok(())
+    }
+
+    /// Has fresh starts committed with this epoch.
+    fn start_at(&mut self, starts: &[Watermark]) {
+        for start in starts {
             self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
             self.epoch.begin(&self.bounds);
         }
-        Ok(())
     }
 
     /// Gives partitions back: commits first; what cannot be made durable in time is undone.

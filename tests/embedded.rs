@@ -1,7 +1,7 @@
 //! The whole loop, at least once, on the cluster inside the process: records in, records out, offsets, faults.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 
 use groupcast::config::Config;
 use groupcast::kafka::embedded::EmbeddedCluster;
+use groupcast::kafka::ends::{Intake, Rebalance};
+use groupcast::kafka::source::Source;
 use groupcast::kafka::topics::Topics;
+use groupcast::record::Position;
 use groupcast::router::Router;
 use groupcast::service::Service;
+use groupcast::status::Status;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -343,6 +347,51 @@ fn a_refused_topic_holds_the_offsets_and_heals_and_nothing_is_lost_or_repeated()
     kafka.wait_for_commit(40);
     assert_eq!(metric(&service, "groupcast_rewinds_total"), 0.0);
     stop(service);
+}
+
+/// librdkafka remembers that a partition was paused, also while it is another member's.
+#[test]
+fn partitions_that_left_while_reading_was_paused_are_read_when_they_come_back() {
+    let kafka = Kafka::start();
+    let events = events(20);
+    kafka.produce(texts(&events));
+    let config = kafka.config("", &[]);
+    let open = |worker| Source::open(&config, Arc::new(Status::new(worker))).unwrap();
+    let mut first = open(0);
+    until("the first has all partitions", || turn(&mut first, |_| {}) == Some(4));
+    first.set_paused(true).unwrap();
+    let mut second = open(1);
+    until("the second has partitions", || {
+        // What a worker does whose epoch is undone at the revoke.
+        if turn(&mut first, |_| {}) == Some(0) {
+            first.set_paused(false).unwrap();
+        }
+        turn(&mut second, |_| {}) == Some(2)
+    });
+    second.close();
+    let mut seen = BTreeSet::new();
+    until("all records are read", || {
+        turn(&mut first, |position| seen.extend([(position.partition, position.offset)]));
+        seen.len() == 20
+    });
+    first.close();
+}
+
+/// Polls once, and gives the group what it wants; returns the number of partitions where that has changed it.
+fn turn(source: &mut Source, mut take: impl FnMut(Position<'_>)) -> Option<usize> {
+    source.poll(Duration::from_millis(10), |record| take(record.position)).unwrap();
+    match source.rebalance() {
+        None => None,
+        Some(Rebalance::Assign(partitions)) => {
+            let count = partitions.count();
+            source.assign(partitions).unwrap();
+            Some(count)
+        }
+        Some(Rebalance::Revoke(partitions)) => {
+            source.unassign(&partitions).unwrap();
+            Some(0)
+        }
+    }
 }
 
 #[test]

@@ -84,9 +84,11 @@ pub trait Intake {
 
     /// Goes back to the committed offsets, after an epoch was undone.
     ///
+    /// Returns what [`Intake::assign`] does, of the partitions for which nothing is committed yet.
+    ///
     /// # Errors
     /// [`Fault::Rewind`] where the offsets cannot be learnt or set.
-    fn rewind(&mut self) -> Result<(), Fault>;
+    fn rewind(&mut self) -> Result<Vec<Watermark>, Fault>;
 
     /// Stops or starts fetching, whatever the group assigns meanwhile. The group goes on seeing a live member.
     ///

@@ -86,6 +86,13 @@ impl Source {
         Ok(())
     }
 
+    /// Pauses or resumes `partitions`, as all are. Always said: librdkafka remembers that a partition was paused over the time
+    /// when it was not ours.
+    fn pause(&self, partitions: &TopicPartitionList) -> Result<(), Fault> {
+        let result = if self.is_paused { self.consumer.pause(partitions) } else { self.consumer.resume(partitions) };
+        result.map_err(|error| Fault::of(Call::Position, &error))
+    }
+
     fn remember(&mut self, partitions: &TopicPartitionList) {
         self.partitions.extend(partitions.elements().iter().map(|element| Assigned {
             topic: element.topic().to_owned(),
@@ -140,9 +147,7 @@ impl Intake for Source {
         }
         self.answer(&Rebalance::Assign(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
         self.remember(&partitions);
-        if self.is_paused {
-            self.consumer.pause(&partitions).map_err(|error| Fault::of(Call::Position, &error))?;
-        }
+        self.pause(&partitions)?;
         Ok(starts)
     }
 
@@ -177,7 +182,7 @@ impl Intake for Source {
         Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
-    fn rewind(&mut self) -> Result<(), Fault> {
+    fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
         self.go_back()
     }
 
@@ -185,10 +190,8 @@ impl Intake for Source {
         if self.is_paused == is_paused {
             return Ok(());
         }
-        let all = self.list(|_| Offset::Invalid)?;
-        let result = if is_paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
-        result.map_err(|error| Fault::of(Call::Position, &error))?;
         self.is_paused = is_paused;
+        self.pause(&self.list(|_| Offset::Invalid)?)?;
         for assigned in &mut self.partitions {
             assigned.since = Instant::now();
         }

@@ -1,6 +1,16 @@
 //! The real loop, two workers of one group, against Kafka in memory and a schedule of what goes wrong.
 //!
-//! The broker judges each commit as it happens, and the outputs at the end; the ids are those of `docs/guarantees.md`.
+//! The broker judges everything as it happens, and the outputs at the end:
+//!
+//! - I2 what is committed has all its outputs;
+//! - I3 what is there twice was read twice, because something went wrong; under exactly once nothing is;
+//! - I4 the first outputs of a partition's records are in the source's order;
+//! - I5 an offset is never ahead of what is durable or was read, and never goes back;
+//! - I6 nothing is sent or committed for a partition after it was given back;
+//! - I8 the group is answered at once, and when all is well everything gets committed within a number of calls;
+//! - I10 under exactly once readers see all of what a record leads to, or nothing.
+//!
+//! What it does not model: librdkafka, and `kafka/` around it. `tests/embedded.rs` and `tests/broker.rs` are for these.
 
 mod broker;
 pub(super) mod clock;
@@ -12,9 +22,9 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use self::broker::{Broker, SOURCE, WORKERS};
+use self::broker::{Broker, Ending, SOURCE, WORKERS};
 use self::ends::{Consumer, Killed, Producer, Shared};
-use self::schedule::{Case, EPOCH_RECORDS, Event, Failure, Kind, PARTITIONS, Step, TOPICS, case};
+use self::schedule::{Answer, Case, EPOCH_RECORDS, Event, Failure, Kind, PARTITIONS, Step, TOPICS, case};
 use super::{Setup, recovery};
 use crate::config::{Config, Guarantee};
 use crate::metrics::tally::UnknownFlags;
@@ -59,7 +69,7 @@ fn run(case: &Case) -> Result<(), String> {
         }
     });
     let mut broker = shared.lock();
-    broker.check_outputs();
+    broker.judge_outputs();
     broker.violation.take().map_or(Ok(()), |violation| Err(format!("{violation}\n{}", broker.trace.join("\n"))))
 }
 
@@ -75,8 +85,12 @@ fn work(shared: &Shared, config: &Arc<Config>, worker: usize) {
         };
         let open_source = || Consumer::open(shared, worker);
         let open_delivery = || Producer::open(shared, worker);
-        let result = catch_unwind(AssertUnwindSafe(|| recovery::run(&setup, open_source, open_delivery)));
-        if shared.act(worker, |broker| broker.ended(worker, result.map_err(|cause| cause.is::<Killed>()))) {
+        let ending = match catch_unwind(AssertUnwindSafe(|| recovery::run(&setup, open_source, open_delivery))) {
+            Ok(result) => Ending::Returned(result),
+            Err(cause) if cause.is::<Killed>() => Ending::Killed,
+            Err(_) => Ending::Panicked,
+        };
+        if shared.act(worker, |broker| broker.end(worker, ending)) {
             return;
         }
     }
@@ -87,7 +101,7 @@ fn check(case: &Case) {
 }
 
 /// Checks an event at each of the first calls, and another one at each of the next `spread` calls from there, in both guarantees.
-fn sweep(first: Event, then: Event, spread: usize) {
+fn sweep(starts_at_end: bool, first: Event, then: Event, spread: usize) {
     const CALLS: usize = 60;
     for call in 0..CALLS * spread {
         let (at, later) = (call / spread, call % spread);
@@ -97,6 +111,7 @@ fn sweep(first: Event, then: Event, spread: usize) {
                 epoch_records: 3,
                 is_eager: false,
                 is_static: false,
+                starts_at_end,
                 records: vec![vec![Kind::Both, Kind::First, Kind::Dead, Kind::Both]; PARTITIONS],
                 steps: vec![Step { at, event: first }, Step { at: at + later, event: then }],
             });
@@ -107,22 +122,35 @@ fn sweep(first: Event, then: Event, spread: usize) {
 #[test]
 fn each_event_at_each_call() {
     for event in Event::each() {
-        sweep(event, Event::Switch, 1);
+        sweep(false, event, Event::Switch, 1);
     }
 }
 
 /// What was read before the gap in its batch is part of the epoch, and goes with it when the partition does.
 #[test]
 fn a_gap_within_a_batch() {
-    sweep(Event::Fail(Failure::Gap), Event::Move(0), 8);
-    sweep(Event::Fail(Failure::Gap), Event::Stop, 8);
+    sweep(false, Event::Fail(Failure::Gap), Event::Move(0), 8);
+    sweep(false, Event::Fail(Failure::Gap), Event::Stop, 8);
+}
+
+/// What the group did not take goes with the next commit, of the partitions that are kept.
+#[test]
+fn offsets_that_are_not_taken_when_another_partition_goes() {
+    sweep(false, Event::Move(2), Event::Fail(Failure::Commit(Answer::Refused)), 8);
+}
+
+/// Else records that come before the first commit would be skipped by a restart.
+#[test]
+fn a_start_at_the_end_is_committed_even_if_its_epoch_is_undone() {
+    sweep(true, Event::Fail(Failure::Commit(Answer::Refused)), Event::Switch, 1);
+    sweep(true, Event::Fail(Failure::Serve), Event::Switch, 1);
 }
 
 /// Records that were read and undone are not forgotten by the exit code, whenever the stop comes.
 #[test]
 fn a_stop_while_an_epoch_is_undone() {
-    sweep(Event::Stop, Event::Fail(Failure::Send), 8);
-    sweep(Event::Fail(Failure::Send), Event::Stop, 8);
+    sweep(false, Event::Stop, Event::Fail(Failure::Send), 8);
+    sweep(false, Event::Fail(Failure::Send), Event::Stop, 8);
 }
 
 proptest! {

@@ -14,10 +14,10 @@ use crate::kafka::fault::{Call, Cause, Fault};
 use crate::watermark::Watermark;
 
 impl Source {
-    /// Goes back to the committed offsets, after an epoch was undone.
-    pub(super) fn go_back(&mut self) -> Result<(), Fault> {
+    /// Does what [`Intake::rewind`] says.
+    pub(super) fn go_back(&mut self) -> Result<Vec<Watermark>, Fault> {
         if self.partitions.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if self.rebalance().is_some() {
             // Setting positions now would be taken for the answer.
@@ -25,11 +25,12 @@ impl Source {
             return Err(Fault::Rewind { cause: Cause::Consumer, detail });
         }
         let offsets = self.committed(self.list(|_| Offset::Invalid)?)?;
-        let committed = self.list(|assigned| {
+        let committed = |assigned: &Assigned| {
             let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-            offset.filter(|offset| matches!(offset, Offset::Offset(_))).unwrap_or(assigned.start)
-        })?;
-        self.reposition(&committed)
+            offset.filter(|offset| matches!(offset, Offset::Offset(_)))
+        };
+        self.reposition(&self.list(|assigned| committed(assigned).unwrap_or(assigned.start))?)?;
+        Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
     /// Returns `partitions` with the group's committed offsets, asking again while the coordinator moves.
@@ -110,13 +111,19 @@ impl Source {
                 RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
             })
             .map_err(|error| Fault::of(Call::Position, &error))?;
-        // Assigning forgets that a partition was paused.
-        let is_paused = std::mem::take(&mut self.is_paused);
-        self.set_paused(is_paused)
+        self.pause(offsets)
     }
 
     pub(super) fn list(&self, offset: impl Fn(&Assigned) -> Offset) -> Result<TopicPartitionList, Fault> {
         list(self.partitions.iter().map(|assigned| (assigned.topic.as_str(), assigned.partition, offset(assigned))))
+    }
+}
+
+impl Assigned {
+    /// Returns the start as a watermark, if it is one that would be another one later.
+    fn fresh_start(&self) -> Option<Watermark> {
+        let Offset::Offset(next_offset) = self.start else { return None };
+        Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::broker::{Broker, Fate, Gap, Origin, SOURCE, WORKERS, numbers};
+use super::broker::group::Gap;
+use super::broker::{Broker, Fate, Origin, SOURCE, WORKERS};
 use super::clock;
 use crate::envelope::Emissions;
 use crate::kafka::ends::{Intake, Outlet, Polled, Rebalance};
@@ -126,9 +127,7 @@ impl Intake for Consumer<'_> {
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
         let partitions = numbers(&partitions);
-        let name = format!("assign {partitions:?}");
-        self.call(&name, |broker, worker| broker.assign(worker, &partitions))?;
-        Ok(Vec::new())
+        self.call(&format!("assign {partitions:?}"), |broker, worker| broker.assign(worker, &partitions))
     }
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
@@ -152,7 +151,7 @@ impl Intake for Consumer<'_> {
         Ok(watermarks.clone())
     }
 
-    fn rewind(&mut self) -> Result<(), Fault> {
+    fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
         self.call("rewind", Broker::go_back)
     }
 
@@ -225,13 +224,15 @@ impl Outlet for Producer<'_> {
         self.shared.lock().take_refused(self.worker)
     }
 
-    fn probe(&mut self, topic: &usize, _: Duration) -> Result<bool, Fault> {
+    fn probe(&mut self, topic: &mut usize, _: Duration) -> Result<bool, Fault> {
         self.call("probe", |broker, worker| broker.probe(worker, *topic))
     }
-
-    fn tell_of(&self, _: &usize, _: bool) {}
 
     fn close(self) {
         self.call("close delivery", Broker::close_delivery);
     }
+}
+
+fn numbers(list: &TopicPartitionList) -> Vec<usize> {
+    list.elements().iter().map(|element| usize::try_from(element.partition()).unwrap()).collect()
 }

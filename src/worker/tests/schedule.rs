@@ -24,6 +24,8 @@ pub(super) struct Case {
     pub(super) is_eager: bool,
     /// Whether a worker keeps its transactional id over a restart.
     pub(super) is_static: bool,
+    /// Whether a partition without a committed offset starts at its end.
+    pub(super) starts_at_end: bool,
     /// The source's records, by partition.
     pub(super) records: Vec<Vec<Kind>>,
     pub(super) steps: Vec<Step>,
@@ -32,10 +34,10 @@ pub(super) struct Case {
 impl std::fmt::Debug for Case {
     /// Writes one line an event, so that a failing case can be read.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Case { guarantee, epoch_records, is_eager, is_static, records, steps } = self;
+        let Case { guarantee, epoch_records, is_eager, is_static, starts_at_end, records, steps } = self;
         writeln!(
             formatter,
-            "Case {{ guarantee: {guarantee:?}, epoch_records: {epoch_records}, is_eager: {is_eager}, is_static: {is_static},"
+            "Case {{ guarantee: {guarantee:?}, epoch_records: {epoch_records}, is_eager: {is_eager}, is_static: {is_static}, starts_at_end: {starts_at_end},"
         )?;
         writeln!(formatter, "    records: vec!{records:?}, steps: vec![")?;
         steps.iter().try_for_each(|step| writeln!(formatter, "        {step:?},"))?;
@@ -143,15 +145,11 @@ const ANSWERS: [Answer; 4] = [Answer::Refused, Answer::LostAfter, Answer::LostBe
 
 pub(super) fn case(guarantee: Guarantee) -> impl Strategy<Value = Case> {
     let records = vec(vec(kind(), 0..6), PARTITIONS);
-    let epoch_records = select(&EPOCH_RECORDS[..]);
-    (epoch_records, any::<bool>(), any::<bool>(), records, vec(step(), 0..20)).prop_map(
-        move |(epoch_records, is_eager, is_static, records, steps)| Case {
-            guarantee,
-            epoch_records,
-            is_eager,
-            is_static,
-            records,
-            steps,
+    let of_group = (any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2));
+    (select(&EPOCH_RECORDS[..]), of_group, records, vec(step(), 0..20)).prop_map(
+        move |(epoch_records, of_group, records, steps)| {
+            let (is_eager, is_static, starts_at_end) = of_group;
+            Case { guarantee, epoch_records, is_eager, is_static, starts_at_end, records, steps }
         },
     )
 }
