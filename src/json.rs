@@ -234,9 +234,10 @@ fn resolve_duplicates(members: &mut ArenaVec<'_, Member<'_>>) {
 /// Returns whether any value of the valid JSON `text` is nested deeper than `limit` containers.
 #[must_use]
 pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
-    let is_opening = |byte: &&u8| matches!(byte, b'{' | b'[');
-    // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer.
-    if text.as_bytes().iter().filter(is_opening).count() <= limit {
+    // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer. They differ from each other
+    // in one bit; a sum of bytes is what the compiler counts 16 at a time, and 64 of them cannot overflow one.
+    let n_opening = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    if text.as_bytes().chunks(64).map(|bytes| usize::from(n_opening(bytes))).sum::<usize>() <= limit {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -399,8 +400,7 @@ mod tests {
     use super::*;
 
     fn members_of(text: &str) -> Result<Vec<(String, &str)>, LoneSurrogate> {
-        let arena = Bump::new();
-        let members = Raw::parse(text).unwrap().members(&arena)?;
+        let members = Raw::parse(text).unwrap().members(Box::leak(Box::new(Bump::new())))?;
         Ok(members.iter().map(|member| (member.key.to_owned(), member.value.text())).collect())
     }
 

@@ -60,6 +60,10 @@ impl Case {
 
     fn apply<'a>(self, key: &str, arena: &'a Bump) -> &'a str {
         let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
+        if self == Case::Snake && snake(key, &mut cased).is_some() {
+            return cased.into_bump_str();
+        }
+        cased.clear();
         let written = match self {
             Case::Snake => write!(cased, "{}", AsSnakeCase(key)),
             Case::Camel => write!(cased, "{}", AsLowerCamelCase(key)),
@@ -73,6 +77,30 @@ impl Case {
         written.unwrap_or_default();
         cased.into_bump_str()
     }
+}
+
+/// Does what heck does, to the keys that nearly all are: ASCII, whose capitals stand where a word begins and nowhere else.
+/// `None` for others.
+fn snake(key: &str, cased: &mut ArenaString<'_>) -> Option<()> {
+    let mut before = b' ';
+    let mut bytes = key.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        if !byte.is_ascii_alphanumeric() {
+            byte.is_ascii().then_some(())?;
+            before = b' ';
+            continue;
+        }
+        if byte.is_ascii_uppercase() {
+            let is_capital = (before == b' ' || before.is_ascii_lowercase()) && bytes.peek()?.is_ascii_lowercase();
+            is_capital.then_some(())?;
+        }
+        if !cased.is_empty() && (before == b' ' || byte.is_ascii_uppercase()) {
+            cased.push('_');
+        }
+        cased.push(char::from(byte.to_ascii_lowercase()));
+        before = byte;
+    }
+    Some(())
 }
 
 /// Is told of what a filter leaves out: the code, and the key if one of a map's is meant.
@@ -367,6 +395,23 @@ mod tests {
         ] {
             assert_eq!(domain(url, &Bump::new()), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn t6_the_short_way_to_snake_case_is_the_same_case() {
+        let letters = ["a", "B", "1", "_", "-", " ", ".", "é"];
+        let keys = (0..letters.len().pow(5))
+            .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
+        let arena = Bump::new();
+        let mut n_short = 0;
+        for key in keys.chain(["totalBilled", "Total Billed", "HTTPServer2", "x", ""].map(str::to_owned)) {
+            let mut cased = ArenaString::new_in(&arena);
+            if snake(&key, &mut cased).is_some() {
+                assert_eq!(cased.as_str(), AsSnakeCase(&key).to_string(), "{key:?}");
+                n_short += 1;
+            }
+        }
+        assert!(n_short > 5_000, "{n_short}");
     }
 
     #[test]

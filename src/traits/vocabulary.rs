@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use bumpalo::Bump;
-use bumpalo::collections::String as ArenaString;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
@@ -58,32 +58,35 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
     if !key.is_empty() && key.bytes().all(is_folded) {
         return key;
     }
-    let mut out = ArenaString::with_capacity_in(key.len() + 1, arena);
-    fold_onto(key, &mut out);
-    out.into_bump_str()
+    let folded = if key.is_ascii() { ascii_fold(key, arena) } else { unicode_fold(key, arena) };
+    match folded {
+        "" => {
+            let mut whole = ArenaString::with_capacity_in(key.len() + 1, arena);
+            whole.push('_');
+            whole.push_str(key);
+            whole.into_bump_str()
+        }
+        folded => folded,
+    }
 }
 
-fn fold_onto(key: &str, out: &mut ArenaString<'_>) {
-    let mut is_first = true;
-    let mut add = |character: char, out: &mut ArenaString<'_>| {
-        let is_leading_dollar = is_first && character == '$';
-        if character.is_whitespace() || matches!(character, '_' | '-') {
-            return;
+fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
+    let mut bytes = ArenaVec::with_capacity_in(key.len(), arena);
+    for byte in key.bytes() {
+        if !matches!(byte, b'_' | b'-') && !is_ascii_space(byte) {
+            bytes.push(byte.to_ascii_lowercase());
         }
-        is_first = false;
-        if !is_leading_dollar {
-            out.push(character);
-        }
-    };
-    if key.is_ascii() {
-        key.chars().for_each(|character| add(character.to_ascii_lowercase(), out));
-    } else {
-        key.nfc().flat_map(char::to_lowercase).for_each(|character| add(character, out));
     }
-    if out.is_empty() {
-        out.push('_');
-        out.push_str(key);
-    }
+    let folded = std::str::from_utf8(bytes.into_bump_slice()).unwrap_or_default();
+    folded.strip_prefix('$').unwrap_or(folded)
+}
+
+fn unicode_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
+    let mut folded = ArenaString::with_capacity_in(key.len(), arena);
+    let is_kept = |character: &char| !character.is_whitespace() && !matches!(character, '_' | '-');
+    folded.extend(key.nfc().flat_map(char::to_lowercase).filter(is_kept));
+    let folded = folded.into_bump_str();
+    folded.strip_prefix('$').unwrap_or(folded)
 }
 
 /// A trait that the vocabulary knows, as an index.
