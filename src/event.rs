@@ -92,7 +92,7 @@ impl<'a> Event<'a> {
         if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array) {
             return Err(dead(Reason::UnsupportedEnvelope, "a batch body: its events must be produced one a record"));
         }
-        check_type(event_type)?;
+        check_type(event_type, arena)?;
         let group_id = parse_group_id(member("groupId"), arena)?;
         let user_id = parse_member_id("userId", member("userId"), arena, observer)?;
         let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
@@ -159,12 +159,12 @@ fn no_object(text: &str) -> Rejection {
     }
 }
 
-fn check_type(event_type: Option<Raw<'_>>) -> Result<(), Rejection> {
+fn check_type<'a>(event_type: Option<Raw<'a>>, arena: &'a Bump) -> Result<(), Rejection> {
     let Some(event_type) = event_type else {
         return Err(dead(Reason::MissingType, "absent"));
     };
-    match event_type.string() {
-        Ok(Some(text)) if text == "group" => Ok(()),
+    match event_type.string(arena) {
+        Ok(Some("group")) => Ok(()),
         // A lone surrogate makes it no text, but certainly another type.
         Ok(Some(_)) | Err(LoneSurrogate) => Err(ignored(Reason::NotGroup)),
         Ok(None) => Err(dead(Reason::MissingType, event_type.kind().name())),
@@ -179,7 +179,7 @@ fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>,
         Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
         Kind::Boolean | Kind::Array | Kind::Object => return Err(dead(Reason::InvalidGroupId, raw.kind().name())),
         Kind::Number => raw.text(),
-        Kind::String => raw.string_in(arena).map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
+        Kind::String => raw.string(arena).map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
     };
     if text.is_empty() {
         return Err(dead(Reason::MissingGroupId, "an empty string"));
@@ -205,7 +205,7 @@ fn parse_member_id<'a>(
             return Ok(None);
         }
         Kind::Number => raw.text(),
-        Kind::String => raw.string_in(arena).map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
+        Kind::String => raw.string(arena).map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
     };
     Ok(Some(Id { text, raw }).filter(|id| !id.text.is_empty()))
 }

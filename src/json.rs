@@ -3,8 +3,8 @@
 //! One pass checks the syntax; values stay slices of the source until somebody needs their meaning.
 
 mod scan;
+mod unescape;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use bumpalo::Bump;
@@ -12,6 +12,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use serde_json::value::RawValue;
 
 use self::scan::{Quoted, Scanner, plain_length};
+use self::unescape::unescaped;
 
 /// One JSON value as its source text, valid and without surrounding white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,27 +113,19 @@ impl<'a> Raw<'a> {
         self.kind() == Kind::Null
     }
 
-    /// Returns a string's characters, borrowed where it holds no escape; `None` if it is no string.
+    /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
     ///
     /// # Errors
     /// [`LoneSurrogate`], since such a string has no characters.
-    pub fn string(self) -> Result<Option<Cow<'a, str>>, LoneSurrogate> {
+    pub fn string(self, arena: &'a Bump) -> Result<Option<&'a str>, LoneSurrogate> {
         if self.kind() != Kind::String {
             return Ok(None);
         }
         let inner = self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default();
         if !inner.as_bytes().contains(&b'\\') {
-            return Ok(Some(Cow::Borrowed(inner)));
+            return Ok(Some(inner));
         }
-        serde_json::from_str(self.0).map(|text: String| Some(Cow::Owned(text))).map_err(|_| LoneSurrogate)
-    }
-
-    /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
-    ///
-    /// # Errors
-    /// [`LoneSurrogate`], since such a string has no characters.
-    pub fn string_in(self, arena: &'a Bump) -> Result<Option<&'a str>, LoneSurrogate> {
-        Ok(self.string()?.map(|text| in_arena(text, arena)))
+        unescaped(inner, arena).map(Some).ok_or(LoneSurrogate)
     }
 
     /// Returns the members of an object, duplicates resolved: keys compare unescaped, the last value wins at the first
@@ -158,14 +151,6 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Returns `text` for as long as `arena` lives.
-pub fn in_arena<'a>(text: Cow<'a, str>, arena: &'a Bump) -> &'a str {
-    match text {
-        Cow::Borrowed(text) => text,
-        Cow::Owned(text) => arena.alloc_str(&text),
-    }
-}
-
 fn members<'a>(scanner: &mut Scanner<'a>, arena: &'a Bump) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
     let mut members = ArenaVec::with_capacity_in(32, arena);
     let mut fault = None;
@@ -185,7 +170,7 @@ fn members<'a>(scanner: &mut Scanner<'a>, arena: &'a Bump) -> Option<Result<&'a 
 fn key_text<'a>(key: Quoted<'a>, arena: &'a Bump) -> Result<&'a str, LoneSurrogate> {
     match key.text.get(1..key.text.len().saturating_sub(1)) {
         Some(inner) if key.is_plain => Ok(inner),
-        Some(_) | None => Raw(key.text).string_in(arena).map(Option::unwrap_or_default),
+        Some(_) | None => Raw(key.text).string(arena).map(Option::unwrap_or_default),
     }
 }
 
@@ -431,8 +416,37 @@ mod tests {
     fn e10_a_lone_surrogate_in_a_key_is_no_text() {
         assert_eq!(members_of(r#"{"\ud800":1}"#), Err(LoneSurrogate));
         assert_eq!(members_of(r#"{"\ud83d\ude00":1}"#), Ok(vec![("😀".to_owned(), "1")]));
-        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(), Err(LoneSurrogate));
+        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(&Bump::new()), Err(LoneSurrogate));
         assert_eq!(members_of(r#"{"a":"\ud800"}"#), Ok(vec![("a".to_owned(), r#""\ud800""#)]));
+    }
+
+    #[test]
+    fn e10_strings_are_what_serde_json_reads() {
+        let pieces = [
+            "a",
+            "é",
+            "😀",
+            r"\n",
+            r"\/",
+            r"\\",
+            r#"\""#,
+            r"\b\f\r\t",
+            r"\u00e9",
+            r"\u0000",
+            r"\ud83d",
+            r"\ude00",
+            r"\uD83D\uDE00",
+        ];
+        for (index, first) in pieces.iter().enumerate() {
+            for second in pieces {
+                for third in pieces.iter().skip(index) {
+                    let text = format!("\"{first}{second}{third}\"");
+                    let arena = Bump::new();
+                    let read = Raw::parse(&text).unwrap().string(&arena).ok().flatten();
+                    assert_eq!(read, serde_json::from_str::<String>(&text).ok().as_deref(), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -326,7 +326,7 @@ proptest! {
         let arena = Bump::new();
         let members = Raw::parse(&event).unwrap().members(&arena).unwrap();
         let raw = members.iter().find(|member| member.key == "groupId").unwrap().value;
-        let group = raw.string().unwrap().map_or(raw.text().to_owned(), |text| text.into_owned());
+        let group = raw.string(&arena).unwrap().map_or(raw.text().to_owned(), str::to_owned);
         for (destination, request, body) in operations(router(), &seen) {
             let body: serde_json::Value = serde_json::from_slice(body).unwrap();
             let identities = match destination {

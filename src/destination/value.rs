@@ -190,7 +190,7 @@ pub(super) fn write_member(
 
 fn raw_text<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<&'a str> {
     match raw.kind() {
-        Kind::String => raw.string_in(arena).ok().flatten(),
+        Kind::String => raw.string(arena).ok().flatten(),
         Kind::Number | Kind::Boolean => Some(raw.text()),
         Kind::Null | Kind::Array | Kind::Object => None,
     }

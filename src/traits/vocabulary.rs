@@ -25,7 +25,9 @@ impl Fold {
     #[must_use]
     pub fn is_of(&self, key: &str) -> bool {
         if !key.is_ascii() {
-            return *self == Fold::of(key);
+            let mut folded = unicode_fold(key).peekable();
+            folded.next_if_eq(&'$');
+            return if folded.peek().is_none() { *self == Fold::of(key) } else { folded.eq(self.0.chars()) };
         }
         let mut rest = self.0.bytes();
         let folded = key.bytes().filter(|byte| !is_ascii_space(*byte) && !matches!(byte, b'_' | b'-'));
@@ -58,8 +60,12 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
     if !key.is_empty() && key.bytes().all(is_folded) {
         return key;
     }
-    let folded = if key.is_ascii() { ascii_fold(key, arena) } else { unicode_fold(key, arena) };
-    match folded {
+    let folded = if key.is_ascii() {
+        ascii_fold(key, arena)
+    } else {
+        ArenaString::from_iter_in(unicode_fold(key), arena).into_bump_str()
+    };
+    match folded.strip_prefix('$').unwrap_or(folded) {
         "" => {
             let mut whole = ArenaString::with_capacity_in(key.len() + 1, arena);
             whole.push('_');
@@ -77,16 +83,12 @@ fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
             bytes.push(byte.to_ascii_lowercase());
         }
     }
-    let folded = std::str::from_utf8(bytes.into_bump_slice()).unwrap_or_default();
-    folded.strip_prefix('$').unwrap_or(folded)
+    std::str::from_utf8(bytes.into_bump_slice()).unwrap_or_default()
 }
 
-fn unicode_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
-    let mut folded = ArenaString::with_capacity_in(key.len(), arena);
+fn unicode_fold(key: &str) -> impl Iterator<Item = char> {
     let is_kept = |character: &char| !character.is_whitespace() && !matches!(character, '_' | '-');
-    folded.extend(key.nfc().flat_map(char::to_lowercase).filter(is_kept));
-    let folded = folded.into_bump_str();
-    folded.strip_prefix('$').unwrap_or(folded)
+    key.nfc().flat_map(char::to_lowercase).filter(is_kept)
 }
 
 /// A trait that the vocabulary knows, as an index.
