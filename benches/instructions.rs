@@ -1,6 +1,11 @@
 //! Instructions of each stage, counted by callgrind: the same on any machine of this architecture, however busy it is.
 //! `.ci/instructions` holds them to `benches/instructions.txt`.
-#![allow(clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking; the macros make public items")]
+#![allow(
+    clippy::expect_used,
+    clippy::exit,
+    missing_docs,
+    reason = "a benchmark fails by panicking; the macros make public items"
+)]
 
 mod support;
 

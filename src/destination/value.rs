@@ -147,7 +147,7 @@ fn write_map(items: &[Item<'_>], policy: NullPolicy, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut is_first = true;
     for item in items {
-        write_member(&item.key, &mut is_first, out, |out| {
+        write_member(item.key, &mut is_first, out, |out| {
             // What stands deeper belongs to the trait's own value: only its source says what null means there.
             item.value.write(if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep }, out)
         });
