@@ -20,9 +20,18 @@ lint:
     cargo fmt --all -- --check
     cargo clippy --all-targets -- -D warnings
 
+# The loop under many schedules of faults, in memory: some minutes.
+model cases="40000":
+    PROPTEST_CASES={{cases}} cargo test --lib worker::tests
+
 # One million mixed events through real Kafka, checked record by record.
 million:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 cargo test --release --test broker mixed_events -- --nocapture
+
+# Every fault of docs/guarantees.md again and again, and the page's table anew. It takes hours; one at a time: `just chaos F5b 10`.
+chaos faults="all" runs="7" kills="15":
+    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_FAULTS={{faults}} GROUPCAST_RUNS={{runs}} GROUPCAST_KILLS={{kills}} \
+        GROUPCAST_TABLE=docs/guarantees.md cargo test --release --test chaos every_fault -- --nocapture
 
 # Instructions, time and allocations of each stage of an event's path; valgrind and gungraun-runner count the first.
 bench:

@@ -38,6 +38,17 @@ pub enum Partition {
     AsSource(i32),
 }
 
+impl Partition {
+    /// Returns the partition to name among so many; absent where the key decides.
+    #[must_use]
+    pub fn of(self, partitions: i32) -> Option<i32> {
+        match self {
+            Partition::ByKey => None,
+            Partition::AsSource(source) => source.checked_rem(partitions),
+        }
+    }
+}
+
 /// One record ready to send, borrowed from [`Emissions`].
 #[derive(Debug, Clone, Copy)]
 pub struct Emission<'a> {
@@ -163,7 +174,22 @@ impl Emissions {
 
     /// Returns the records in the order of input, configuration, operation.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Emission<'_>> + ExactSizeIterator {
-        self.records.iter().map(|stored| Emission {
+        self.records.iter().map(|stored| self.view(stored))
+    }
+
+    /// Returns the records' topics, in the same order.
+    pub fn topics(&self) -> impl Iterator<Item = TopicId> {
+        self.records.iter().map(|stored| stored.topic)
+    }
+
+    /// Returns the record of this index.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Emission<'_>> {
+        self.records.get(index).map(|stored| self.view(stored))
+    }
+
+    fn view<'a>(&'a self, stored: &'a Stored) -> Emission<'a> {
+        Emission {
             topic: stored.topic,
             destination: stored.destination,
             operation: stored.operation.as_ref().map(|operation| OperationView {
@@ -177,7 +203,7 @@ impl Emissions {
             partition: stored.partition,
             headers: self.headers.get(stored.headers.clone()).unwrap_or_default(),
             buffer: &self.buffer,
-        })
+        }
     }
 
     /// Returns the present end, to come back to with [`Emissions::roll_back`].

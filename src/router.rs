@@ -1,6 +1,7 @@
 //! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bumpalo::Bump;
 
@@ -52,7 +53,7 @@ impl Default for DeadLetterRules {
 }
 
 /// Decides what becomes of each record. Shared by all workers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Router {
     sources: Vec<Source>,
     destinations: Vec<Destination>,
@@ -81,9 +82,9 @@ struct Destination {
     labels: Vec<Labels>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Topic {
-    max_bytes: usize,
+    max_bytes: AtomicUsize,
 }
 
 /// What Kafka's brokers take unless told otherwise (`message.max.bytes`).
@@ -146,7 +147,7 @@ impl Router {
 
     fn topic(&mut self, name: &str) -> TopicId {
         let index = self.topic_names.iter().position(|topic| topic == name).unwrap_or_else(|| {
-            self.topics.push(Topic { max_bytes: DEFAULT_MAX_MESSAGE_BYTES });
+            self.topics.push(Topic { max_bytes: AtomicUsize::new(DEFAULT_MAX_MESSAGE_BYTES) });
             self.topic_names.push(name.to_owned());
             self.topic_names.len() - 1
         });
@@ -196,14 +197,14 @@ impl Router {
     }
 
     /// Sets the most bytes that a topic takes in one record; 1,048,588 until then.
-    pub fn set_max_message_bytes(&mut self, topic: TopicId, bytes: usize) {
-        if let Some(topic) = self.topics.get_mut(topic.0) {
-            topic.max_bytes = bytes;
+    pub fn set_max_message_bytes(&self, topic: TopicId, bytes: usize) {
+        if let Some(topic) = self.topics.get(topic.0) {
+            topic.max_bytes.store(bytes, Ordering::Relaxed);
         }
     }
 
     fn max_message_bytes(&self, topic: TopicId) -> usize {
-        self.topics.get(topic.0).map_or(DEFAULT_MAX_MESSAGE_BYTES, |topic| topic.max_bytes)
+        self.topics.get(topic.0).map_or(DEFAULT_MAX_MESSAGE_BYTES, |topic| topic.max_bytes.load(Ordering::Relaxed))
     }
 
     /// Decides what becomes of one record and appends what leaves. Total: no input makes it fail (semantics E11).

@@ -46,10 +46,9 @@ impl Service {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
-    pub fn start(config: Arc<Config>, mut router: Router, topics: Topics) -> Result<Service, Fault> {
-        for (index, bytes) in topics.max_message_bytes.iter().enumerate() {
-            router.set_max_message_bytes(TopicId(index), *bytes);
-        }
+    pub fn start(config: Arc<Config>, router: Router, topics: Topics) -> Result<Service, Fault> {
+        let (router, topics) = (Arc::new(router), Arc::new(topics));
+        set_limits(&router, &topics);
         let metrics = Metrics::new().map_err(fatal)?;
         metrics.record(|| {
             metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1);
@@ -60,9 +59,13 @@ impl Service {
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
         runtime.spawn(upkeep(watched.metrics.clone()));
-        let topic_watch = TopicWatch::open(Arc::clone(&config), &topics)?;
-        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone()));
-        let workers = start_workers(&config, Arc::new(router), Arc::new(topics), &watched)?;
+        let topic_watch = TopicWatch::open(Arc::clone(&config), Arc::clone(&topics))?;
+        let learn_limits = {
+            let (router, topics) = (Arc::clone(&router), Arc::clone(&topics));
+            move || set_limits(&router, &topics)
+        };
+        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), learn_limits));
+        let workers = start_workers(&config, router, topics, &watched)?;
         Ok(Service { workers, watched, http, runtime })
     }
 
@@ -138,6 +141,13 @@ fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<So
     Ok(address)
 }
 
+/// Tells the router what each topic takes.
+fn set_limits(router: &Router, topics: &Topics) {
+    for (index, bytes) in topics.limits().enumerate() {
+        router.set_max_message_bytes(TopicId(index), bytes);
+    }
+}
+
 fn start_workers(
     config: &Arc<Config>,
     router: Arc<Router>,
@@ -207,7 +217,7 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
 }
 
 /// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
-async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched) {
+async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, learn_limits: impl Fn()) {
     loop {
         tokio::time::sleep(TOPICS_INTERVAL).await;
         let asked = Arc::clone(&topics);
@@ -216,6 +226,7 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched) {
             Ok(problems) => problems.iter().map(ToString::to_string).collect(),
             Err(no_answer) => vec![no_answer],
         };
+        learn_limits();
         watched.metrics.record(|| metrics::topic_problems(problems.len()));
         let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
         for news in problems.iter().filter(|problem| !known.contains(problem)) {

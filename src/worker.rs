@@ -65,8 +65,6 @@ struct Worker<'a, S, D> {
     pause: &'a mut Pause,
     scratch: Scratch,
     emissions: Emissions,
-    /// How many of `emissions` are handed to the producer.
-    n_sent: usize,
     tally: Tally,
     epoch: Epoch,
     /// When an epoch ends; under exactly once its interval follows what commits cost.
@@ -85,7 +83,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             pause,
             scratch: Scratch::default(),
             emissions: Emissions::default(),
-            n_sent: 0,
             tally: Tally::new(names, setup.unknown_flags.clone()),
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
@@ -160,14 +157,13 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn is_all_sent(&self) -> bool {
-        self.n_sent == self.emissions.len()
+        self.emissions.is_empty()
     }
 
     /// Hands the batch to the producer, which may have to make room first. Returns whether it took all of it.
     fn send_until(&mut self, until: Instant) -> Result<bool, Fault> {
         loop {
-            self.n_sent = self.delivery.send(&self.emissions, self.n_sent)?;
-            if self.is_all_sent() {
+            if self.delivery.send(&self.emissions)? {
                 break;
             }
             if clock::now() >= until {
@@ -177,7 +173,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.epoch.bytes += self.emissions.bytes();
         self.emissions.clear();
-        self.n_sent = 0;
         self.delivery.serve(Duration::ZERO)?;
         Ok(true)
     }
@@ -294,7 +289,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| view.committed_at = clock::now());
+        self.setup.status.update(|view| (view.committed_at, view.uncommitted_since) = (clock::now(), None));
         metrics::epoch(EpochResult::Committed);
         metrics::in_flight(self.setup.status.worker, 0);
     }
@@ -381,7 +376,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn leftovers(&self, limit: Duration) -> String {
-        let n_records = self.delivery.unacknowledged() + self.emissions.len() - self.n_sent;
+        let n_records = self.delivery.unacknowledged();
         let worker = self.setup.status.worker;
         let refused: Vec<String> =
             self.setup.status.view().refused.iter().map(|(topic, code)| format!("; {topic} refuses records: {code}")).collect();

@@ -4,16 +4,20 @@
 
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
 mod support;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::checker::{Format, Report, Run, bodies};
+use support::checker::watch::Watch;
+use support::checker::{Excuses, Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
+use support::requests::Requests;
 use support::source::Source;
 use support::topics::Ends;
 use support::worker::{Setup, Worker};
@@ -38,11 +42,11 @@ fn mixed_events_are_all_accounted_for() {
         let (status, body) = worker.get(page).expect("the worker listens");
         assert_eq!((status, body.trim()), (200, r#"{"reasons":[],"status":"ok"}"#), "{page}");
     }
-    let counted = counters(&worker);
+    let counted = worker.counters();
     let memory = worker.peak_memory();
     worker.stop();
     let report = stage.check(&setup, Format::Structured);
-    assert_eq!(counted, expected_counters(&report));
+    assert_eq!(counted, report.counters());
     assert_eq!(report.repetitions, 0, "nothing failed, and so nothing is repeated");
     println!(
         "{report}{:>9.0}  events/s, {seconds:.1} s, {} MiB at most",
@@ -152,6 +156,33 @@ fn a_process_that_was_frozen_past_its_session_loses_nothing() {
     println!("{} of {} events repeated", report.repetitions, report.n_events());
 }
 
+/// A revoke meets a held epoch, whose partitions are paused; they must be read again when they come back.
+#[test]
+fn a_process_that_dies_while_a_topic_refuses_keeps_nobody_from_reading() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = Setup { session_timeout_ms: 2_000, ..stage.outputs("structured") };
+    let mut stays = Worker::start(&setup).ready();
+    let dies = Worker::start(&setup).ready();
+    until(LIMIT, "both have partitions", || (stays.partitions() == 3 && dies.partitions() == 3).then_some(()));
+    let webhook = format!("{}.webhook", setup.prefix);
+    let mut requests = Requests::to(brokers);
+    // Those that run go by the limit that they were told at their start.
+    requests.set_topic(&webhook, "max.message.bytes", "500");
+    stage.source.produce(1_000);
+    for worker in [&stays, &dies] {
+        let refused = || worker.metric("groupcast_topic_refused").values().any(|refused| *refused == 1).then_some(());
+        until(LIMIT, "the topic refuses records", refused);
+    }
+    dies.kill();
+    until(LIMIT, "one has all partitions", || (stays.partitions() == 6).then_some(()));
+    requests.set_topic(&webhook, "max.message.bytes", &MAX_WEBHOOK_BYTES.to_string());
+    stage.source.produce(1_000);
+    stage.drain(&setup, &mut stays);
+    stays.stop();
+    stage.check(&setup, Format::Structured);
+}
+
 #[test]
 fn every_format_carries_the_same_bodies() {
     let Some(brokers) = kafka::brokers() else { return };
@@ -205,6 +236,38 @@ fn the_checker_sees_a_repetition_a_change_and_a_loss() {
     stage.source.produce(1);
     let faults = stage.run(&setup, Format::Structured).check().expect_err("one event is not routed");
     assert!(faults.contains("is committed"), "{faults}");
+}
+
+#[test]
+fn the_watch_sees_an_offset_that_is_ahead_and_an_event_in_part() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    stage.finish(&setup);
+    let faults = |setup: &Setup, stage: Stage<'_>| {
+        let source = Mutex::new(stage.source);
+        let mut watch = Watch::new(brokers, &source, (&setup.group, &setup.prefix, None), true, || false);
+        watch.look().expect("it looks until it has seen");
+        let faults = watch.faults().to_vec();
+        drop(watch);
+        (faults, Stage { brokers, source: source.into_inner().expect("nobody panics with it") })
+    };
+    let (seen, mut stage) = faults(&setup, stage);
+    assert_eq!(seen, [""; 0], "nothing is wrong");
+
+    stage.source.produce(100);
+    let end = stage.source.events[0].len();
+    topics::commit(brokers, &setup.group, &stage.source.topic, 0, i64::try_from(end).expect("tests are small"));
+    let (seen, stage) = faults(&setup, stage);
+    assert!(seen.len() == 1 && seen[0].contains(&format!("{end} is committed")), "{seen:?}");
+
+    // Whatever the webhook gets HubSpot gets, too.
+    let (key, value) = topics::any_record(brokers, &format!("{}.webhook", setup.prefix));
+    let torn = stage.outputs("structured");
+    topics::write(brokers, &format!("{}.webhook", torn.prefix), &key, &value);
+    let (seen, _) = faults(&torn, stage);
+    assert!(seen.len() == 1 && seen[0].contains("is seen in part"), "{seen:?}");
 }
 
 #[test]
@@ -286,7 +349,14 @@ impl<'a> Stage<'a> {
     }
 
     fn run<'r>(&'r self, setup: &'r Setup, format: Format) -> Run<'r> {
-        Run { brokers: self.brokers, source: &self.source, prefix: &setup.prefix, group: &setup.group, format }
+        Run {
+            brokers: self.brokers,
+            source: &self.source,
+            prefix: &setup.prefix,
+            group: &setup.group,
+            format,
+            excuses: Excuses::default(),
+        }
     }
 
     /// Has the checker judge everything, once no transaction of a killed process is open any more: until the broker aborts
@@ -336,27 +406,4 @@ fn events_per_second(report: &Report, seconds: f64) -> f64 {
 
 fn routed(worker: &Worker) -> BTreeMap<String, u64> {
     worker.metric("groupcast_verdicts_total").into_iter().filter(|(labels, _)| labels.contains("\"routed\"")).collect()
-}
-
-/// Returns what the worker has counted: series and value.
-fn counters(worker: &Worker) -> BTreeMap<String, u64> {
-    let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
-    let of = |name| worker.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
-    names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
-}
-
-/// Returns what it must have counted.
-fn expected_counters(report: &Report) -> BTreeMap<String, u64> {
-    let verdicts = report.verdicts.iter().map(|((verdict, reason), value)| {
-        (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
-    });
-    let outcomes = report.outcomes.iter().map(|((destination, outcome, reason), value)| {
-        let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
-        (format!("groupcast_outcomes_total{{{labels}}}"), *value)
-    });
-    let operations = report
-        .operations
-        .iter()
-        .map(|(destination, value)| (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value));
-    verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
 }

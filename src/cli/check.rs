@@ -62,7 +62,7 @@ fn print_topics(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let router = Router::new(config.routing())?;
     let topics = Topics::check(config, router.topics()).map_err(anyhow::Error::from)?;
     writeln!(out, "broker: all topics are there")?;
-    for (name, bytes) in topics.names.iter().zip(&topics.max_message_bytes) {
+    for (name, bytes) in topics.names.iter().zip(topics.limits()) {
         writeln!(out, "  {name} takes records of up to {bytes} bytes")?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! its records are kept, and tried again with growing pauses, one alone first and the rest once that is taken. Nothing else
 //! is sent again, nothing is dropped, and no offset moves.
 
+mod lane;
 mod refusal;
 mod transaction;
 
@@ -18,6 +19,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Tim
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use self::lane::Lane;
 use self::refusal::{Refusal, Refused, hint};
 pub use self::transaction::Probe;
 use self::transaction::Transaction;
@@ -30,10 +32,19 @@ use crate::kafka::{ClientLog, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
 
+/// Librdkafka gives up at once what is purged; this is for a machine that is busy.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A worker's end of the output topics.
 pub struct Delivery {
-    producer: BaseProducer<DeliveryContext>,
+    producer: Arc<BaseProducer<DeliveryContext>>,
     topics: Arc<Topics>,
+    lanes: Vec<Lane>,
+    /// How many of a batch's emissions are in the lanes, or were.
+    n_distributed: usize,
+    batch: native::Batch,
+    /// The most bytes of a batch, as it was when the producer was opened.
+    batch_size: usize,
     /// Partitions of each topic, at least one.
     partitions: Vec<i32>,
     refusals: Vec<Refusal>,
@@ -50,13 +61,14 @@ impl Delivery {
     /// [`Fault::Fatal`] where a property is wrong, [`Fault::Rewind`] where no broker tells the topics' partitions.
     pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
         let settings = producer_settings(config, status.worker, &topics);
-        let producer: BaseProducer<DeliveryContext> = status
+        let producer: Arc<BaseProducer<DeliveryContext>> = status
             .call("open producer", || {
                 settings.create_with_context(DeliveryContext {
                     log: ClientLog::new("producer", status.worker),
                     returned: Mutex::default(),
                 })
             })
+            .map(Arc::new)
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
@@ -66,52 +78,26 @@ impl Delivery {
             // A topic that is missing refuses its records once they are sent.
             partitions.push(count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1));
         }
-        let transaction = Transaction::of(config.delivery.guarantee);
-        let delivery = Delivery { producer, topics, partitions, refusals: Vec::new(), status, transaction, refused: None };
+        let delivery = Delivery {
+            lanes: Lane::open_all(&producer, &topics)?,
+            producer,
+            batch_size: topics.batch_size(),
+            topics,
+            n_distributed: 0,
+            batch: native::Batch::default(),
+            partitions,
+            refusals: Vec::new(),
+            status,
+            transaction: Transaction::of(config.delivery.guarantee),
+            refused: None,
+        };
         delivery.init_transactions()?;
         Ok(delivery)
     }
 
-    /// Returns whether there was room for the record.
-    fn send_one(&mut self, emission: &Emission<'_>) -> Result<bool, Fault> {
-        let topic = emission.topic.0;
-        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
-            // Order: it may not overtake those that wait.
-            refusal.waiting.push_back(owned(emission, name(&self.topics, topic)));
-            return Ok(true);
-        }
-        self.begin_transaction()?;
-        let record = BaseRecord {
-            topic: name(&self.topics, topic),
-            partition: self.partition(topic, emission.partition),
-            payload: emission.value,
-            key: emission.key,
-            timestamp: None,
-            headers: headers(emission),
-            delivery_opaque: to_opaque(emission.partition),
-        };
-        let Err((error, _)) = self.producer.send(record) else { return Ok(true) };
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => Ok(false),
-            Some(code) if reaction(Call::Send, code) == Reaction::Hold => {
-                let refused = owned(emission, name(&self.topics, topic));
-                self.refuse(topic, code, refused)?;
-                Ok(true)
-            }
-            _ => {
-                // A transaction that has failed takes no more records; what came back of it says why.
-                self.serve(Duration::ZERO)?;
-                Err(Fault::of(Call::Send, &error))
-            }
-        }
-    }
-
     /// Returns the partition to name; absent where the producer chooses it by the key's murmur2 hash.
     fn partition(&self, topic: usize, wanted: Partition) -> Option<i32> {
-        match wanted {
-            Partition::ByKey => None,
-            Partition::AsSource(source) => self.partitions.get(topic).and_then(|count| source.checked_rem(*count)),
-        }
+        wanted.of(self.partitions.get(topic).copied().unwrap_or(1))
     }
 
     /// Puts a refused record aside, to be sent again. A transaction is lost with it.
@@ -130,6 +116,26 @@ impl Delivery {
         tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
         self.tell();
         Ok(())
+    }
+
+    /// A topic's limit is its batches', and a producer keeps the size of its batches for life.
+    fn check_batch_size(&self) -> Result<(), Fault> {
+        let is_too_large = |refusal: &Refusal| refusal.code == RDKafkaErrorCode::MessageSizeTooLarge;
+        if self.topics.batch_size() < self.batch_size && self.refusals.iter().any(is_too_large) {
+            let detail = "a topic takes smaller batches than were known".to_owned();
+            return Err(Fault::Rewind { cause: Cause::Producer, detail });
+        }
+        Ok(())
+    }
+
+    /// Forgets what is in flight, and what comes back of it: the client waits with an abort until that is taken.
+    fn purge(&self) {
+        let until = Instant::now() + PURGE_TIMEOUT;
+        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            self.producer.poll(Duration::from_millis(1));
+        }
+        self.producer.context().take();
     }
 
     fn tell(&self) {
@@ -208,15 +214,8 @@ impl Outlet for Delivery {
     type Offsets = (TopicPartitionList, ConsumerGroupMetadata);
     type Probe = Probe;
 
-    fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault> {
-        let mut sent = first;
-        for emission in emissions.iter().skip(first) {
-            if !self.send_one(&emission)? {
-                break;
-            }
-            sent += 1;
-        }
-        Ok(sent)
+    fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault> {
+        self.send_lanes(emissions)
     }
 
     fn serve(&mut self, duration: Duration) -> Result<(), Fault> {
@@ -249,6 +248,7 @@ impl Outlet for Delivery {
                 if self.refusals.is_empty() {
                     return Ok(true);
                 }
+                self.check_batch_size()?;
                 self.retry()?;
             }
             if Instant::now() >= until {
@@ -261,11 +261,12 @@ impl Outlet for Delivery {
 
     fn unacknowledged(&self) -> usize {
         let refused: usize = self.refusals.iter().map(|refusal| refusal.waiting.len() + refusal.returned.len()).sum();
-        usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + refused
+        let waiting: usize = self.lanes.iter().map(Lane::len).sum();
+        usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + refused + waiting
     }
 
     fn abandon(&mut self) {
-        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        self.purge();
         self.abort_transaction();
         for refusal in self.refusals.drain(..) {
             metrics::topic_refused(name(&self.topics, refusal.topic), false);

@@ -113,11 +113,12 @@ pub trait Outlet {
     /// What failed a transaction: records that their topics refused, or may have.
     type Probe;
 
-    /// Sends `emissions` from the `first` on, in order, and returns the index of the first one that found no room.
+    /// Sends what is not yet sent of `emissions`, in order within each topic, and returns whether there was room for all of it.
+    /// Until then they are passed again, perhaps with more at their end.
     ///
     /// # Errors
     /// [`Fault::Rewind`] where the producer cannot go on.
-    fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault>;
+    fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault>;
 
     /// Serves delivery reports for `duration`, and puts refused records aside.
     ///
@@ -133,7 +134,7 @@ pub trait Outlet {
     /// [`Fault::Rewind`] where the producer cannot go on.
     fn drain(&mut self, patience: Duration) -> Result<bool, Fault>;
 
-    /// Returns how many records are sent and not acknowledged, the refused ones too.
+    /// Returns how many records are not acknowledged, the refused ones and those that find no room too.
     fn unacknowledged(&self) -> usize;
 
     /// Forgets everything that is not acknowledged: the epoch is undone, and its records come again.

@@ -1,12 +1,14 @@
 //! The few librdkafka calls that the safe binding lacks. The only module with `unsafe` code; it decides nothing.
 #![expect(unsafe_code, reason = "librdkafka calls without a safe binding in rdkafka 0.39")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys::bindings as sys;
 
@@ -69,6 +71,86 @@ pub(crate) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) {
     unsafe {
         sys::rd_kafka_flush(client.native_ptr(), milliseconds(timeout));
     }
+}
+
+/// A topic as a producer knows it, so that its name is looked up once and not for each record.
+pub(crate) struct ProducerTopic<P> {
+    /// Stands before its producer, and is destroyed before it.
+    topic: Owned<sys::rd_kafka_topic_t>,
+    _producer: Arc<P>,
+}
+
+impl<P> ProducerTopic<P> {
+    /// Returns the topic of this name, with the producer's settings; absent where librdkafka refuses the name.
+    pub(crate) fn new<C: ProducerContext>(producer: &Arc<P>, name: &str) -> Option<ProducerTopic<P>>
+    where
+        P: Producer<C>,
+    {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the producer and the name outlive the call; null settings mean the producer's.
+        let topic = unsafe { sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        let topic = (!topic.is_null()).then_some(Owned(topic, sys::rd_kafka_topic_destroy))?;
+        Some(ProducerTopic { topic, _producer: Arc::clone(producer) })
+    }
+}
+
+/// A record on its way into librdkafka.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) key: Option<&'a [u8]>,
+    /// Absent where the producer's partitioner chooses.
+    pub(crate) partition: Option<i32>,
+    /// Comes back with the delivery report.
+    pub(crate) opaque: usize,
+}
+
+/// Many records of one topic for one call; the memory is used again.
+///
+/// The binding has a call for each record only, at nearly twice the client's time. Headers cannot leave this way.
+#[derive(Default)]
+pub(crate) struct Batch(Vec<sys::rd_kafka_message_t>);
+
+impl Batch {
+    /// Copies `records` into the producer's queue, in order. Where one finds no room, none that follows does.
+    pub(crate) fn produce<'a, P>(&mut self, topic: &ProducerTopic<P>, records: impl Iterator<Item = Outgoing<'a>>) {
+        self.0.clear();
+        self.0.extend(records.map(|record| message(&record)));
+        let count = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
+        let flags = sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_PARTITION;
+        // SAFETY: the topic lives, there are `count` messages at least, and their keys and values live for `'a`, which is longer
+        // than the call; librdkafka copies them and keeps none of the pointers.
+        unsafe {
+            sys::rd_kafka_produce_batch(topic.topic.0, UNASSIGNED, flags, self.0.as_mut_ptr(), count);
+        }
+    }
+
+    /// Returns how each of the last records went.
+    pub(crate) fn results(&self) -> impl Iterator<Item = Result<(), RDKafkaErrorCode>> {
+        self.0.iter().map(|message| check(message.err))
+    }
+}
+
+/// `RD_KAFKA_PARTITION_UA`, a macro that the bindings lack.
+const UNASSIGNED: i32 = -1;
+
+fn message(record: &Outgoing<'_>) -> sys::rd_kafka_message_t {
+    let (payload, len) = parts(record.value);
+    let (key, key_len) = parts(record.key);
+    sys::rd_kafka_message_t {
+        err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+        rkt: ptr::null_mut(),
+        partition: record.partition.unwrap_or(UNASSIGNED),
+        payload,
+        len,
+        key,
+        key_len,
+        offset: 0,
+        _private: ptr::without_provenance_mut(record.opaque),
+    }
+}
+
+fn parts(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
+    bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
 }
 
 /// Returns the partition's end as the last fetch answer told it; absent while none has come. Asks no broker.

@@ -1,7 +1,8 @@
 //! The output topics as the broker has them: that they exist, how many partitions, how large a record each takes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
@@ -19,16 +20,19 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 /// librdkafka's own default and sensible maximum of a batch.
 const MAX_BATCH_BYTES: usize = 1_000_000;
 
+/// How long a start waits for topics that are missing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The embedded cluster never answers what we may do, and the service waits for this long at its start.
 const RIGHTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is known of the output topics, in the router's order.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Topics {
     /// Their names.
     pub names: Vec<String>,
-    /// The largest record batch that each takes.
-    pub max_message_bytes: Vec<usize>,
+    /// The largest record batch that each takes, as the broker told last.
+    max_message_bytes: Vec<AtomicUsize>,
 }
 
 impl Topics {
@@ -39,30 +43,69 @@ impl Topics {
     /// or where no broker answers.
     pub fn check(config: &Config, names: &[String]) -> Result<Topics, Fault> {
         let admin = admin(config)?;
-        let described = describe(admin.inner(), config, names).map_err(Fault::Fatal)?;
-        let problems = problems(&described, config, names);
-        if !problems.is_empty() {
-            return Err(Fault::Fatal(explain(&problems, &described, config)));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let described = describe(admin.inner(), config, names).map_err(Fault::Fatal)?;
+            let problems = problems(&described, config, names);
+            if problems.is_empty() {
+                break;
+            }
+            // Of a topic that was just created not every broker knows yet.
+            if Instant::now() > until {
+                return Err(Fault::Fatal(explain(&problems, &described, config)));
+            }
+            std::thread::sleep(Duration::from_millis(500));
         }
-        Ok(Topics { names: names.to_vec(), max_message_bytes: limits(&admin, names) })
+        let topics = Topics::assume(names);
+        while !topics.learn_limits(&admin) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(topics)
     }
 
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
     #[must_use]
     pub fn assume(names: &[String]) -> Topics {
-        Topics { names: names.to_vec(), max_message_bytes: vec![DEFAULT_MAX_MESSAGE_BYTES; names.len()] }
+        let assumed = || AtomicUsize::new(DEFAULT_MAX_MESSAGE_BYTES);
+        Topics { names: names.to_vec(), max_message_bytes: names.iter().map(|_| assumed()).collect() }
+    }
+
+    /// Returns the largest record batch that each topic takes, in bytes.
+    pub fn limits(&self) -> impl Iterator<Item = usize> {
+        self.max_message_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    /// Asks the broker for the topics' limits; what it does not tell stays as it is known, or assumed. Returns whether it told
+    /// all of them.
+    fn learn_limits(&self, admin: &AdminClient<DefaultClientContext>) -> bool {
+        let described = describe_settings(admin, &self.names).unwrap_or_else(|error| {
+            tracing::debug!(error, "the broker does not tell its topics' limits");
+            Vec::new()
+        });
+        let mut is_all = true;
+        for (name, known) in self.names.iter().zip(&self.max_message_bytes) {
+            let Some(bytes) = limit(&described, name) else {
+                is_all = false;
+                continue;
+            };
+            let before = known.swap(bytes, Ordering::Relaxed);
+            if before != bytes {
+                tracing::info!(topic = name, bytes, before, "the topic's limit is another than was known");
+            }
+        }
+        is_all
     }
 
     /// Returns the largest limit: a record for that topic must be able to leave.
     #[must_use]
     pub fn largest_limit(&self) -> usize {
-        self.max_message_bytes.iter().copied().max().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+        self.limits().max().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
     }
 
     /// Returns a batch size that every topic takes: the limit is the batch's, and librdkafka has one size for all topics.
     #[must_use]
     pub fn batch_size(&self) -> usize {
-        let smallest = self.max_message_bytes.iter().copied().min().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
+        let smallest = self.limits().min().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
         (smallest - smallest / 16).clamp(1, MAX_BATCH_BYTES)
     }
 }
@@ -71,7 +114,7 @@ impl Topics {
 pub struct TopicWatch {
     admin: AdminClient<DefaultClientContext>,
     config: Arc<Config>,
-    names: Vec<String>,
+    topics: Arc<Topics>,
 }
 
 impl TopicWatch {
@@ -79,17 +122,19 @@ impl TopicWatch {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong.
-    pub fn open(config: Arc<Config>, topics: &Topics) -> Result<TopicWatch, Fault> {
-        Ok(TopicWatch { admin: admin(&config)?, names: topics.names.clone(), config })
+    pub fn open(config: Arc<Config>, topics: Arc<Topics>) -> Result<TopicWatch, Fault> {
+        Ok(TopicWatch { admin: admin(&config)?, config, topics })
     }
 
-    /// Asks the brokers once, and returns what is wrong with the topics.
+    /// Asks the brokers once, learns the topics' limits anew, and returns what is wrong with the topics.
     ///
     /// # Errors
     /// Why there is no answer.
     pub fn problems(&self) -> Result<Vec<Problem>, String> {
-        let described = describe(self.admin.inner(), &self.config, &self.names)?;
-        Ok(problems(&described, &self.config, &self.names))
+        let names = &self.topics.names;
+        let described = describe(self.admin.inner(), &self.config, names)?;
+        self.topics.learn_limits(&self.admin);
+        Ok(problems(&described, &self.config, names))
     }
 }
 
@@ -192,15 +237,6 @@ fn create_command(config: &Config, topic: &str, partitions: usize) -> String {
     format!("  kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions}")
 }
 
-/// Returns each topic's `max.message.bytes`; the default, and a log line, where the broker does not tell.
-fn limits(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Vec<usize> {
-    let described = describe_settings(admin, names).unwrap_or_else(|error| {
-        tracing::info!(error, assumed = DEFAULT_MAX_MESSAGE_BYTES, "the broker does not tell its topics' limits");
-        Vec::new()
-    });
-    names.iter().map(|name| limit(&described, name).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)).collect()
-}
-
 fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
     let is_it =
         |resource: &&ConfigResource| matches!(&resource.specifier, OwnedResourceSpecifier::Topic(topic) if topic == name);
@@ -213,7 +249,7 @@ fn describe_settings(admin: &AdminClient<DefaultClientContext>, names: &[String]
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     let answer = runtime.block_on(admin.describe_configs(&resources, &options)).map_err(|error| error.to_string())?;
-    answer.into_iter().collect::<Result<_, _>>().map_err(|code| code.to_string())
+    Ok(answer.into_iter().filter_map(Result::ok).collect())
 }
 
 #[cfg(test)]
@@ -221,7 +257,7 @@ mod tests {
     use super::*;
 
     fn topics(limits: &[usize]) -> Topics {
-        Topics { names: Vec::new(), max_message_bytes: limits.to_vec() }
+        Topics { names: Vec::new(), max_message_bytes: limits.iter().copied().map(AtomicUsize::new).collect() }
     }
 
     #[test]

@@ -64,7 +64,9 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     let mut worker = Worker::new(setup, source, delivery, pause);
     let result = worker.run(probe);
     // What has just begun is told of once a turn, and perhaps the turn was not finished.
-    setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
+    if worker.epoch.began.is_some() {
+        setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
+    }
     if let Some(refused) = worker.delivery.take_probe() {
         *probe = Some(refused);
     }

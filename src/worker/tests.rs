@@ -102,7 +102,7 @@ fn check(case: &Case) {
 
 /// Checks an event at each of the first calls, and another one at each of the next `spread` calls from there, in both guarantees.
 fn sweep(starts_at_end: bool, first: Event, then: Event, spread: usize) {
-    const CALLS: usize = 60;
+    const CALLS: usize = 40;
     for call in 0..CALLS * spread {
         let (at, later) = (call / spread, call % spread);
         for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
@@ -129,14 +129,14 @@ fn each_event_at_each_call() {
 /// What was read before the gap in its batch is part of the epoch, and goes with it when the partition does.
 #[test]
 fn a_gap_within_a_batch() {
-    sweep(false, Event::Fail(Failure::Gap), Event::Move(0), 8);
-    sweep(false, Event::Fail(Failure::Gap), Event::Stop, 8);
+    sweep(false, Event::Fail(Failure::Gap), Event::Move(0), 5);
+    sweep(false, Event::Fail(Failure::Gap), Event::Stop, 5);
 }
 
 /// What the group did not take goes with the next commit, of the partitions that are kept.
 #[test]
 fn offsets_that_are_not_taken_when_another_partition_goes() {
-    sweep(false, Event::Move(2), Event::Fail(Failure::Commit(Answer::Refused)), 8);
+    sweep(false, Event::Move(2), Event::Fail(Failure::Commit(Answer::Refused)), 5);
 }
 
 /// Else records that come before the first commit would be skipped by a restart.
@@ -149,8 +149,8 @@ fn a_start_at_the_end_is_committed_even_if_its_epoch_is_undone() {
 /// Records that were read and undone are not forgotten by the exit code, whenever the stop comes.
 #[test]
 fn a_stop_while_an_epoch_is_undone() {
-    sweep(false, Event::Stop, Event::Fail(Failure::Send), 8);
-    sweep(false, Event::Fail(Failure::Send), Event::Stop, 8);
+    sweep(false, Event::Stop, Event::Fail(Failure::Send), 5);
+    sweep(false, Event::Fail(Failure::Send), Event::Stop, 5);
 }
 
 proptest! {

@@ -292,7 +292,7 @@ fn k7_events_can_be_left_to_another_groupcast() {
 
 /// Returns a router whose topics `events.d` and `events.dead` take that many bytes.
 fn limited(setup: Setup, operations: usize, dead: usize) -> Router {
-    let mut router = setup.router();
+    let router = setup.router();
     router.set_max_message_bytes(topic_id(&router, "events.d"), operations);
     router.set_max_message_bytes(topic_id(&router, "events.dead"), dead);
     router

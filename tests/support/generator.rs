@@ -235,6 +235,11 @@ impl Recipe {
         Recipe { index, group, kind }
     }
 
+    /// Returns whether it is of the one group that can be had more often than the others.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.group == 1
+    }
+
     /// Returns the source partition: that of its group, so that the group's order means something (K5).
     pub(crate) fn partition(&self, n_partitions: usize) -> usize {
         usize::try_from(self.group).expect("groups are few") % n_partitions
@@ -350,7 +355,7 @@ fn outcome(destination: usize, traits: &Traits, flags: &Flags, member: MemberKin
 }
 
 /// Random numbers that are the same on every run (SplitMix64).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -360,7 +365,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.roll() % limit
     }
 

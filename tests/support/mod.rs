@@ -1,9 +1,12 @@
 //! What the tests on real Kafka share.
 
 pub(crate) mod checker;
+pub(crate) mod cluster;
 pub(crate) mod generator;
 pub(crate) mod kafka;
 pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod requests;
 pub(crate) mod source;
 pub(crate) mod topics;
 pub(crate) mod worker;

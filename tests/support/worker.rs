@@ -29,6 +29,11 @@ pub(crate) struct Setup {
     pub(crate) epoch_records: u64,
     pub(crate) session_timeout_ms: u64,
     pub(crate) guarantee: &'static str,
+    /// librdkafka's properties for all clients, and for consumers alone.
+    pub(crate) properties: Vec<(&'static str, String)>,
+    pub(crate) consumer_properties: Vec<(&'static str, String)>,
+    /// What to do where records are gone that were not read: `stop` or `continue`.
+    pub(crate) on_gap: &'static str,
 }
 
 impl Setup {
@@ -44,16 +49,26 @@ impl Setup {
             epoch_records: 100_000,
             session_timeout_ms: 45_000,
             guarantee: "at_least_once",
+            properties: Vec::new(),
+            consumer_properties: Vec::new(),
+            on_gap: "stop",
         }
     }
 
     fn yaml(&self, port: u16) -> String {
-        let Setup { brokers, source, prefix, group, format, workers, epoch_records, session_timeout_ms, guarantee } = self;
+        let Setup { brokers, source, prefix, group, format, workers, epoch_records, guarantee, on_gap, .. } = self;
+        let consumer = self
+            .consumer_properties
+            .iter()
+            .cloned()
+            .chain([("session.timeout.ms", self.session_timeout_ms.to_string()), ("heartbeat.interval.ms", "500".to_owned())]);
+        let (properties, consumer) = (mapping(self.properties.iter().cloned()), mapping(consumer));
         let mut yaml = format!(
             "kafka:\n  brokers: {brokers}\n\
-             \x20 consumer_properties: {{ session.timeout.ms: \"{session_timeout_ms}\", heartbeat.interval.ms: \"500\" }}\n\
+             \x20 properties: {properties}\n\
+             \x20 consumer_properties: {consumer}\n\
              \x20 producer_properties: {{ transaction.timeout.ms: \"6000\" }}\n\
-             source: {{ topics: [{source}], group_id: {group}, workers: {workers} }}\n\
+             source: {{ topics: [{source}], group_id: {group}, workers: {workers}, on_gap: {on_gap} }}\n\
              delivery: {{ guarantee: {guarantee}, epoch: {{ interval_ms: 100, records: {epoch_records} }} }}\n\
              records: {{ format: {format} }}\n\
              dead_letters: {{ topic: {prefix}.dead }}\n\
@@ -69,6 +84,11 @@ impl Setup {
         }
         yaml
     }
+}
+
+fn mapping(entries: impl Iterator<Item = (&'static str, String)>) -> String {
+    let entries: Vec<String> = entries.map(|(name, value)| format!("{name}: \"{value}\"")).collect();
+    format!("{{ {} }}", entries.join(", "))
 }
 
 /// A running `groupcast run`.
@@ -123,11 +143,33 @@ impl Worker {
         series(&page, name).collect()
     }
 
+    /// Returns what the worker has counted of events: series and value, without zeros.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
+        let of = |name| self.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
+        names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
+    }
+
     /// # Panics
     /// Where the process has ended, with what it said.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.process.has_ended();
         assert!(ended.is_none(), "the worker has ended, {ended:?}:\n{}", self.log());
+    }
+
+    /// Returns where its page is.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns how the process has ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.has_ended()
+    }
+
+    /// Returns where the log is, which outlives the worker.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.log.clone()
     }
 
     pub(crate) fn log(&self) -> String {

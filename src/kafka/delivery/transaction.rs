@@ -84,6 +84,7 @@ impl Delivery {
             return true;
         }
         self.transaction = Transaction::Closed;
+        self.purge();
         let result = self.call("abort transaction", |producer| producer.abort_transaction(REQUEST_TIMEOUT));
         if let Err(fault) = &result {
             // The next producer aborts it, or the broker at its timeout.

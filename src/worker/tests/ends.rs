@@ -173,12 +173,14 @@ impl Intake for Consumer<'_> {
 pub(super) struct Producer<'a> {
     shared: &'a Shared,
     worker: usize,
+    /// How many of a batch it has taken.
+    n_taken: usize,
 }
 
 impl<'a> Producer<'a> {
     pub(super) fn open(shared: &'a Shared, worker: usize) -> Result<Producer<'a>, Fault> {
         shared.call(worker, "open delivery", |broker| broker.open_delivery(worker))?;
-        Ok(Producer { shared, worker })
+        Ok(Producer { shared, worker, n_taken: 0 })
     }
 
     fn call<T>(&self, name: &str, call: impl FnOnce(&mut Broker, usize) -> T) -> T {
@@ -191,10 +193,16 @@ impl Outlet for Producer<'_> {
     /// The topic.
     type Probe = usize;
 
-    fn send(&mut self, emissions: &Emissions, first: usize) -> Result<usize, Fault> {
-        let records = emissions.iter().skip(first).map(|emission| (emission.topic.0, Origin::of_key(emission.key.unwrap())));
-        let name = if emissions.is_empty() { String::new() } else { format!("send {} records", emissions.len() - first) };
-        self.call(&name, |broker, worker| broker.send(worker, records)).map(|n_taken| first + n_taken)
+    fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault> {
+        let rest = emissions.iter().skip(self.n_taken);
+        let name = if emissions.is_empty() { String::new() } else { format!("send {} records", rest.len()) };
+        let records = rest.map(|emission| (emission.topic.0, Origin::of_key(emission.key.unwrap())));
+        self.n_taken += self.call(&name, |broker, worker| broker.send(worker, records))?;
+        let is_all = self.n_taken == emissions.len();
+        if is_all {
+            self.n_taken = 0;
+        }
+        Ok(is_all)
     }
 
     fn serve(&mut self, duration: Duration) -> Result<(), Fault> {

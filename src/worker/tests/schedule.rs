@@ -111,7 +111,7 @@ pub(super) enum Failure {
     Open,
     /// A position cannot be learnt or set.
     Position,
-    /// A partition is not fetched from.
+    /// A consumer fetches nothing more.
     Stuck,
     /// Polling finds a position outside its partition.
     Gap,

@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) outcomes: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Records of operations, by destination.
     pub(crate) operations: BTreeMap<&'static str, u64>,
+    /// Source records of which something that was due is not there.
+    pub(crate) lost: u64,
     /// Source records of which something left more than once, and how often in all.
     pub(crate) repeated: u64,
     pub(crate) repetitions: u64,
@@ -41,6 +43,28 @@ impl Report {
             *self.outcomes.entry((destination, word, reason)).or_default() += 1;
             *self.operations.entry(destination).or_default() += u64::try_from(n_operations).expect("operations are few");
         }
+    }
+
+    /// Returns the reasons that dead letters have.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        let whole = self.verdicts.keys().filter(|(verdict, _)| *verdict == "dead_lettered").map(|(_, reason)| *reason);
+        let shares = self.outcomes.keys().filter(|(_, outcome, _)| *outcome == "dead_lettered").map(|(_, _, reason)| *reason);
+        whole.chain(shares)
+    }
+
+    /// Returns what workers must have counted, where each event was done once: series and value, without zeros.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let verdicts = self.verdicts.iter().map(|((verdict, reason), value)| {
+            (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
+        });
+        let outcomes = self.outcomes.iter().map(|((destination, outcome, reason), value)| {
+            let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
+            (format!("groupcast_outcomes_total{{{labels}}}"), *value)
+        });
+        let operations = self.operations.iter().map(|(destination, value)| {
+            (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value)
+        });
+        verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
     }
 
     /// Returns how many events there are.

@@ -20,6 +20,8 @@ pub(super) struct Member {
     /// Where in `held` it looks first.
     first: usize,
     is_paused: bool,
+    /// Whether it fetches nothing more, whatever is done.
+    is_stuck: bool,
     pub(super) wanted: Option<Rebalance>,
     /// How often it has found nothing to read and not answered.
     pub(super) n_unanswered: usize,
@@ -221,7 +223,7 @@ impl Broker {
     }
 
     pub(in super::super) fn check_progress(&mut self, worker: usize) -> Result<(), Fault> {
-        if self.fails(worker, Failure::Stuck) { rewind(Cause::PartitionStuck) } else { Ok(()) }
+        if self.members[worker].is_stuck { rewind(Cause::PartitionStuck) } else { Ok(()) }
     }
 
     /// Returns the worker's next record. Where it has none, it is the other one's turn.
@@ -229,6 +231,7 @@ impl Broker {
         if self.due(|failure| failure == Failure::Gap).is_some() {
             return Some(Err(Gap));
         }
+        self.members[worker].is_stuck |= self.fails(worker, Failure::Stuck);
         self.tell_member(worker);
         let Some(origin) = self.next_record(worker) else {
             self.sleep(timeout);
@@ -247,7 +250,7 @@ impl Broker {
         let is_readable = |(partition, next): &(usize, usize)| *next < self.partitions[*partition].available;
         let n_held = member.held.len();
         let mut turns = (0..n_held).map(|turn| (member.first + turn) % n_held);
-        let found = turns.find(|index| !member.is_paused && is_readable(&member.held[*index]))?;
+        let found = turns.find(|index| !member.is_paused && !member.is_stuck && is_readable(&member.held[*index]))?;
         member.first = found + 1;
         let (partition, next) = &mut member.held[found];
         *next += 1;

@@ -9,6 +9,8 @@ use super::{Broker, Origin, rewind};
 use crate::kafka::fault::{Cause, Fault};
 use crate::watermark::Watermarks;
 
+const FULL_FOR: Duration = Duration::from_secs(4);
+
 /// A record on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Sent {
@@ -90,10 +92,7 @@ impl Broker {
         records: impl Iterator<Item = (usize, Origin)>,
     ) -> Result<usize, Fault> {
         self.judge_use(worker, "records are sent");
-        let room = match self.due(|failure| matches!(failure, Failure::Full(_))) {
-            Some(Failure::Full(room)) => room,
-            _ => usize::MAX,
-        };
+        let room = self.room();
         let mut n_taken = 0;
         for (topic, origin) in records.take(room) {
             if self.fails(worker, Failure::Send) {
@@ -106,6 +105,13 @@ impl Broker {
             n_taken += 1;
         }
         Ok(n_taken)
+    }
+
+    /// Returns how many records the queue takes. Where it takes none that goes on for longer than a worker waits.
+    fn room(&mut self) -> usize {
+        let Some(Failure::Full(room)) = self.due(|failure| matches!(failure, Failure::Full(_))) else { return usize::MAX };
+        self.sleep(if room == 0 { FULL_FOR } else { Duration::ZERO });
+        room
     }
 
     /// Has at most `limit` records arrive, in order by topic, but none in a topic that refuses.
