@@ -32,3 +32,8 @@ million:
 chaos faults="all" runs="7" kills="15":
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_FAULTS={{faults}} GROUPCAST_RUNS={{runs}} GROUPCAST_KILLS={{kills}} \
         GROUPCAST_TABLE=docs/guarantees.md cargo test --release --test chaos every_fault -- --nocapture
+
+# Instructions, time and allocations of each stage of an event's path; valgrind and gungraun-runner count the first.
+bench:
+    .ci/instructions
+    cargo bench --bench time

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bumpalo::Bump;
 use jiff::civil;
 use jiff::tz::Offset;
 
@@ -62,7 +63,7 @@ impl Instant {
     pub fn from_json(value: Raw<'_>) -> Option<Instant> {
         match value.kind() {
             Kind::Number => from_number(value.text()),
-            Kind::String => Instant::from_text(&value.string().ok()??),
+            Kind::String => Instant::from_text(value.string(&Bump::new()).ok()??),
             Kind::Null | Kind::Boolean | Kind::Array | Kind::Object => None,
         }
     }
@@ -131,6 +132,9 @@ fn is_digits(text: &str) -> bool {
 
 /// Reads a JSON number, an exponent too.
 fn from_number(text: &str) -> Option<Instant> {
+    if !text.contains(['e', 'E']) {
+        return Instant::from_text(text);
+    }
     let (negative, integer, fraction) = json::decimal(text)?;
     from_decimal(negative, &integer, &fraction)
 }
@@ -139,15 +143,15 @@ fn from_number(text: &str) -> Option<Instant> {
 fn from_decimal(negative: bool, integer: &str, fraction: &str) -> Option<Instant> {
     let whole: u64 = integer.parse().ok()?;
     if whole < FIRST_MILLISECOND {
-        return signed(negative, whole, fraction);
+        let (fraction, digits) = read_fraction(fraction, MAX_DIGITS)?;
+        return signed(negative, whole, fraction, digits);
     }
-    let milliseconds = format!("{:03}{fraction}", whole % 1000);
-    signed(negative, whole / 1000, &milliseconds)
+    let (fraction, digits) = read_fraction(fraction, MAX_DIGITS - 3)?;
+    signed(negative, whole / 1000, whole % 1000 * 10_u64.pow(digits) + fraction, digits + 3)
 }
 
-fn signed(negative: bool, seconds: u64, fraction: &str) -> Option<Instant> {
+fn signed(negative: bool, seconds: u64, fraction: u64, digits: u32) -> Option<Instant> {
     let seconds = i64::try_from(seconds).ok()?;
-    let (fraction, digits) = read_fraction(fraction)?;
     let instant = match (negative, fraction) {
         (false, _) => Instant { seconds, fraction, digits },
         (true, 0) => Instant { seconds: -seconds, fraction, digits },
@@ -157,8 +161,8 @@ fn signed(negative: bool, seconds: u64, fraction: &str) -> Option<Instant> {
     instant.in_calendar()
 }
 
-fn read_fraction(digits: &str) -> Option<(u64, u32)> {
-    let digits = digits.get(..digits.len().min(MAX_DIGITS))?;
+fn read_fraction(digits: &str, max_digits: usize) -> Option<(u64, u32)> {
+    let digits = digits.get(..digits.len().min(max_digits))?;
     let value = if digits.is_empty() { 0 } else { digits.parse().ok()? };
     Some((value, u32::try_from(digits.len()).ok()?))
 }
@@ -193,7 +197,7 @@ fn from_calendar(text: &str) -> Option<Instant> {
         .ok()?
         .to_datetime(civil::Time::new(small(hour)?, small(minute)?, small(second)?, 0).ok()?);
     let seconds = Offset::UTC.to_timestamp(civil).ok()?.as_second() - i64::from(offset);
-    let (fraction, digits) = read_fraction(fraction)?;
+    let (fraction, digits) = read_fraction(fraction, MAX_DIGITS)?;
     Instant { seconds, fraction, digits }.in_calendar()
 }
 

@@ -287,6 +287,7 @@ impl Emissions {
             }
             self.header("content-type", b"application/json");
         }
+        let value_length = value.len();
         self.records.push(Stored {
             topic: envelope.topic,
             destination: Some(envelope.destination),
@@ -296,7 +297,8 @@ impl Emissions {
             partition: Partition::ByKey,
             headers: first_header..self.headers.len(),
         });
-        let size = self.iter().next_back().map_or(0, |emission| emission.size());
+        let headers = self.headers.iter().skip(first_header).map(|header| header_size(header.name, header.value.len()));
+        let size = envelope.key.len() + value_length + headers.sum::<usize>() + RECORD_OVERHEAD;
         if size > envelope.max_bytes { Err(Refusal::DeadLettered(Reason::TooLarge)) } else { Ok(()) }
     }
 

@@ -1,11 +1,11 @@
 //! One group call, read once from a record's bytes, or the reason that it is none (semantics E).
 
-use std::borrow::Cow;
+use bumpalo::Bump;
 
 use crate::date::Instant;
 use crate::json::{self, Kind, LoneSurrogate, Member, Raw};
 use crate::record::Record;
-use crate::traits::{TraitScratch, Traits, Vocabulary};
+use crate::traits::{Traits, Vocabulary};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
 
 /// The most a record may be (semantics E9).
@@ -34,7 +34,7 @@ pub struct Event<'a> {
     /// The record's value, byte for byte.
     pub raw: Raw<'a>,
     /// All members of the event in order, unknown ones too.
-    pub members: Vec<Member<'a>>,
+    pub members: &'a [Member<'a>],
     /// The group's id (E3).
     pub group_id: Id<'a>,
     /// The user's id (E4).
@@ -48,10 +48,10 @@ pub struct Event<'a> {
 }
 
 /// An id: its text, and how the event wrote it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Id<'a> {
     /// The id as text; a number's source digits.
-    pub text: Cow<'a, str>,
+    pub text: &'a str,
     /// The value as it came.
     pub raw: Raw<'a>,
 }
@@ -75,7 +75,7 @@ pub struct Rejection {
 }
 
 impl<'a> Event<'a> {
-    /// Reads the record's value; the first rule of E13 that applies decides.
+    /// Reads the record's value; the first rule of E13 that applies decides. What must be put together is kept in `arena`.
     ///
     /// # Errors
     /// The [`Rejection`] of a record that is no group event.
@@ -83,24 +83,22 @@ impl<'a> Event<'a> {
         record: &Record<'a>,
         limits: &Limits,
         vocabulary: &'a Vocabulary,
-        scratch: &mut TraitScratch,
+        arena: &'a Bump,
         observer: &mut impl Observer,
     ) -> Result<Event<'a>, Rejection> {
-        let raw = parse_json(record, limits)?;
-        let mut members = Vec::with_capacity(16);
-        raw.members(&mut members).map_err(|_| lone_surrogate("a key of the event"))?;
+        let (raw, members) = parse_json(record, limits, arena)?;
         let member = |name: &str| members.iter().find(|member| member.key == name).map(|member| member.value);
         let event_type = member("type");
         if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array) {
             return Err(dead(Reason::UnsupportedEnvelope, "a batch body: its events must be produced one a record"));
         }
-        check_type(event_type)?;
-        let group_id = parse_group_id(member("groupId"))?;
-        let user_id = parse_member_id("userId", member("userId"), observer)?;
-        let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), observer)?;
-        let traits = parse_traits(member("traits"), limits, vocabulary, scratch)?;
+        check_type(event_type, arena)?;
+        let group_id = parse_group_id(member("groupId"), arena)?;
+        let user_id = parse_member_id("userId", member("userId"), arena, observer)?;
+        let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
+        let traits = parse_traits(member("traits"), limits, vocabulary, arena)?;
         for collision in traits.collisions() {
-            observer.note(None, Note { code: NoteCode::TraitCollision, subject: &collision.name });
+            observer.note(None, Note { code: NoteCode::TraitCollision, subject: collision.name });
         }
         let time = find_time(member, record.timestamp, observer);
         Ok(Event { raw, group_id, user_id, anonymous_id, time, traits, members })
@@ -120,7 +118,7 @@ impl<'a> Event<'a> {
 }
 
 /// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
-fn parse_json<'a>(record: &Record<'a>, limits: &Limits) -> Result<Raw<'a>, Rejection> {
+fn parse_json<'a>(record: &Record<'a>, limits: &Limits, arena: &'a Bump) -> Result<(Raw<'a>, &'a [Member<'a>]), Rejection> {
     let Some(value) = record.value else {
         return Err(ignored(Reason::Tombstone));
     };
@@ -136,42 +134,52 @@ fn parse_json<'a>(record: &Record<'a>, limits: &Limits) -> Result<Raw<'a>, Rejec
     }
     let text = std::str::from_utf8(value)
         .map_err(|error| dead(Reason::InvalidUtf8, format!("first invalid byte at {}", error.valid_up_to())))?;
-    let raw = Raw::parse(text).map_err(|error| {
-        // serde_json's own message can quote the value; its category and place cannot.
-        let what = if error.is_eof() { "ends too early" } else { "syntax error" };
-        dead(Reason::InvalidJson, format!("{what} at line {} column {}", error.line(), error.column()))
-    })?;
+    let object = Raw::parse_object(text, arena);
+    if object.is_none() {
+        Raw::parse(text).map_err(|error| invalid_json(&error))?;
+    }
     if json::is_nested_deeper(text, limits.nesting) {
         return Err(dead(Reason::NestedTooDeep, format!("the limit is {}", limits.nesting)));
     }
-    match raw.kind() {
-        Kind::Object => Ok(raw),
-        Kind::Array => Err(dead(Reason::UnsupportedEnvelope, "an array: its events must be produced one a record")),
-        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => Err(dead(Reason::NotAnObject, kind.name())),
+    object.ok_or_else(|| no_object(text))
+}
+
+fn invalid_json(error: &serde_json::Error) -> Rejection {
+    // serde_json's own message can quote the value; its category and place cannot.
+    let what = if error.is_eof() { "ends too early" } else { "syntax error" };
+    dead(Reason::InvalidJson, format!("{what} at line {} column {}", error.line(), error.column()))
+}
+
+/// Says why valid JSON is no object whose keys are text.
+fn no_object(text: &str) -> Rejection {
+    match Raw::parse(text).map_or(Kind::Null, Raw::kind) {
+        Kind::Object => lone_surrogate("a key of the event"),
+        Kind::Array => dead(Reason::UnsupportedEnvelope, "an array: its events must be produced one a record"),
+        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => dead(Reason::NotAnObject, kind.name()),
     }
 }
 
-fn check_type(event_type: Option<Raw<'_>>) -> Result<(), Rejection> {
+fn check_type<'a>(event_type: Option<Raw<'a>>, arena: &'a Bump) -> Result<(), Rejection> {
     let Some(event_type) = event_type else {
         return Err(dead(Reason::MissingType, "absent"));
     };
-    match event_type.string() {
-        Ok(Some(text)) if text == "group" => Ok(()),
+    match event_type.string(arena) {
+        Ok(Some("group")) => Ok(()),
         // A lone surrogate makes it no text, but certainly another type.
         Ok(Some(_)) | Err(LoneSurrogate) => Err(ignored(Reason::NotGroup)),
         Ok(None) => Err(dead(Reason::MissingType, event_type.kind().name())),
     }
 }
 
-fn parse_group_id(value: Option<Raw<'_>>) -> Result<Id<'_>, Rejection> {
+fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {
     let Some(raw) = value else {
         return Err(dead(Reason::MissingGroupId, "absent"));
     };
     let text = match raw.kind() {
         Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
         Kind::Boolean | Kind::Array | Kind::Object => return Err(dead(Reason::InvalidGroupId, raw.kind().name())),
-        Kind::Number => Cow::Borrowed(raw.text()),
-        Kind::String => raw.string().map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
+        Kind::Number => raw.text(),
+        Kind::String => raw.string(arena).map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
     };
     if text.is_empty() {
         return Err(dead(Reason::MissingGroupId, "an empty string"));
@@ -183,7 +191,12 @@ fn parse_group_id(value: Option<Raw<'_>>) -> Result<Id<'_>, Rejection> {
     Ok(Id { text, raw })
 }
 
-fn parse_member_id<'a>(name: &str, value: Option<Raw<'a>>, observer: &mut impl Observer) -> Result<Option<Id<'a>>, Rejection> {
+fn parse_member_id<'a>(
+    name: &str,
+    value: Option<Raw<'a>>,
+    arena: &'a Bump,
+    observer: &mut impl Observer,
+) -> Result<Option<Id<'a>>, Rejection> {
     let Some(raw) = value else { return Ok(None) };
     let text = match raw.kind() {
         Kind::Null => return Ok(None),
@@ -191,8 +204,8 @@ fn parse_member_id<'a>(name: &str, value: Option<Raw<'a>>, observer: &mut impl O
             observer.note(None, Note { code: NoteCode::InvalidMemberId, subject: name });
             return Ok(None);
         }
-        Kind::Number => Cow::Borrowed(raw.text()),
-        Kind::String => raw.string().map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
+        Kind::Number => raw.text(),
+        Kind::String => raw.string(arena).map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
     };
     Ok(Some(Id { text, raw }).filter(|id| !id.text.is_empty()))
 }
@@ -201,22 +214,21 @@ fn parse_traits<'a>(
     value: Option<Raw<'a>>,
     limits: &Limits,
     vocabulary: &'a Vocabulary,
-    scratch: &mut TraitScratch,
+    arena: &'a Bump,
 ) -> Result<Traits<'a>, Rejection> {
-    let Some(raw) = value else { return Ok(Traits::none(vocabulary)) };
+    let Some(raw) = value else { return Ok(Traits::none(vocabulary, arena)) };
     match raw.kind() {
-        Kind::Null => return Ok(Traits::none(vocabulary)),
+        Kind::Null => return Ok(Traits::none(vocabulary, arena)),
         Kind::Object => {}
         kind @ (Kind::Boolean | Kind::Number | Kind::String | Kind::Array) => {
             return Err(dead(Reason::TraitsNotObject, kind.name()));
         }
     }
-    let mut members = Vec::with_capacity(32);
-    raw.members(&mut members).map_err(|_| lone_surrogate("a key of traits"))?;
+    let members = raw.members(arena).map_err(|_| lone_surrogate("a key of traits"))?;
     if members.len() > limits.traits {
         return Err(dead(Reason::TooManyTraits, format!("{} traits, the limit is {}", members.len(), limits.traits)));
     }
-    Traits::resolve(members, vocabulary, scratch).map_err(|_| lone_surrogate("a key of traits.address"))
+    Traits::resolve(members, vocabulary, arena).map_err(|_| lone_surrogate("a key of traits.address"))
 }
 
 /// Finds the event's time: the first field that holds a valid one, else the record's (E6).

@@ -1,7 +1,8 @@
 //! May this event reach that destination, and why not (semantics F).
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+use hashbrown::{HashMap, HashSet};
 
 use crate::json::{Kind, LoneSurrogate, Member, Raw};
 use crate::verdict::{Note, NoteCode, Observer, Reason};
@@ -52,14 +53,14 @@ pub enum Decider {
 }
 
 /// Whether one destination is included, and what decided.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Decision<'a> {
     /// Why it is excluded; absent where it is included.
     pub excluded: Option<Reason>,
     /// What decided.
     pub decider: Decider,
     /// The flag that decided, as the event spelled it.
-    pub flag: Option<Cow<'a, str>>,
+    pub flag: Option<&'a str>,
     /// The event's options for this destination: the flag's object (F3).
     pub options: Option<Raw<'a>>,
 }
@@ -86,8 +87,8 @@ impl Flags {
         flag_match: FlagMatch,
     ) -> Flags {
         let mut flags = Flags {
-            exact: HashMap::new(),
-            folded: HashMap::new(),
+            exact: HashMap::default(),
+            folded: HashMap::default(),
             known: known.into_iter().map(Box::from).collect(),
             is_enabled_by_default: Vec::new(),
             flag_match,
@@ -101,7 +102,7 @@ impl Flags {
                     flags.known.insert(Box::from(name));
                 }
                 flags.exact.entry(Box::from(name)).or_default().push((destination, decider));
-                let folded = flags.folded.entry(Box::from(fold(name))).or_default();
+                let folded = flags.folded.entry(Box::from(fold(name, &Bump::new()))).or_default();
                 if !folded.contains(&destination) {
                     folded.push(destination);
                 }
@@ -118,54 +119,55 @@ impl Flags {
     pub fn decide<'a>(
         &self,
         integrations: Option<Raw<'a>>,
-        decisions: &mut Vec<Decision<'a>>,
+        arena: &'a Bump,
         observer: &mut impl Observer,
-    ) -> Result<(), LoneSurrogate> {
-        decisions.clear();
+    ) -> Result<&'a [Decision<'a>], LoneSurrogate> {
+        let mut decisions = ArenaVec::with_capacity_in(self.is_enabled_by_default.len(), arena);
         decisions.extend(self.is_enabled_by_default.iter().map(|is_enabled| Decision {
             excluded: (!is_enabled).then_some(Reason::OptIn),
             decider: Decider::Default,
             flag: None,
             options: None,
         }));
-        let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else { return Ok(()) };
+        let decisions = decisions.into_bump_slice_mut();
+        let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else { return Ok(decisions) };
         if integrations.kind() != Kind::Object {
             observer.note(None, Note { code: NoteCode::FlagInvalid, subject: "integrations" });
-            return Ok(());
+            return Ok(decisions);
         }
-        let mut members = Vec::with_capacity(8);
-        integrations.members(&mut members)?;
-        for member in &members {
+        let members = integrations.members(arena)?;
+        for member in members {
             let Some(flag) = Flag::parse(member.value) else {
-                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: &member.key });
+                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: member.key });
                 continue;
             };
-            self.apply(member, flag, decisions, observer);
+            self.apply(member.key, flag, decisions, arena, observer);
         }
-        self.apply_all(&members, decisions);
-        Ok(())
+        self.apply_all(members, decisions, arena);
+        Ok(decisions)
     }
 
     fn apply<'a>(
         &self,
-        Member { key: name, .. }: &Member<'a>,
+        name: &'a str,
         flag: Flag<'a>,
         decisions: &mut [Decision<'a>],
+        arena: &'a Bump,
         observer: &mut impl Observer,
     ) {
-        let exact = self.exact.get(&**name).map(Vec::as_slice).unwrap_or_default();
+        let exact = self.exact.get(name).map(Vec::as_slice).unwrap_or_default();
         for (destination, decider) in exact {
-            decide_one(decisions, *destination, *decider, name.clone(), flag);
+            decide_one(decisions, *destination, *decider, name, flag);
         }
         // What names an instance only is by fold the name of others still: an exclusion is not lost to spelling.
-        let folded = fold(name);
-        if self.known.contains(&**name) || folded == "all" {
+        let folded = fold(name, arena);
+        if self.known.contains(name) || folded == "all" {
             return;
         }
-        match self.folded.get(&*folded).filter(|_| self.flag_match == FlagMatch::Fold) {
+        match self.folded.get(folded).filter(|_| self.flag_match == FlagMatch::Fold) {
             Some(targets) => {
                 for destination in targets {
-                    decide_one(decisions, *destination, Decider::Fold, name.clone(), flag);
+                    decide_one(decisions, *destination, Decider::Fold, name, flag);
                 }
             }
             None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
@@ -174,20 +176,20 @@ impl Flags {
     }
 
     /// Lets `All` decide where no flag of a destination's own did: the exact spelling if valid, else by fold (F5).
-    fn apply_all<'a>(&self, members: &[Member<'a>], decisions: &mut [Decision<'a>]) {
-        let valid = |member: &Member<'a>| Flag::parse(member.value).map(|flag| (member.key.clone(), flag));
+    fn apply_all<'a>(&self, members: &[Member<'a>], decisions: &mut [Decision<'a>], arena: &'a Bump) {
+        let valid = |member: &Member<'a>| Flag::parse(member.value).map(|flag| (member.key, flag));
         let exact = members.iter().find(|member| member.key == ALL).and_then(valid);
-        let by_fold = || {
-            let mut flags = members.iter().filter(|member| member.key != ALL && fold(&member.key) == "all").filter_map(valid);
-            let first = flags.next()?;
-            // One exclusion outweighs any inclusion, as for a destination's own flags.
-            Some(
-                flags.fold(
+        let by_fold =
+            || {
+                let mut flags =
+                    members.iter().filter(|member| member.key != ALL && fold(member.key, arena) == "all").filter_map(valid);
+                let first = flags.next()?;
+                // One exclusion outweighs any inclusion, as for a destination's own flags.
+                Some(flags.fold(
                     first,
                     |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen },
-                ),
-            )
-        };
+                ))
+            };
         let Some((name, flag)) = exact.or_else(by_fold) else { return };
         for (decision, is_enabled_by_default) in decisions.iter_mut().zip(&self.is_enabled_by_default) {
             if decision.decider != Decider::Default {
@@ -200,7 +202,7 @@ impl Flags {
                     Flag::Include(_) => (!is_enabled_by_default).then_some(Reason::OptIn),
                 },
                 decider: Decider::All,
-                flag: Some(name.clone()),
+                flag: Some(name),
                 options: flag.options(),
             };
         }
@@ -233,7 +235,7 @@ impl<'a> Flag<'a> {
 }
 
 /// Lets a flag decide for one destination if it ranks before what decided so far; by fold one exclusion outweighs.
-fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: Cow<'a, str>, flag: Flag<'a>) {
+fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: &'a str, flag: Flag<'a>) {
     let Some(decision) = decisions.get_mut(destination) else { return };
     let outweighs = decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
     if decider < decision.decider || (outweighs && decision.excluded.is_none()) {
@@ -247,11 +249,13 @@ fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: D
 }
 
 /// Returns the letters and digits of a flag's name in lower case.
-fn fold(name: &str) -> Cow<'_, str> {
+fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
     if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-        return Cow::Borrowed(name);
+        return name;
     }
-    Cow::Owned(name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+    let mut folded = ArenaString::with_capacity_in(name.len(), arena);
+    folded.extend(name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase));
+    folded.into_bump_str()
 }
 
 #[cfg(test)]
@@ -273,8 +277,8 @@ mod tests {
         let eu = FlagNames { instance: Some("eu"), ..mixpanel.clone() };
         let salesforce = FlagNames { instance: None, definition: "Salesforce", aliases: &[], is_enabled_by_default: false };
         let flags = Flags::new([mixpanel, eu, salesforce], ["Segment", "mix-panel"], flag_match);
-        let (mut decisions, mut notes) = (Vec::new(), Notes(Vec::new()));
-        flags.decide(Some(Raw::parse(integrations).unwrap()), &mut decisions, &mut notes).unwrap();
+        let (arena, mut notes) = (Bump::new(), Notes(Vec::new()));
+        let decisions = flags.decide(Some(Raw::parse(integrations).unwrap()), &arena, &mut notes).unwrap();
         let mut words: Vec<String> = decisions
             .iter()
             .map(|decision| match (decision.excluded, decision.options) {

@@ -1,13 +1,18 @@
 //! JSON whose values keep their source bytes (semantics E8, E10).
 //!
-//! serde_json checks the syntax; values stay slices of the source until somebody needs their meaning.
+//! One pass checks the syntax; values stay slices of the source until somebody needs their meaning.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
+mod scan;
+mod unescape;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::{HashMap, HashSet};
+
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
 use serde_json::value::RawValue;
+
+use self::scan::{Quoted, Scanner, plain_length};
+use self::unescape::unescaped;
 
 /// One JSON value as its source text, valid and without surrounding white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +51,10 @@ impl Kind {
 }
 
 /// One member of an object: its key unescaped, its value as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The key, borrowed unless it held an escape.
-    pub key: Cow<'a, str>,
+    /// The key.
+    pub key: &'a str,
     /// The value.
     pub value: Raw<'a>,
 }
@@ -67,7 +72,20 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// What serde_json says of it: line, column and what it expected there.
     pub fn parse(text: &'a str) -> Result<Raw<'a>, serde_json::Error> {
-        serde_json::from_str::<&RawValue>(text).map(|raw| Raw(raw.get()))
+        let mut scanner = Scanner::new(text);
+        match scanner.value() {
+            Some(value) if scanner.is_at_end() => Ok(Raw(value)),
+            Some(_) | None => serde_json::from_str::<&RawValue>(text).map(|raw| Raw(raw.get())),
+        }
+    }
+
+    /// Reads `text` as exactly one object with its members, in one pass. `None` for all else, which [`Raw::parse`] and
+    /// [`Raw::members`] tell apart.
+    #[must_use]
+    pub fn parse_object(text: &'a str, arena: &'a Bump) -> Option<(Raw<'a>, &'a [Member<'a>])> {
+        let mut scanner = Scanner::new(text);
+        let members = members(&mut scanner, arena)?.ok()?;
+        scanner.is_at_end().then(|| (Raw(text.trim_ascii()), members))
     }
 
     /// Returns the source text.
@@ -95,35 +113,31 @@ impl<'a> Raw<'a> {
         self.kind() == Kind::Null
     }
 
-    /// Returns a string's characters, borrowed where it holds no escape; `None` if it is no string.
+    /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
     ///
     /// # Errors
     /// [`LoneSurrogate`], since such a string has no characters.
-    pub fn string(self) -> Result<Option<Cow<'a, str>>, LoneSurrogate> {
+    pub fn string(self, arena: &'a Bump) -> Result<Option<&'a str>, LoneSurrogate> {
         if self.kind() != Kind::String {
             return Ok(None);
         }
         let inner = self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default();
         if !inner.as_bytes().contains(&b'\\') {
-            return Ok(Some(Cow::Borrowed(inner)));
+            return Ok(Some(inner));
         }
-        serde_json::from_str(self.0).map(|text: String| Some(Cow::Owned(text))).map_err(|_| LoneSurrogate)
+        unescaped(inner, arena).map(Some).ok_or(LoneSurrogate)
     }
 
-    /// Appends the members of an object to `members`, duplicates resolved: keys compare unescaped, the last value wins
-    /// at the first one's position (semantics E10). Anything but an object has no members.
+    /// Returns the members of an object, duplicates resolved: keys compare unescaped, the last value wins at the first
+    /// one's position (semantics E10). Anything but an object has no members.
     ///
     /// # Errors
     /// [`LoneSurrogate`] if a key has one.
-    pub fn members(self, members: &mut Vec<Member<'a>>) -> Result<(), LoneSurrogate> {
+    pub fn members(self, arena: &'a Bump) -> Result<&'a [Member<'a>], LoneSurrogate> {
         if self.kind() != Kind::Object {
-            return Ok(());
+            return Ok(&[]);
         }
-        let mut deserializer = serde_json::Deserializer::from_str(self.0);
-        // The text is valid JSON, so a key that is no text is all that can go wrong.
-        Members(members).deserialize(&mut deserializer).map_err(|_| LoneSurrogate)?;
-        resolve_duplicates(members);
-        Ok(())
+        members(&mut Scanner::new(self.0), arena).unwrap_or(Ok(&[]))
     }
 
     /// Returns the elements of an array; anything else has none.
@@ -131,127 +145,84 @@ impl<'a> Raw<'a> {
     pub fn elements(self) -> Vec<Raw<'a>> {
         let mut elements = Vec::new();
         if self.kind() == Kind::Array {
-            let mut deserializer = serde_json::Deserializer::from_str(self.0);
-            if Elements(&mut elements).deserialize(&mut deserializer).is_err() {
-                elements.clear();
-            }
+            Scanner::new(self.0).array(|element| elements.push(Raw(element))).unwrap_or_default();
         }
         elements
     }
 }
 
+fn members<'a>(scanner: &mut Scanner<'a>, arena: &'a Bump) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
+    let mut members = ArenaVec::with_capacity_in(32, arena);
+    let mut fault = None;
+    scanner.object(|key, value| match key_text(key, arena) {
+        Ok(key) => members.push(Member { key, value: Raw(value) }),
+        Err(lone_surrogate) => fault = Some(lone_surrogate),
+    })?;
+    if let Some(lone_surrogate) = fault {
+        return Some(Err(lone_surrogate));
+    }
+    if has_duplicates(&members) {
+        resolve_duplicates(&mut members);
+    }
+    Some(Ok(members.into_bump_slice()))
+}
+
+fn key_text<'a>(key: Quoted<'a>, arena: &'a Bump) -> Result<&'a str, LoneSurrogate> {
+    match key.text.get(1..key.text.len().saturating_sub(1)) {
+        Some(inner) if key.is_plain => Ok(inner),
+        Some(_) | None => Raw(key.text).string(arena).map(Option::unwrap_or_default),
+    }
+}
+
 /// Few enough keys that comparing each with each is cheaper than hashing them.
-const FEW_KEYS: usize = 24;
+const FEW_KEYS: usize = 64;
 
-fn resolve_duplicates(members: &mut Vec<Member<'_>>) {
-    let has_duplicates = if members.len() <= FEW_KEYS {
-        members.iter().enumerate().any(|(index, member)| members.iter().take(index).any(|other| other.key == member.key))
-    } else {
-        let mut seen = std::collections::HashSet::with_capacity(members.len());
-        !members.iter().all(|member| seen.insert(&*member.key))
-    };
-    if !has_duplicates {
-        return;
+fn has_duplicates(members: &[Member<'_>]) -> bool {
+    if members.len() > FEW_KEYS {
+        let mut seen = HashSet::with_capacity(members.len());
+        return !members.iter().all(|member| seen.insert(member.key));
     }
-    let mut first: HashMap<String, usize> = HashMap::new();
-    let mut kept: Vec<Member<'_>> = Vec::with_capacity(members.len());
-    for member in members.drain(..) {
-        match first.get(&*member.key).and_then(|index| kept.get_mut(*index)) {
-            Some(earlier) => earlier.value = member.value,
-            None => {
-                first.insert(member.key.to_string(), kept.len());
-                kept.push(member);
-            }
+    // A bit for each key that came: where it was clear, no earlier key is the same.
+    let mut seen = 0_u64;
+    members.iter().enumerate().any(|(index, Member { key, .. })| {
+        let bit = 1_u64.rotate_left(fingerprint(key));
+        let is_new = seen & bit == 0;
+        seen |= bit;
+        !is_new && members.iter().take(index).any(|other| other.key == *key)
+    })
+}
+
+/// Returns a number that is the same for the same key, and seldom for two keys of one event.
+fn fingerprint(key: &str) -> u32 {
+    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    let bytes = key.as_bytes();
+    byte(bytes.first())
+        ^ (byte(bytes.last()) << 1)
+        ^ (byte(bytes.get(bytes.len() / 2)) << 2)
+        ^ (u32::try_from(key.len()).unwrap_or_default() << 3)
+}
+
+fn resolve_duplicates(members: &mut ArenaVec<'_, Member<'_>>) {
+    let mut first: HashMap<&str, usize> = HashMap::with_capacity(members.len());
+    let mut n_kept = 0;
+    for index in 0..members.len() {
+        let Some(member) = members.get(index).copied() else { continue };
+        let place = *first.entry(member.key).or_insert(n_kept);
+        n_kept = n_kept.max(place + 1);
+        if let Some(kept) = members.get_mut(place) {
+            *kept = member;
         }
     }
-    members.append(&mut kept);
-}
-
-struct Members<'m, 'a>(&'m mut Vec<Member<'a>>);
-
-impl<'a> DeserializeSeed<'a> for Members<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Members<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key_seed(KeySeed)? {
-            let value: &'a RawValue = map.next_value()?;
-            self.0.push(Member { key, value: Raw(value.get()) });
-        }
-        Ok(())
-    }
-}
-
-struct Elements<'m, 'a>(&'m mut Vec<Raw<'a>>);
-
-impl<'a> DeserializeSeed<'a> for Elements<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Elements<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<(), A::Error> {
-        while let Some(value) = sequence.next_element::<&'a RawValue>()? {
-            self.0.push(Raw(value.get()));
-        }
-        Ok(())
-    }
-}
-
-/// A key, borrowed where it holds no escape; serde's own `Cow` would always copy it.
-struct Key<'a>(Cow<'a, str>);
-struct KeySeed;
-
-impl<'a> DeserializeSeed<'a> for KeySeed {
-    type Value = Key<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Key<'a>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for KeySeed {
-    type Value = Key<'a>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
-        Ok(Key(Cow::Borrowed(key)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
-        Ok(Key(Cow::Owned(key.to_owned())))
-    }
+    members.truncate(n_kept);
 }
 
 /// Returns whether any value of the valid JSON `text` is nested deeper than `limit` containers.
 #[must_use]
 pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
-    let is_opening = |byte: &&u8| matches!(byte, b'{' | b'[');
-    // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer.
-    if text.as_bytes().iter().filter(is_opening).count() <= limit {
+    // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer. They differ from each other
+    // in one bit; a sum of bytes is what the compiler counts 16 at a time, and 64 of them cannot overflow one.
+    let n_opening = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    if text.as_bytes().chunks(64).map(|bytes| usize::from(n_opening(bytes))).sum::<usize>() <= limit {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -392,6 +363,13 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
+    if plain_length(text.as_bytes()) == text.len() {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     // Serializing a string into a vector cannot fail.
     serde_json::to_writer(out, text).unwrap_or_default();
 }
@@ -407,9 +385,8 @@ mod tests {
     use super::*;
 
     fn members_of(text: &str) -> Result<Vec<(String, &str)>, LoneSurrogate> {
-        let mut members = Vec::new();
-        Raw::parse(text).unwrap().members(&mut members)?;
-        Ok(members.into_iter().map(|member| (member.key.into_owned(), member.value.text())).collect())
+        let members = Raw::parse(text).unwrap().members(Box::leak(Box::new(Bump::new())))?;
+        Ok(members.iter().map(|member| (member.key.to_owned(), member.value.text())).collect())
     }
 
     #[test]
@@ -439,8 +416,37 @@ mod tests {
     fn e10_a_lone_surrogate_in_a_key_is_no_text() {
         assert_eq!(members_of(r#"{"\ud800":1}"#), Err(LoneSurrogate));
         assert_eq!(members_of(r#"{"\ud83d\ude00":1}"#), Ok(vec![("😀".to_owned(), "1")]));
-        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(), Err(LoneSurrogate));
+        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(&Bump::new()), Err(LoneSurrogate));
         assert_eq!(members_of(r#"{"a":"\ud800"}"#), Ok(vec![("a".to_owned(), r#""\ud800""#)]));
+    }
+
+    #[test]
+    fn e10_strings_are_what_serde_json_reads() {
+        let pieces = [
+            "a",
+            "é",
+            "😀",
+            r"\n",
+            r"\/",
+            r"\\",
+            r#"\""#,
+            r"\b\f\r\t",
+            r"\u00e9",
+            r"\u0000",
+            r"\ud83d",
+            r"\ude00",
+            r"\uD83D\uDE00",
+        ];
+        for (index, first) in pieces.iter().enumerate() {
+            for second in pieces {
+                for third in pieces.iter().skip(index) {
+                    let text = format!("\"{first}{second}{third}\"");
+                    let arena = Bump::new();
+                    let read = Raw::parse(&text).unwrap().string(&arena).ok().flatten();
+                    assert_eq!(read, serde_json::from_str::<String>(&text).ok().as_deref(), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bumpalo::Bump;
+
 use crate::destination::{Instance, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
 use crate::event::{Event, Limits};
 use crate::flags::{Decision, FlagMatch, FlagNames, Flags};
 use crate::record::Record;
-use crate::traits::{TraitScratch, Vocabulary};
+use crate::traits::Vocabulary;
 use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
 
 /// Everything a router is made from.
@@ -91,7 +93,8 @@ const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 /// Memory that one record needs and leaves to the next; one a worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    traits: TraitScratch,
+    /// Holds what is put together on the way; forgotten as a whole when the next record comes.
+    arena: Bump,
 }
 
 impl Router {
@@ -216,17 +219,19 @@ impl Router {
         else {
             return Verdict::Routed;
         };
-        let event = match Event::parse(record, &self.limits, &self.vocabulary, &mut scratch.traits, observer) {
+        scratch.arena.reset();
+        let arena = &scratch.arena;
+        let event = match Event::parse(record, &self.limits, &self.vocabulary, arena, observer) {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
         };
-        let mut decisions = Vec::with_capacity(self.destinations.len());
-        if self.flags.decide(event.field("integrations"), &mut decisions, observer).is_err() {
+        let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
             return self.reject(record, source, verdict, "a key of integrations", emissions);
-        }
-        let call = Call { router: self, record, source, event: &event, shared: Shared::new(self, record, &event, emissions) };
-        for (index, (destination, decision)) in self.destinations.iter().zip(&decisions).enumerate() {
+        };
+        let shared = Shared::new(self, record, &event, emissions);
+        let call = Call { router: self, record, source, event: &event, arena, shared };
+        for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
             let outcome = match decision.excluded {
                 Some(reason) => Outcome::Skipped(reason),
                 None => call.emit(index, destination, decision, emissions, observer),
@@ -274,6 +279,7 @@ struct Call<'a> {
     record: &'a Record<'a>,
     source: &'a Source,
     event: &'a Event<'a>,
+    arena: &'a Bump,
     shared: Shared<'a>,
 }
 
@@ -289,7 +295,7 @@ impl Call<'_> {
     ) -> Outcome {
         let start = emissions.mark();
         let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
-        let mut run = destination.plan.start(self.event, decision.options, index, observer);
+        let mut run = destination.plan.start(self.event, decision.options, index, self.arena, observer);
         let (mut emitted, mut first_reason) = (0, None);
         for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate()
         {

@@ -3,59 +3,63 @@
 mod address;
 mod vocabulary;
 
-use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
-
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
 use hashbrown::HashTable;
 
 pub use self::address::{Address, AddressItem};
 pub use self::vocabulary::{Fold, Mention, PARTS, Part, TraitId, TraitType, Vocabulary};
-use self::vocabulary::{Target, fold_onto};
+use self::vocabulary::{Target, fold_in};
 use crate::json::{LoneSurrogate, Member, Raw};
 
 /// The traits of one event, each once, in the order that their first keys came.
 #[derive(Debug)]
 pub struct Traits<'a> {
-    entries: Vec<Trait<'a>>,
+    entries: ArenaVec<'a, Trait<'a>>,
     /// For each [`TraitId`] of the vocabulary its index in `entries`, or [`ABSENT`].
-    slots: Vec<u32>,
+    slots: &'a mut [u32],
     address: Address<'a>,
-    collisions: Vec<Collision<'a>>,
+    collisions: ArenaVec<'a, Collision<'a>>,
+    /// The custom traits as indices of `entries`, by the hash of their folds.
+    custom: Custom<'a>,
+    vocabulary: &'a Vocabulary,
+    arena: &'a Bump,
 }
 
 /// One trait: the winner among the keys that mean it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Trait<'a> {
     /// The name it leaves under in whole maps.
-    pub name: Cow<'a, str>,
+    pub name: &'a str,
     /// Its value as it came; for an address see [`Traits::address`].
     pub value: Raw<'a>,
     /// Its id, if the vocabulary knows it.
     pub id: Option<TraitId>,
     /// The address part that this is, where a string stands in the address's place (T4).
     pub part: Option<Part>,
-    key: Cow<'a, str>,
+    key: &'a str,
+    fold: &'a str,
     position: usize,
     rank: Rank,
 }
 
-impl Trait<'_> {
+impl<'a> Trait<'a> {
     /// Returns the key that won, as the event spelled it; empty where the trait was put together of several.
     #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
+    pub fn key(&self) -> &'a str {
+        self.key
     }
 }
 
 /// A key that means the same trait as another, and lost to it (T3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collision<'a> {
     /// The trait's name.
-    pub name: Cow<'a, str>,
+    pub name: &'a str,
     /// The key that won.
-    pub kept: Cow<'a, str>,
+    pub kept: &'a str,
     /// The key that lost.
-    pub lost: Cow<'a, str>,
+    pub lost: &'a str,
 }
 
 /// How well a key names its trait; the lowest wins (T3).
@@ -68,23 +72,24 @@ enum Rank {
 
 const ABSENT: u32 = u32::MAX;
 
-/// Memory that one event's traits need and leave to the next.
-#[derive(Debug, Default)]
-pub struct TraitScratch {
-    folds: String,
-    by_fold: HashTable<(u32, std::ops::Range<usize>)>,
-    hasher: RandomState,
-}
+type Custom<'a> = HashTable<(u64, u32), &'a Bump>;
 
 impl<'a> Traits<'a> {
     /// Returns no traits at all.
     #[must_use]
-    pub fn none(vocabulary: &'a Vocabulary) -> Self {
+    pub fn none(vocabulary: &'a Vocabulary, arena: &'a Bump) -> Self {
+        Traits::with_capacity(0, vocabulary, arena)
+    }
+
+    fn with_capacity(n_traits: usize, vocabulary: &'a Vocabulary, arena: &'a Bump) -> Self {
         Traits {
-            entries: Vec::new(),
-            slots: vec![ABSENT; vocabulary.len()],
-            address: Address::default(),
-            collisions: Vec::new(),
+            entries: ArenaVec::with_capacity_in(n_traits, arena),
+            slots: arena.alloc_slice_fill_copy(vocabulary.len(), ABSENT),
+            address: Address::none(arena),
+            collisions: ArenaVec::new_in(arena),
+            custom: HashTable::new_in(arena),
+            vocabulary,
+            arena,
         }
     }
 
@@ -92,45 +97,31 @@ impl<'a> Traits<'a> {
     ///
     /// # Errors
     /// [`LoneSurrogate`] if a key of `address` has one.
-    pub fn resolve(
-        members: Vec<Member<'a>>,
-        vocabulary: &'a Vocabulary,
-        scratch: &mut TraitScratch,
-    ) -> Result<Self, LoneSurrogate> {
-        let mut traits = Traits::none(vocabulary);
-        traits.entries.reserve(members.len());
-        scratch.folds.clear();
-        scratch.by_fold.clear();
+    pub fn resolve(members: &[Member<'a>], vocabulary: &'a Vocabulary, arena: &'a Bump) -> Result<Self, LoneSurrogate> {
+        // An address put together of flat parts is one more.
+        let mut traits = Traits::with_capacity(members.len() + 1, vocabulary, arena);
         // A key that may be an address part waits until the address itself is known.
-        let mut parts: Vec<(Part, Place, Found<'a>)> = Vec::new();
-        for (position, Member { key, value }) in members.into_iter().enumerate() {
-            let start = scratch.folds.len();
-            fold_onto(&key, &mut scratch.folds);
-            let fold = scratch.folds.get(start..).unwrap_or_default();
+        let mut parts: ArenaVec<'a, (Part, Place, Found<'a>)> = ArenaVec::new_in(arena);
+        for (position, Member { key, value }) in members.iter().copied().enumerate() {
+            let fold = fold_in(key, arena);
+            let found = |rank: Rank| Found { key, fold, value, position, rank };
             match vocabulary.target(fold) {
                 Some((Target::Trait(id), rank)) => {
                     let name = vocabulary.canonical(id);
-                    let rank = if name.is_some_and(|name| name == key) { Rank::Canonical } else { rank };
-                    traits.add_known(id, name, Found { key, value, position, rank });
+                    traits.add_known(id, name, found(if name == Some(key) { Rank::Canonical } else { rank }));
                 }
                 Some((Target::Part(part), rank)) => {
                     let rank = if part.name() == key { Rank::Canonical } else { rank };
-                    parts.push((part, Place::TopLevel, Found { key, value, position, rank }));
+                    parts.push((part, Place::TopLevel, found(rank)));
                 }
                 Some((Target::FlatPart(part), rank)) => {
                     let is_canonical = key.strip_prefix("address.") == Some(part.name());
-                    let rank = if is_canonical { Rank::Canonical } else { rank };
-                    parts.push((part, Place::Flat, Found { key, value, position, rank }));
+                    parts.push((part, Place::Flat, found(if is_canonical { Rank::Canonical } else { rank })));
                 }
-                None => {
-                    let found = Found { key, value, position, rank: Rank::Spelling };
-                    traits.add_custom(start..scratch.folds.len(), found, scratch);
-                    continue;
-                }
+                None => traits.add_custom(found(Rank::Spelling)),
             }
-            scratch.folds.truncate(start);
         }
-        traits.resolve_address(parts, vocabulary, scratch)?;
+        traits.resolve_address(parts)?;
         Ok(traits)
     }
 
@@ -147,60 +138,51 @@ impl<'a> Traits<'a> {
         self.entries.push(found.into_trait(name, Some(id)));
     }
 
-    fn add_custom(&mut self, fold: std::ops::Range<usize>, found: Found<'a>, scratch: &mut TraitScratch) {
-        let TraitScratch { folds, by_fold, hasher } = scratch;
-        let text = |range: &std::ops::Range<usize>| folds.get(range.clone()).unwrap_or_default();
-        let hash = hasher.hash_one(text(&fold));
-        if let Some((index, _)) = by_fold.find(hash, |(_, other)| text(other) == text(&fold)) {
-            if let Some(entry) = self.entries.get_mut(*index as usize) {
+    fn add_custom(&mut self, found: Found<'a>) {
+        let hash = self.vocabulary.hash(found.fold);
+        let entries = &mut self.entries;
+        let is_same = |(_, index): &(u64, u32)| entries.get(*index as usize).is_some_and(|entry| entry.fold == found.fold);
+        if let Some((_, index)) = self.custom.find(hash, is_same) {
+            if let Some(entry) = entries.get_mut(*index as usize) {
                 compete(entry, found, false, &mut self.collisions);
             }
-            folds.truncate(fold.start);
             return;
         }
-        let index = u32::try_from(self.entries.len()).unwrap_or(ABSENT);
-        by_fold.insert_unique(hash, (index, fold), |(_, other)| hasher.hash_one(text(other)));
-        self.entries.push(found.into_trait(None, None));
+        let index = u32::try_from(entries.len()).unwrap_or(ABSENT);
+        self.custom.insert_unique(hash, (hash, index), |(hash, _)| *hash);
+        entries.push(found.into_trait(None, None));
     }
 
     /// Puts the address together from its three places (T4).
-    fn resolve_address(
-        &mut self,
-        mut parts: Vec<(Part, Place, Found<'a>)>,
-        vocabulary: &'a Vocabulary,
-        scratch: &mut TraitScratch,
-    ) -> Result<(), LoneSurrogate> {
+    fn resolve_address(&mut self, mut parts: ArenaVec<'a, (Part, Place, Found<'a>)>) -> Result<(), LoneSurrogate> {
         let entry = self.get(TraitId::ADDRESS).map(|address| (address.value, address.position));
         if entry.is_none() && parts.is_empty() {
             return Ok(());
         }
-        self.address = Address::parse(entry.map(|(value, _)| value), vocabulary, &mut self.collisions)?;
+        self.address = Address::parse(entry.map(|(value, _)| value), self.vocabulary, &mut self.collisions, self.arena)?;
         // `state` alone is too common a word to be an address.
         let has_another = self.address.states_another_than(Part::State) || parts.iter().any(|(part, ..)| *part != Part::State);
         if !has_another {
             parts.retain(|(part, place, found)| {
                 let is_custom = *part == Part::State && *place == Place::TopLevel;
                 if is_custom {
-                    let start = scratch.folds.len();
-                    fold_onto(&found.key, &mut scratch.folds);
-                    let found = Found { rank: Rank::Spelling, ..found.clone() };
-                    self.add_custom(start..scratch.folds.len(), found, scratch);
+                    self.add_custom(Found { rank: Rank::Spelling, ..*found });
                 }
                 !is_custom
             });
         }
         let first = parts.iter().map(|(_, _, found)| found.position).min();
-        parts.sort_by_key(|(_, place, found)| (*place, found.rank, found.position));
-        for (part, _, found) in parts {
+        parts.sort_unstable_by_key(|(_, place, found)| (*place, found.rank, found.position));
+        for (part, _, found) in &parts {
             if self.address.is_text() {
-                self.add_part_beside_text(part, &found);
+                self.add_part_beside_text(*part, found);
             }
-            self.address.add_part(part, found.key, found.value, found.position, &mut self.collisions);
+            self.address.add_part(*part, found.key, found.value, found.position, &mut self.collisions);
         }
         self.address.finish();
         if let (None, Some(position), false) = (entry, first, self.address.is_text()) {
-            let found = Found { key: Cow::Borrowed(""), value: Raw::NULL, position, rank: Rank::Canonical };
-            self.add_known(TraitId::ADDRESS, vocabulary.canonical(TraitId::ADDRESS), found);
+            let found = Found { key: "", fold: "", value: Raw::NULL, position, rank: Rank::Canonical };
+            self.add_known(TraitId::ADDRESS, self.vocabulary.canonical(TraitId::ADDRESS), found);
         }
         self.sort_by_position();
         Ok(())
@@ -209,14 +191,15 @@ impl<'a> Traits<'a> {
     /// Keeps a part that has no address object to stand in as a trait of its own, so that nothing is lost.
     fn add_part_beside_text(&mut self, part: Part, found: &Found<'a>) {
         if self.entries.iter().all(|entry| entry.part != Some(part)) {
-            let mut entry = found.clone().into_trait(Some(part.name()), None);
+            let mut entry = found.into_trait(Some(part.name()), None);
             entry.part = Some(part);
             self.entries.push(entry);
         }
     }
 
     fn sort_by_position(&mut self) {
-        self.entries.sort_by_key(|entry| entry.position);
+        // Each came at a position of its own.
+        self.entries.sort_unstable_by_key(|entry| entry.position);
         for (index, entry) in self.entries.iter().enumerate() {
             if let Some(slot) = entry.id.and_then(|id| self.slots.get_mut(id.index())) {
                 *slot = u32::try_from(index).unwrap_or(ABSENT);
@@ -263,9 +246,10 @@ enum Place {
 }
 
 /// A key that means some trait.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Found<'a> {
-    key: Cow<'a, str>,
+    key: &'a str,
+    fold: &'a str,
     value: Raw<'a>,
     position: usize,
     rank: Rank,
@@ -273,24 +257,29 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn into_trait(self, canonical: Option<&'a str>, id: Option<TraitId>) -> Trait<'a> {
-        let name = canonical.map_or_else(|| self.key.clone(), Cow::Borrowed);
-        Trait { name, value: self.value, id, part: None, key: self.key, position: self.position, rank: self.rank }
+        let Found { key, fold, value, position, rank } = self;
+        Trait { name: canonical.unwrap_or(key), value, id, part: None, key, fold, position, rank }
     }
 }
 
 /// Lets `found` take the place of `entry` if it is better: non-null first, then rank, then input order (T3).
-fn compete<'a>(entry: &mut Trait<'a>, found: Found<'a>, has_canonical_name: bool, collisions: &mut Vec<Collision<'a>>) {
+fn compete<'a>(
+    entry: &mut Trait<'a>,
+    found: Found<'a>,
+    has_canonical_name: bool,
+    collisions: &mut ArenaVec<'a, Collision<'a>>,
+) {
     let is_better = (found.value.is_null(), found.rank) < (entry.value.is_null(), entry.rank);
-    let mut lost = found.key.clone();
+    let mut lost = found.key;
     if is_better {
         lost = std::mem::replace(&mut entry.key, found.key);
         entry.value = found.value;
         entry.rank = found.rank;
         if !has_canonical_name {
-            entry.name = entry.key.clone();
+            entry.name = entry.key;
         }
     }
-    collisions.push(Collision { name: entry.name.clone(), kept: entry.key.clone(), lost });
+    collisions.push(Collision { name: entry.name, kept: entry.key, lost });
 }
 
 #[cfg(test)]

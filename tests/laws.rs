@@ -2,9 +2,10 @@
 //! surrogates, odd numbers and white space occur.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
+use bumpalo::Bump;
 use groupcast::destination::Catalogue;
 use groupcast::envelope::{Emission, Emissions, Format};
 use groupcast::json::Raw;
@@ -14,6 +15,7 @@ use groupcast::traits::{Fold, Vocabulary};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde_json::value::RawValue;
 
 use crate::routing::{SOURCE, Seen, Setup, record, route, text};
 
@@ -275,6 +277,25 @@ proptest! {
         }
     }
 
+    /// One pass takes for JSON what serde_json does, and finds the members that it finds.
+    #[test]
+    fn e10_json_is_what_serde_json_takes_for_json(value in value()) {
+        if let Ok(text) = std::str::from_utf8(&value) {
+            let (arena, expected) = (Bump::new(), serde_json::from_str::<&RawValue>(text));
+            let object = Raw::parse_object(text, &arena);
+            prop_assert_eq!(Raw::parse(text).map(Raw::text).ok(), expected.as_ref().map(|raw| raw.get()).ok());
+            if let Some((raw, members)) = object {
+                prop_assert_eq!(Some(raw.text()), expected.map(RawValue::get).ok());
+                let expected: HashMap<String, &RawValue> = serde_json::from_str(text).unwrap();
+                let members: HashMap<String, &str> = members.iter().map(|member| (member.key.to_owned(), member.value.text())).collect();
+                prop_assert_eq!(members, expected.into_iter().map(|(key, value)| (key, value.get())).collect());
+            } else if let Ok(raw) = expected {
+                let is_read = raw.get().starts_with('{') && serde_json::from_str::<HashMap<String, &RawValue>>(text).is_ok();
+                prop_assert!(!is_read, "{}", text);
+            }
+        }
+    }
+
     /// The same record comes to the same, and to nothing of the records before it.
     #[test]
     fn k4_route_is_deterministic_and_events_keep_apart(values in vec(value(), 1..4)) {
@@ -302,10 +323,10 @@ proptest! {
         let event = event.replace(r"\ud800", "x").replace(r"\udfff", "y").replace("1e999", "1e99");
         let source: serde_json::Value = serde_json::from_str(&event).unwrap();
         let seen = route(router(), &record(Some(event.as_bytes())));
-        let mut members = Vec::new();
-        Raw::parse(&event).unwrap().members(&mut members).unwrap();
+        let arena = Bump::new();
+        let members = Raw::parse(&event).unwrap().members(&arena).unwrap();
         let raw = members.iter().find(|member| member.key == "groupId").unwrap().value;
-        let group = raw.string().unwrap().map_or(raw.text().to_owned(), |text| text.into_owned());
+        let group = raw.string(&arena).unwrap().map_or(raw.text().to_owned(), str::to_owned);
         for (destination, request, body) in operations(router(), &seen) {
             let body: serde_json::Value = serde_json::from_slice(body).unwrap();
             let identities = match destination {
@@ -339,12 +360,12 @@ proptest! {
     fn e8_source_bytes_survive(event in group_call()) {
         let seen = route(router(), &record(Some(event.as_bytes())));
         let traits_of = |event: &str| {
-            let (mut members, mut traits) = (Vec::new(), Vec::new());
-            Raw::parse(event).unwrap().members(&mut members).unwrap();
+            let arena = Bump::new();
+            let members = Raw::parse(event).unwrap().members(&arena).unwrap();
             let raw = members.iter().find(|member| member.key == "traits").map(|member| member.value.text().to_owned());
             let raw = raw.unwrap_or("{}".to_owned());
-            Raw::parse(&raw).unwrap().members(&mut traits).unwrap();
-            traits.into_iter().map(|member| (member.key.into_owned(), member.value.text().to_owned())).collect::<Vec<_>>()
+            let traits = Raw::parse(&raw).unwrap().members(&arena).unwrap();
+            traits.iter().map(|member| (member.key.to_owned(), member.value.text().to_owned())).collect::<Vec<_>>()
         };
         for (destination, _, body) in operations(router(), &seen) {
             if destination != "webhook" {

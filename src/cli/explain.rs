@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use bumpalo::Bump;
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,7 +22,6 @@ use crate::kafka;
 use crate::kafka::lookup::record_at;
 use crate::record::{Position, Record};
 use crate::router::{Router, Scratch};
-use crate::traits::TraitScratch;
 use crate::verdict::{Note, Observer, Outcome, Verdict};
 
 /// Says what becomes of one event: each destination, sent or not and why; each trait; the bodies
@@ -195,15 +195,13 @@ fn explain<'a>(router: &'a Router, record: &Record<'_>, emissions: &'a mut Emiss
         Verdict::Ignored(reason) | Verdict::DeadLettered(reason) => reason.sentence(),
     };
     // The same parser again, for what the router keeps to itself.
-    let mut scratch = TraitScratch::default();
-    let parsed = Event::parse(record, router.limits(), router.vocabulary(), &mut scratch, &mut ());
+    let arena = Bump::new();
+    let parsed = Event::parse(record, router.limits(), router.vocabulary(), &arena, &mut ());
     let detail = parsed.as_ref().err().map_or_else(String::new, |rejection| rejection.detail.clone());
-    let mut decisions = Vec::new();
-    if let Ok(event) = &parsed {
-        // A flag that is no text made the verdict above; there is nothing to decide then.
-        router.flags().decide(event.field("integrations"), &mut decisions, &mut ()).unwrap_or_default();
-    }
-    let outcomes = listener.outcomes.iter().zip(&decisions).enumerate();
+    // A flag that is no text made the verdict above; there is nothing to decide then.
+    let decided = parsed.as_ref().map(|event| router.flags().decide(event.field("integrations"), &arena, &mut ()));
+    let decisions = decided.map_or(Ok(Default::default()), |decided| decided).unwrap_or_default();
+    let outcomes = listener.outcomes.iter().zip(decisions).enumerate();
     let destinations = outcomes.map(|(index, (outcome, decision))| DestinationPart {
         destination: router.destination_name(index),
         outcome: outcome.labels().0,
@@ -232,15 +230,15 @@ impl EventPart {
         let traits = event.traits.entries().iter().map(|entry| {
             let lost = event.traits.collisions().iter().filter(|collision| collision.name == entry.name);
             TraitPart {
-                name: entry.name.to_string(),
+                name: entry.name.to_owned(),
                 key: entry.key().to_owned(),
-                lost: lost.map(|collision| collision.lost.to_string()).collect(),
+                lost: lost.map(|collision| collision.lost.to_owned()).collect(),
                 kind: if entry.key().is_empty() { "an object" } else { entry.value.kind().name() },
             }
         });
         EventPart {
-            group_id: event.group_id.text.to_string(),
-            member: event.member().map(|member| member.text.to_string()),
+            group_id: event.group_id.text.to_owned(),
+            member: event.member().map(|member| member.text.to_owned()),
             time: event.time.map(|time| time.instant.format(Unit::Iso8601)),
             traits: traits.collect(),
         }
@@ -248,7 +246,7 @@ impl EventPart {
 }
 
 fn decided_by(decision: &Decision<'_>) -> String {
-    let flag = decision.flag.as_deref().unwrap_or_default();
+    let flag = decision.flag.unwrap_or_default();
     match decision.decider {
         Decider::InstanceName => format!("flag \"{flag}\", this destination's own name"),
         Decider::DefinitionName => format!("flag \"{flag}\", its name"),

@@ -1,8 +1,10 @@
 //! What `| filter` does to a value. A value that does not fit is left out and noted; null and absent pass on.
 
-use std::borrow::Cow;
+use std::fmt::Write;
 
-use heck::{ToLowerCamelCase, ToSnakeCase, ToTitleCase};
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+use heck::{AsLowerCamelCase, AsSnakeCase, AsTitleCase};
 
 use crate::date::{Instant, Unit};
 use crate::json::{self, Kind, Raw};
@@ -10,7 +12,7 @@ use crate::traits::Fold;
 use crate::verdict::{NoteCode, Reason};
 
 use super::definition::NullPolicy;
-use super::value::{Item, Value};
+use super::value::{Item, Value, collected, formatted};
 
 /// A filter, its arguments checked.
 #[derive(Debug, Clone)]
@@ -56,14 +58,49 @@ impl Case {
     pub(super) const WORDS: &'static [(&'static str, Case)] =
         &[("snake", Case::Snake), ("camel", Case::Camel), ("title", Case::Title), ("upper", Case::Upper)];
 
-    fn apply(self, key: &str) -> String {
-        match self {
-            Case::Snake => key.to_snake_case(),
-            Case::Camel => key.to_lower_camel_case(),
-            Case::Title => key.to_title_case(),
-            Case::Upper => key.to_uppercase(),
+    fn apply<'a>(self, key: &str, arena: &'a Bump) -> &'a str {
+        let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
+        if self == Case::Snake && snake(key, &mut cased).is_some() {
+            return cased.into_bump_str();
         }
+        cased.clear();
+        let written = match self {
+            Case::Snake => write!(cased, "{}", AsSnakeCase(key)),
+            Case::Camel => write!(cased, "{}", AsLowerCamelCase(key)),
+            Case::Title => write!(cased, "{}", AsTitleCase(key)),
+            Case::Upper => {
+                cased.extend(key.chars().flat_map(char::to_uppercase));
+                Ok(())
+            }
+        };
+        // Writing to a string cannot fail.
+        written.unwrap_or_default();
+        cased.into_bump_str()
     }
+}
+
+/// Does what heck does, to the keys that nearly all are: ASCII, whose capitals stand where a word begins and nowhere else.
+/// `None` for others.
+fn snake(key: &str, cased: &mut ArenaString<'_>) -> Option<()> {
+    let mut before = b' ';
+    let mut bytes = key.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        if !byte.is_ascii_alphanumeric() {
+            byte.is_ascii().then_some(())?;
+            before = b' ';
+            continue;
+        }
+        if byte.is_ascii_uppercase() {
+            let is_capital = (before == b' ' || before.is_ascii_lowercase()) && bytes.peek()?.is_ascii_lowercase();
+            is_capital.then_some(())?;
+        }
+        if !cased.is_empty() && (before == b' ' || byte.is_ascii_uppercase()) {
+            cased.push('_');
+        }
+        cased.push(char::from(byte.to_ascii_lowercase()));
+        before = byte;
+    }
+    Some(())
 }
 
 /// Is told of what a filter leaves out: the code, and the key if one of a map's is meant.
@@ -76,23 +113,23 @@ impl Filter {
     ///
     /// # Errors
     /// [`Reason::InvalidString`] if it opens an object that has a key with a lone surrogate.
-    pub(super) fn apply<'a>(&'a self, value: Value<'a>, sink: &mut impl Sink) -> Result<Value<'a>, Reason> {
+    pub(super) fn apply<'a>(&'a self, value: Value<'a>, arena: &'a Bump, sink: &mut impl Sink) -> Result<Value<'a>, Reason> {
         if !value.is_given() {
             return Ok(value);
         }
         let converted = match self {
-            Filter::Date(unit) => date(&value, *unit),
-            Filter::String => string(value),
-            Filter::Integer => integer(&value),
-            Filter::Number => number(value),
-            Filter::Boolean => boolean(&value),
-            Filter::Lower => value.text().map(|text| Value::Text(Cow::Owned(text.to_lowercase()))),
-            Filter::Upper => value.text().map(|text| Value::Text(Cow::Owned(text.to_uppercase()))),
-            Filter::Trim => value.text().map(|text| Value::Text(Cow::Owned(text.trim().to_owned()))),
-            Filter::Truncate(length) => truncate(value, *length),
-            Filter::Domain => value.text().and_then(|text| domain(&text)).map(|domain| Value::Text(Cow::Owned(domain))),
-            Filter::Json => Some(json_text(&value)),
-            Filter::Join(separator) => join(&value, separator),
+            Filter::Date(unit) => date(&value, *unit, arena),
+            Filter::String => string(value, arena),
+            Filter::Integer => integer(&value, arena),
+            Filter::Number => number(value, arena),
+            Filter::Boolean => boolean(&value, arena),
+            Filter::Lower => value.text(arena).map(|text| Value::Text(arena.alloc_str(&text.to_lowercase()))),
+            Filter::Upper => value.text(arena).map(|text| Value::Text(arena.alloc_str(&text.to_uppercase()))),
+            Filter::Trim => value.text(arena).map(|text| Value::Text(text.trim())),
+            Filter::Truncate(length) => truncate(value, *length, arena),
+            Filter::Domain => value.text(arena).and_then(|text| domain(text, arena)).map(Value::Text),
+            Filter::Json => Some(Value::Text(value.json(arena))),
+            Filter::Join(separator) => join(&value, separator, arena),
             Filter::Nulls(_) => Some(value),
             Filter::Only { .. }
             | Filter::Except(_)
@@ -102,8 +139,8 @@ impl Filter {
             | Filter::Case(_)
             | Filter::Flatten(_)
             | Filter::Scalars
-            | Filter::Dates(_) => match open(value)? {
-                Some(items) => Some(Value::Map(self.apply_to_map(items, sink)?)),
+            | Filter::Dates(_) => match open(value, arena)? {
+                Some(items) => Some(Value::Map(self.apply_to_map(items, arena, sink)?)),
                 None => None,
             },
         };
@@ -118,36 +155,42 @@ impl Filter {
         matches!(self, Filter::Rename(_) | Filter::Prefix(_) | Filter::Suffix(_) | Filter::Case(_) | Filter::Flatten(_))
     }
 
-    fn apply_to_map<'a>(&'a self, mut items: Vec<Item<'a>>, sink: &mut impl Sink) -> Result<Vec<Item<'a>>, Reason> {
-        match self {
-            Filter::Only { folds, is_setting } => items.retain(|item| {
-                let is_listed = folds.iter().any(|fold| fold.is_of(&item.key));
+    fn apply_to_map<'a>(
+        &'a self,
+        items: &'a [Item<'a>],
+        arena: &'a Bump,
+        sink: &mut impl Sink,
+    ) -> Result<&'a [Item<'a>], Reason> {
+        Ok(match self {
+            Filter::Only { folds, is_setting } => retained(items, arena, |item| {
+                let is_listed = folds.iter().any(|fold| fold.is_of(item.key));
                 if !is_listed && *is_setting {
-                    sink.note(NoteCode::UnlistedTrait, Some(&item.key));
+                    sink.note(NoteCode::UnlistedTrait, Some(item.key));
                 }
                 is_listed
             }),
-            Filter::Except(folds) => items.retain(|item| folds.iter().all(|fold| !fold.is_of(&item.key))),
+            Filter::Except(folds) => retained(items, arena, |item| folds.iter().all(|fold| !fold.is_of(item.key))),
             Filter::Rename(pairs) => {
-                rename(&mut items, |key| pairs.iter().find(|(from, _)| from.is_of(key)).map(|(_, to)| to.clone()))
+                renamed(items, arena, |key| pairs.iter().find(|(from, _)| from.is_of(key)).map_or(key, |(_, to)| to.as_str()))
             }
-            Filter::Prefix(prefix) => rename(&mut items, |key| Some(format!("{prefix}{key}"))),
-            Filter::Suffix(suffix) => rename(&mut items, |key| Some(format!("{key}{suffix}"))),
-            Filter::Case(case) => rename(&mut items, |key| Some(case.apply(key))),
-            Filter::Flatten(separator) => {
-                let mut flat = Vec::with_capacity(items.len());
-                flatten(items, separator, &mut flat)?;
-                items = flat;
+            Filter::Prefix(prefix) => renamed(items, arena, |key| joined([prefix, key, ""], arena)),
+            Filter::Suffix(suffix) => renamed(items, arena, |key| joined([key, suffix, ""], arena)),
+            Filter::Case(case) => renamed(items, arena, |key| case.apply(key, arena)),
+            Filter::Flatten(separator) if items.iter().any(|item| item.value.is_map()) => {
+                let mut flat = ArenaVec::with_capacity_in(2 * items.len(), arena);
+                flatten(items, separator, &mut flat, arena)?;
+                flat.into_bump_slice()
             }
-            Filter::Scalars => items.retain(|item| {
+            Filter::Scalars => retained(items, arena, |item| {
                 let is_scalar = !item.value.is_container();
                 if !is_scalar {
-                    sink.note(NoteCode::TraitTypeMismatch, Some(&item.key));
+                    sink.note(NoteCode::TraitTypeMismatch, Some(item.key));
                 }
                 is_scalar
             }),
-            Filter::Dates(unit) => dates(&mut items, *unit, sink),
-            Filter::Date(_)
+            Filter::Dates(unit) => collected(items.iter().filter_map(|item| dated(*item, *unit, arena, sink)), arena),
+            Filter::Flatten(_)
+            | Filter::Date(_)
             | Filter::String
             | Filter::Integer
             | Filter::Number
@@ -159,13 +202,19 @@ impl Filter {
             | Filter::Domain
             | Filter::Json
             | Filter::Join(_)
-            | Filter::Nulls(_) => {}
-        }
-        Ok(items)
+            | Filter::Nulls(_) => items,
+        })
     }
 }
 
-fn date<'a>(value: &Value<'a>, unit: Unit) -> Option<Value<'a>> {
+/// Returns the items that are kept, which are nearly always all of them.
+fn retained<'a>(items: &'a [Item<'a>], arena: &'a Bump, mut is_kept: impl FnMut(&Item<'a>) -> bool) -> &'a [Item<'a>] {
+    let n_first = items.iter().position(|item| !is_kept(item)).unwrap_or(items.len());
+    let Some((first, [_, rest @ ..])) = items.split_at_checked(n_first) else { return items };
+    collected(first.iter().chain(rest.iter().filter(|item| is_kept(item))).copied(), arena)
+}
+
+fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option<Value<'a>> {
     let instant = match value {
         Value::Date(instant, _) => *instant,
         Value::Raw(raw) => Instant::from_json(*raw)?,
@@ -173,158 +222,156 @@ fn date<'a>(value: &Value<'a>, unit: Unit) -> Option<Value<'a>> {
         Value::Json(json) => Instant::from_json(Raw::parse(json).ok()?)?,
         Value::Absent | Value::Null | Value::Map(_) | Value::List(_) => return None,
     };
-    let text = Cow::Owned(instant.format(unit));
+    let text = formatted(instant, unit, arena);
     Some(if unit.is_number() { Value::Json(text) } else { Value::Text(text) })
 }
 
 /// Makes a value a JSON string; one that is a string already keeps its source bytes.
-pub(super) fn string(value: Value<'_>) -> Option<Value<'_>> {
+pub(super) fn string<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
     if let Value::Raw(raw) | Value::Date(_, Some(raw)) = value
         && raw.kind() == Kind::String
     {
         return Some(Value::Raw(raw));
     }
-    value.text().map(Value::Text)
+    value.text(arena).map(Value::Text)
 }
 
 /// Makes a value a JSON number; one that is a number already keeps its source bytes.
-pub(super) fn number(value: Value<'_>) -> Option<Value<'_>> {
+pub(super) fn number<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
     if let Value::Raw(raw) = value
         && raw.kind() == Kind::Number
     {
         return Some(value);
     }
-    value.text().filter(|text| json::is_number(text)).map(Value::Json)
+    value.text(arena).filter(|text| json::is_number(text)).map(Value::Json)
 }
 
 /// Makes a value an integral JSON number; one written without point and exponent keeps its source bytes.
-pub(super) fn integer<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let text = value.text()?;
-    let (is_negative, digits, fraction) = json::decimal(&text)?;
+pub(super) fn integer<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+    let text = value.text(arena)?;
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if is_plain {
+        return json::is_number(text).then_some(Value::Json(text));
+    }
+    let (is_negative, digits, fraction) = json::decimal(text)?;
     if fraction.bytes().any(|byte| byte != b'0') {
         return None;
     }
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    Some(Value::Json(if is_plain { text } else { Cow::Owned(format!("{}{digits}", if is_negative { "-" } else { "" })) }))
+    Some(Value::Json(joined([if is_negative { "-" } else { "" }, &digits, ""], arena)))
 }
 
-fn boolean<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    match &*value.text()? {
+fn boolean<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+    match value.text(arena)? {
         "true" => Some(Value::boolean(true)),
         "false" => Some(Value::boolean(false)),
         _ => None,
     }
 }
 
-fn truncate(value: Value<'_>, length: usize) -> Option<Value<'_>> {
-    let value = string(value)?;
-    let text = value.text()?;
+fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Value<'a>> {
+    let value = string(value, arena)?;
+    let text = value.text(arena)?;
+    // A text has at most as many characters as bytes.
+    if text.len() <= length {
+        return Some(value);
+    }
     match text.char_indices().nth(length) {
         None => Some(value),
-        Some((end, _)) => Some(Value::Text(Cow::Owned(text.get(..end)?.to_owned()))),
+        Some((end, _)) => Some(Value::Text(text.get(..end)?)),
     }
 }
 
 /// Returns the host of a URL, lower case and without `www.`; a bare host is its own.
-fn domain(url: &str) -> Option<String> {
+fn domain<'a>(url: &'a str, arena: &'a Bump) -> Option<&'a str> {
     let url = url.trim();
     let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#', '\\']).next()?;
     let host = authority.rsplit('@').next()?;
-    let host = host.split_once(':').map_or(host, |(host, _)| host).trim_end_matches('.').to_lowercase();
-    let host = host.strip_prefix("www.").unwrap_or(&host);
+    let host = lower(host.split_once(':').map_or(host, |(host, _)| host).trim_end_matches('.'), arena);
+    let host = host.strip_prefix("www.").unwrap_or(host);
     let is_host = host.contains('.')
         && host.split('.').all(|label| {
             !label.is_empty() && label.chars().all(|character| character.is_alphanumeric() || matches!(character, '-' | '_'))
         });
-    is_host.then(|| host.to_owned())
+    is_host.then_some(host)
 }
 
-fn json_text<'a>(value: &Value<'a>) -> Value<'a> {
-    let mut json = Vec::new();
-    value.write(NullPolicy::Keep, &mut json);
-    Value::Text(Cow::Owned(String::from_utf8_lossy(&json).into_owned()))
+fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { text } else { arena.alloc_str(&text.to_lowercase()) }
 }
 
-fn join<'a>(value: &Value<'a>, separator: &str) -> Option<Value<'a>> {
-    let texts = match value {
-        Value::Raw(raw) => texts(*raw)?,
-        Value::Json(json) => texts(Raw::parse(json).ok()?)?,
-        Value::List(values) => values.iter().map(Value::text).collect::<Option<_>>()?,
+fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
+    let texts: Vec<&str> = match value {
+        Value::Raw(raw) => texts(*raw, arena)?,
+        Value::Json(json) => texts(Raw::parse(json).ok()?, arena)?,
+        Value::List(values) => values.iter().map(|value| value.text(arena)).collect::<Option<_>>()?,
         Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::Map(_) => return None,
     };
-    Some(Value::Text(Cow::Owned(texts.join(separator))))
+    Some(Value::Text(arena.alloc_str(&texts.join(separator))))
 }
 
 /// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.
-fn texts(raw: Raw<'_>) -> Option<Vec<Cow<'_, str>>> {
+fn texts<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<Vec<&'a str>> {
     let is_array = raw.kind() == Kind::Array;
-    is_array.then(|| raw.elements())?.into_iter().map(|element| Value::Raw(element).text()).collect()
+    is_array.then(|| raw.elements())?.into_iter().map(|element| Value::Raw(element).text(arena)).collect()
 }
 
 /// Opens an object; `None` for what is none.
-pub(super) fn open(value: Value<'_>) -> Result<Option<Vec<Item<'_>>>, Reason> {
+pub(super) fn open<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Option<&'a [Item<'a>]>, Reason> {
     match value {
         Value::Map(items) => Ok(Some(items)),
         Value::Raw(raw) if raw.kind() == Kind::Object => {
-            let mut members = Vec::new();
-            raw.members(&mut members).map_err(|_| Reason::InvalidString)?;
-            Ok(Some(members.into_iter().map(|member| Item::new(member.key, member.value)).collect()))
+            let members = raw.members(arena).map_err(|_| Reason::InvalidString)?;
+            Ok(Some(collected(members.iter().map(|member| Item::new(member.key, member.value)), arena)))
         }
-        Value::Json(Cow::Borrowed(json)) if json.starts_with('{') => {
-            Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw)))
-        }
-        Value::Json(Cow::Owned(json)) if json.starts_with('{') => {
-            Ok(open(Value::Json(Cow::Borrowed(&json)))?.map(|items| items.iter().map(Item::to_owned).collect()))
-        }
+        Value::Json(json) if json.starts_with('{') => Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw), arena)),
         Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
             Ok(None)
         }
     }
 }
 
-fn rename(items: &mut [Item<'_>], new_key: impl Fn(&str) -> Option<String>) {
-    for item in items {
-        if let Some(key) = new_key(&item.key).filter(|key| *key != item.key) {
-            item.key = Cow::Owned(key);
-            item.is_renamed = true;
-        }
-    }
+fn renamed<'a>(items: &[Item<'a>], arena: &'a Bump, new_key: impl Fn(&'a str) -> &'a str) -> &'a [Item<'a>] {
+    let rename = |item: &Item<'a>| {
+        let key = new_key(item.key);
+        Item { key, is_renamed: item.is_renamed || key != item.key, ..*item }
+    };
+    collected(items.iter().map(rename), arena)
+}
+
+fn joined<'a>(parts: [&str; 3], arena: &'a Bump) -> &'a str {
+    let mut whole = ArenaString::with_capacity_in(parts.iter().map(|part| part.len()).sum(), arena);
+    parts.iter().for_each(|part| whole.push_str(part));
+    whole.into_bump_str()
 }
 
 /// Moves the members of objects up under joined keys. Depth is bounded by the limit on an event's nesting (E9).
-fn flatten<'a>(items: Vec<Item<'a>>, separator: &str, flat: &mut Vec<Item<'a>>) -> Result<(), Reason> {
+fn flatten<'a>(items: &[Item<'a>], separator: &str, flat: &mut ArenaVec<'a, Item<'a>>, arena: &'a Bump) -> Result<(), Reason> {
     for item in items {
         if !item.value.is_map() {
-            flat.push(item);
+            flat.push(*item);
             continue;
         }
-        let mut inner = open(item.value)?.unwrap_or_default();
-        for member in &mut inner {
-            member.key = Cow::Owned(format!("{}{separator}{}", item.key, member.key));
-            member.is_renamed = true;
-            member.id = None;
-        }
-        flatten(inner, separator, flat)?;
+        let inner = open(item.value, arena)?.unwrap_or_default().iter().map(|member| {
+            let key = joined([item.key, separator, member.key], arena);
+            Item { key, is_renamed: true, id: None, ..*member }
+        });
+        flatten(collected(inner, arena), separator, flat, arena)?;
     }
     Ok(())
 }
 
 /// Converts `createdAt`, the one trait that is a date (semantics D1); one that is none is left out.
-fn dates<'a>(items: &mut Vec<Item<'a>>, unit: Unit, sink: &mut impl Sink) {
-    items.retain_mut(|item| {
-        if item.id != Some(crate::traits::TraitId::CREATED_AT) || !item.value.is_given() {
-            return true;
-        }
-        match date(&item.value, unit) {
-            Some(value) => item.value = value,
-            None => {
-                sink.note(NoteCode::TraitTypeMismatch, Some(&item.key));
-                return false;
-            }
-        }
-        true
-    });
+fn dated<'a>(item: Item<'a>, unit: Unit, arena: &'a Bump, sink: &mut impl Sink) -> Option<Item<'a>> {
+    if item.id != Some(crate::traits::TraitId::CREATED_AT) || !item.value.is_given() {
+        return Some(item);
+    }
+    let value = date(&item.value, unit, arena);
+    if value.is_none() {
+        sink.note(NoteCode::TraitTypeMismatch, Some(item.key));
+    }
+    Some(Item { value: value?, ..item })
 }
 
 #[cfg(test)]
@@ -346,8 +393,25 @@ mod tests {
             ("https://", None),
             ("a..b", None),
         ] {
-            assert_eq!(domain(url).as_deref(), expected, "{url}");
+            assert_eq!(domain(url, &Bump::new()), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn t6_the_short_way_to_snake_case_is_the_same_case() {
+        let letters = ["a", "B", "1", "_", "-", " ", ".", "é"];
+        let keys = (0..letters.len().pow(5))
+            .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
+        let arena = Bump::new();
+        let mut n_short = 0;
+        for key in keys.chain(["totalBilled", "Total Billed", "HTTPServer2", "x", ""].map(str::to_owned)) {
+            let mut cased = ArenaString::new_in(&arena);
+            if snake(&key, &mut cased).is_some() {
+                assert_eq!(cased.as_str(), AsSnakeCase(&key).to_string(), "{key:?}");
+                n_short += 1;
+            }
+        }
+        assert!(n_short > 5_000, "{n_short}");
     }
 
     #[test]
@@ -367,8 +431,9 @@ mod tests {
             ("[]", None),
             ("1e9999", None),
         ] {
-            let value = integer(&Value::Raw(Raw::parse(json).unwrap()));
-            assert_eq!(value.and_then(|value| value.text().map(Cow::into_owned)).as_deref(), expected, "{json}");
+            let arena = Bump::new();
+            let value = integer(&Value::Raw(Raw::parse(json).unwrap()), &arena);
+            assert_eq!(value.and_then(|value| value.text(&arena)), expected, "{json}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A destination as it runs: steps that write bytes straight from the parsed event. A plan cannot hold a mistake.
 
-use std::borrow::Cow;
-
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+use hashbrown::{DefaultHashBuilder, HashMap};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::event::{Event, Id};
@@ -11,7 +12,7 @@ use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
 use super::filter::{self, Filter, Sink};
-use super::value::{Item, Value, write_member};
+use super::value::{Item, Value, collected, write_member};
 
 /// One instance's operations, settings filled in.
 #[derive(Debug)]
@@ -142,15 +143,17 @@ impl Plan {
         &self.operations
     }
 
-    /// Starts on one event. `options` is the event's flag object for this destination.
+    /// Starts on one event. `options` is the event's flag object for this destination; what must be put together on the way
+    /// is kept in `arena`.
     pub fn start<'a, O: Observer>(
         &'a self,
         event: &'a Event<'a>,
         options: Option<Raw<'a>>,
         destination: usize,
+        arena: &'a Bump,
         observer: &'a mut O,
     ) -> Run<'a, O> {
-        Run { plan: self, event, options, destination, observer, properties: None, is_testing: false }
+        Run { plan: self, event, options, destination, arena, observer, properties: None, is_testing: false }
     }
 }
 
@@ -160,6 +163,7 @@ pub struct Run<'a, O> {
     event: &'a Event<'a>,
     options: Option<Raw<'a>>,
     destination: usize,
+    arena: &'a Bump,
     observer: &'a mut O,
     /// What `properties:` came to, once somebody asked for it.
     properties: Option<Properties<'a>>,
@@ -168,12 +172,18 @@ pub struct Run<'a, O> {
 }
 
 /// What `properties:` came to.
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Properties<'a> {
     /// The entries of `${properties}`; a null among them goes by the definition's policy.
-    items: Vec<Item<'a>>,
+    items: &'a [Item<'a>],
     /// The keys of `${cleared}`.
-    cleared: Vec<Cow<'a, str>>,
+    cleared: &'a [Value<'a>],
+}
+
+/// The same while it is put together.
+struct PropertiesBuilder<'a> {
+    items: ArenaVec<'a, Item<'a>>,
+    cleared: ArenaVec<'a, Value<'a>>,
 }
 
 impl<'a, O: Observer> Run<'a, O> {
@@ -216,7 +226,7 @@ impl<'a, O: Observer> Run<'a, O> {
         match &test.value {
             Template::Value(pipeline) => Ok(self.evaluate(pipeline)?.is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
             Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
-            Template::Constant(json) => Ok(Value::Json(Cow::Borrowed(json)).is_present(NullPolicy::Keep)),
+            Template::Constant(json) => Ok(Value::Json(json).is_present(NullPolicy::Keep)),
             Template::Object(_) | Template::Array(_) => Ok(true),
         }
     }
@@ -231,11 +241,11 @@ impl<'a, O: Observer> Run<'a, O> {
                 TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
-                    let Some(text) = value.text() else {
+                    let Some(text) = value.text(self.arena) else {
                         self.note_unfit(&value, &pipeline.subject);
                         return Err(Refusal::Skipped(Reason::MissingRequired));
                     };
-                    percent_encoded(&text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+                    percent_encoded(text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
                 }
             }
         }
@@ -273,7 +283,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 Ok(value.write(policy, out))
             }
             Template::Text(parts) => Ok(match self.text(parts)? {
-                Some(text) => Value::Text(Cow::Owned(text)).write(NullPolicy::Keep, out),
+                Some(text) => Value::Text(text).write(NullPolicy::Keep, out),
                 None => false,
             }),
             Template::Object(steps) => self.write_object(steps, out),
@@ -290,7 +300,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 Step::Field { key, value } => {
                     let Some(key) = self.key(key)? else { continue };
                     let mut failed = None;
-                    write_member(&key, &mut is_first, out, |out| {
+                    write_member(key, &mut is_first, out, |out| {
                         self.write(value, out).unwrap_or_else(|refusal| {
                             failed = Some(refusal);
                             false
@@ -319,29 +329,27 @@ impl<'a, O: Observer> Run<'a, O> {
     ) -> Result<(), Refusal> {
         let items = self.spread(map, siblings)?;
         let policy = map.nulls.unwrap_or(self.plan.nulls);
-        let items = Value::Map(items);
-        self.note_nulls(&items, policy, &map.subject);
-        if let Value::Map(items) = items {
-            for item in items {
-                let policy = if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep };
-                write_member(&item.key, is_first, out, |out| item.value.write(policy, out));
-            }
+        self.note_nulls(&Value::Map(items), policy, &map.subject);
+        for item in items {
+            let policy = if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep };
+            write_member(item.key, is_first, out, |out| item.value.write(policy, out));
         }
         Ok(())
     }
 
     /// Returns the entries of a map that no sibling field's key takes.
-    fn spread(&mut self, map: &'a Pipeline, siblings: &'a [Vec<TextPart>]) -> Result<Vec<Item<'a>>, Refusal> {
+    fn spread(&mut self, map: &'a Pipeline, siblings: &'a [Vec<TextPart>]) -> Result<&'a [Item<'a>], Refusal> {
         let value = self.evaluate(map)?;
         if !value.is_map() {
             self.note_unfit(&value, &map.subject);
         }
-        let mut items = filter::open(value).map_err(Refusal::DeadLettered)?.unwrap_or_default();
+        let mut items = filter::open(value, self.arena).map_err(Refusal::DeadLettered)?.unwrap_or_default();
         for sibling in siblings {
             let Some(key) = self.key(sibling)? else { continue };
-            if let Some(index) = items.iter().position(|item| item.key == key) {
-                let item = items.remove(index);
-                self.note(NoteCode::KeyCollision, &item.key);
+            if let Some(taken) = items.iter().position(|item| item.key == key) {
+                let others = items.iter().enumerate().filter(|(index, _)| *index != taken);
+                items = collected(others.map(|(_, item)| *item), self.arena);
+                self.note(NoteCode::KeyCollision, key);
             }
         }
         Ok(items)
@@ -369,30 +377,30 @@ impl<'a, O: Observer> Run<'a, O> {
         Ok(!is_empty)
     }
 
-    fn key(&mut self, parts: &'a [TextPart]) -> Result<Option<Cow<'a, str>>, Refusal> {
+    fn key(&mut self, parts: &'a [TextPart]) -> Result<Option<&'a str>, Refusal> {
         match parts {
-            [TextPart::Literal(text)] => Ok(Some(Cow::Borrowed(text))),
-            parts => Ok(self.text(parts)?.map(Cow::Owned)),
+            [TextPart::Literal(text)] => Ok(Some(text)),
+            parts => self.text(parts),
         }
     }
 
     /// Puts a string together; if any part is absent or null, so is the whole.
-    fn text(&mut self, parts: &'a [TextPart]) -> Result<Option<String>, Refusal> {
-        let mut whole = String::new();
+    fn text(&mut self, parts: &'a [TextPart]) -> Result<Option<&'a str>, Refusal> {
+        let mut whole = ArenaString::new_in(self.arena);
         for part in parts {
             match part {
                 TextPart::Literal(text) => whole.push_str(text),
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
-                    let Some(text) = value.text() else {
+                    let Some(text) = value.text(self.arena) else {
                         self.note_unfit(&value, &pipeline.subject);
                         return Ok(None);
                     };
-                    whole.push_str(&text);
+                    whole.push_str(text);
                 }
             }
         }
-        Ok(Some(whole))
+        Ok(Some(whole.into_bump_str()))
     }
 
     fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
@@ -407,13 +415,13 @@ impl<'a, O: Observer> Run<'a, O> {
                 value = Value::Null;
             }
         }
-        let mut changes_keys = false;
+        let (arena, mut changes_keys) = (self.arena, false);
         for stage in &pipeline.stages {
             match stage {
                 Stage::Filter(filter) => {
                     changes_keys |= filter.changes_keys();
                     let mut sink = NoteSink { run: self, subject: &pipeline.subject };
-                    value = filter.apply(value, &mut sink).map_err(Refusal::DeadLettered)?;
+                    value = filter.apply(value, arena, &mut sink).map_err(Refusal::DeadLettered)?;
                 }
                 Stage::If { source, literals } => {
                     if !self.passes(source, literals, &pipeline.subject)? {
@@ -422,10 +430,8 @@ impl<'a, O: Observer> Run<'a, O> {
                 }
             }
         }
-        if let (true, Value::Map(items)) = (changes_keys, &mut value) {
-            for key in resolve_key_collisions(items) {
-                self.note(NoteCode::KeyCollision, &key);
-            }
+        if let (true, Value::Map(items)) = (changes_keys, value) {
+            value = Value::Map(self.resolve_key_collisions(items));
         }
         Ok(value)
     }
@@ -435,15 +441,15 @@ impl<'a, O: Observer> Run<'a, O> {
         if literals.is_empty() {
             return Ok(value.is_present(self.plan.nulls));
         }
-        Ok(value.text().is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
+        Ok(value.text(self.arena).is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
     }
 
     fn source(&mut self, source: &'a Source, subject: &str) -> Result<Value<'a>, Refusal> {
         let event = self.event;
         Ok(match source {
             Source::Constant(Constant::Absent) => Value::Absent,
-            Source::Constant(Constant::Text(text)) => Value::Text(Cow::Borrowed(text)),
-            Source::Constant(Constant::Json(json)) => Value::Json(Cow::Borrowed(json)),
+            Source::Constant(Constant::Text(text)) => Value::Text(text),
+            Source::Constant(Constant::Json(json)) => Value::Json(json),
             Source::GroupId => id(Some(&event.group_id)),
             Source::UserId => id(event.user_id.as_ref()),
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
@@ -459,16 +465,16 @@ impl<'a, O: Observer> Run<'a, O> {
                 self.typed(value, TraitType::Text, subject)
             }
             Source::Address => match event.traits.get(TraitId::ADDRESS) {
-                Some(address) => self.typed(trait_value(address, event, None), TraitType::Address, subject),
+                Some(address) => self.typed(trait_value(address, event, None, self.arena), TraitType::Address, subject),
                 None => Value::Absent,
             },
-            Source::Traits => Value::Map(trait_items(event, None)),
-            Source::Rest(named) => Value::Map(trait_items(event, Some(named))),
-            Source::Properties => Value::Map(self.properties()?.items.clone()),
-            Source::Cleared => Value::List(self.properties()?.cleared.iter().cloned().map(Value::Text).collect()),
-            Source::Context(path) => follow(event.field("context"), path)?,
-            Source::Options(path) => follow(self.options, path)?,
-            Source::Event => Value::Map(event_items(event)),
+            Source::Traits => Value::Map(trait_items(event, None, self.arena)),
+            Source::Rest(named) => Value::Map(trait_items(event, Some(named), self.arena)),
+            Source::Properties => Value::Map(self.properties()?.items),
+            Source::Cleared => Value::List(self.properties()?.cleared),
+            Source::Context(path) => follow(event.field("context"), path, self.arena)?,
+            Source::Options(path) => follow(self.options, path, self.arena)?,
+            Source::Event => Value::Map(event_items(event, self.arena)),
             Source::Raw => Value::Raw(event.raw),
         })
     }
@@ -485,10 +491,10 @@ impl<'a, O: Observer> Run<'a, O> {
                 crate::date::Instant::from_json(raw).map(|instant| Value::Date(instant, Some(raw)))
             }
             (TraitType::Date, _) => None,
-            (TraitType::Integer, value) => filter::integer(&value),
-            (TraitType::Number, value) => filter::number(value),
+            (TraitType::Integer, value) => filter::integer(&value, self.arena),
+            (TraitType::Number, value) => filter::number(value, self.arena),
             (TraitType::Text, Value::Raw(raw)) if raw.kind() == crate::json::Kind::Boolean => None,
-            (TraitType::Text, value) => filter::string(value),
+            (TraitType::Text, value) => filter::string(value, self.arena),
         };
         fitting.unwrap_or_else(|| {
             self.note(NoteCode::TraitTypeMismatch, subject);
@@ -497,22 +503,20 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     /// Returns what `properties:` came to; made at the first call.
-    fn properties(&mut self) -> Result<&Properties<'a>, Refusal> {
-        let properties = match self.properties.take() {
-            Some(properties) => properties,
-            None => {
-                // Whoever asks first, what does not fit is noted once.
-                let was_testing = std::mem::replace(&mut self.is_testing, false);
-                let properties = self.make_properties();
-                self.is_testing = was_testing;
-                properties?
-            }
-        };
-        Ok(self.properties.insert(properties))
+    fn properties(&mut self) -> Result<Properties<'a>, Refusal> {
+        if let Some(properties) = self.properties {
+            return Ok(properties);
+        }
+        // Whoever asks first, what does not fit is noted once.
+        let was_testing = std::mem::replace(&mut self.is_testing, false);
+        let properties = self.make_properties();
+        self.is_testing = was_testing;
+        Ok(*self.properties.insert(properties?))
     }
 
     fn make_properties(&mut self) -> Result<Properties<'a>, Refusal> {
-        let mut properties = Properties::default();
+        let items = ArenaVec::with_capacity_in(self.plan.properties.len() + self.event.traits.entries().len(), self.arena);
+        let mut properties = PropertiesBuilder { items, cleared: ArenaVec::new_in(self.arena) };
         for step in &self.plan.properties {
             match step {
                 Step::Field { key, value: Template::Value(pipeline) } => {
@@ -524,18 +528,19 @@ impl<'a, O: Observer> Run<'a, O> {
                     let Some(key) = self.key(key)? else { continue };
                     let mut json = Vec::new();
                     if self.write(value, &mut json)? {
-                        let value = Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned()));
+                        let value = Value::Json(self.arena.alloc_str(&String::from_utf8_lossy(&json)));
                         properties.items.push(Item { key, value, id: None, is_renamed: false });
                     }
                 }
                 Step::Spread { map, siblings } => {
                     for item in self.spread(map, siblings)? {
-                        self.add_property(item, map.nulls, None, &mut properties);
+                        self.add_property(*item, map.nulls, None, &mut properties);
                     }
                 }
             }
         }
-        Ok(properties)
+        let PropertiesBuilder { items, cleared } = properties;
+        Ok(Properties { items: items.into_bump_slice(), cleared: cleared.into_bump_slice() })
     }
 
     /// Adds one entry. A null that has a policy of its own is decided here, since the map is written by the definition's.
@@ -544,21 +549,42 @@ impl<'a, O: Observer> Run<'a, O> {
         mut item: Item<'a>,
         nulls: Option<NullPolicy>,
         subject: Option<&str>,
-        properties: &mut Properties<'a>,
+        properties: &mut PropertiesBuilder<'a>,
     ) {
         if matches!(item.value, Value::Absent) {
             return;
         }
         if matches!(item.value, Value::Null) {
             match nulls {
-                None => properties.cleared.push(item.key.clone()),
-                Some(NullPolicy::Unset) => return properties.cleared.push(item.key),
-                Some(NullPolicy::Drop) => return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(&item.key)),
-                Some(NullPolicy::Keep) => item.value = Value::Json(Cow::Borrowed("null")),
-                Some(NullPolicy::Empty) => item.value = Value::Text(Cow::Borrowed("")),
+                None => properties.cleared.push(Value::Text(item.key)),
+                Some(NullPolicy::Unset) => return properties.cleared.push(Value::Text(item.key)),
+                Some(NullPolicy::Drop) => return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(item.key)),
+                Some(NullPolicy::Keep) => item.value = Value::Json("null"),
+                Some(NullPolicy::Empty) => item.value = Value::Text(""),
             }
         }
         properties.items.push(item);
+    }
+
+    /// Lets one of several items of the same key stay, at the first one's position: non-null first, then the one that a
+    /// filter did not rename, then input order (semantics T6, T3). Notes the keys that met.
+    fn resolve_key_collisions(&mut self, items: &'a [Item<'a>]) -> &'a [Item<'a>] {
+        let mut first: HashMap<&str, usize, DefaultHashBuilder, &Bump> =
+            HashMap::with_capacity_and_hasher_in(items.len(), DefaultHashBuilder::default(), self.arena);
+        let mut kept: ArenaVec<'a, Item<'a>> = ArenaVec::with_capacity_in(items.len(), self.arena);
+        let rank = |item: &Item<'_>| (matches!(item.value, Value::Null), item.is_renamed);
+        for item in items {
+            let index = *first.entry(item.key).or_insert(kept.len());
+            let Some(earlier) = kept.get_mut(index) else {
+                kept.push(*item);
+                continue;
+            };
+            if rank(item) < rank(earlier) {
+                *earlier = *item;
+            }
+            self.note(NoteCode::KeyCollision, item.key);
+        }
+        kept.into_bump_slice()
     }
 
     /// Notes a value that is there and of no use where it stands (semantics T8).
@@ -577,7 +603,7 @@ impl<'a, O: Observer> Run<'a, O> {
             Value::Null => self.note(NoteCode::NullNotExpressible, subject),
             Value::Map(items) => {
                 for item in items.iter().filter(|item| matches!(item.value, Value::Null)) {
-                    self.note(NoteCode::NullNotExpressible, &item.key);
+                    self.note(NoteCode::NullNotExpressible, item.key);
                 }
             }
             Value::Absent | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {}
@@ -614,18 +640,16 @@ fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
     match id {
         // A string leaves in its source bytes, a number as a string of its digits (E3).
         Some(id) if id.raw.kind() == crate::json::Kind::String => Value::Raw(id.raw),
-        Some(id) => Value::Text(Cow::Borrowed(&id.text)),
+        Some(id) => Value::Text(id.text),
         None => Value::Absent,
     }
 }
 
 /// Follows keys into nested objects; they compare unescaped, the last of a duplicate wins (E10).
-fn follow<'a>(start: Option<Raw<'a>>, path: &[String]) -> Result<Value<'a>, Refusal> {
+fn follow<'a>(start: Option<Raw<'a>>, path: &[String], arena: &'a Bump) -> Result<Value<'a>, Refusal> {
     let Some(mut value) = start else { return Ok(Value::Absent) };
-    let mut members = Vec::new();
     for key in path {
-        members.clear();
-        value.members(&mut members).map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
+        let members = value.members(arena).map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
         match members.iter().find(|member| member.key == *key) {
             Some(member) => value = member.value,
             None => return Ok(Value::Absent),
@@ -635,26 +659,24 @@ fn follow<'a>(start: Option<Raw<'a>>, path: &[String]) -> Result<Value<'a>, Refu
 }
 
 /// Returns the traits under canonical names, without those that are named elsewhere.
-fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>) -> Vec<Item<'a>> {
+fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> &'a [Item<'a>] {
     let is_named = |entry: &Trait<'_>| {
         named.is_some_and(|named| {
             entry.id.is_some_and(|id| named.traits.contains(&id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
         })
     };
     let entries = event.traits.entries().iter().filter(|entry| !is_named(entry));
-    entries
-        .map(|entry| Item {
-            key: Cow::Borrowed(&*entry.name),
-            value: trait_value(entry, event, named),
-            id: entry.id,
-            is_renamed: false,
-        })
-        .filter(|item| !matches!(item.value, Value::Absent))
-        .collect()
+    let items = entries.map(|entry| Item {
+        key: entry.name,
+        value: trait_value(entry, event, named, arena),
+        id: entry.id,
+        is_renamed: false,
+    });
+    collected(items.filter(|item| !matches!(item.value, Value::Absent)), arena)
 }
 
 /// Returns a trait's value; an address as a map of those members that are not named elsewhere, absent if all are.
-fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named>) -> Value<'a> {
+fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
     let address = event.traits.address();
     if entry.id != Some(TraitId::ADDRESS) {
         return Value::from_raw(entry.value);
@@ -666,48 +688,19 @@ fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named
     }
     let is_named =
         |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
-    let items: Vec<Item<'a>> = address
-        .items()
-        .iter()
-        .filter(|item| !is_named(item))
-        .map(|item| Item::new(Cow::Borrowed(&*item.name), item.value))
-        .collect();
+    let items = address.items().iter().filter(|item| !is_named(item)).map(|item| Item::new(item.name, item.value));
+    let items = collected(items, arena);
     if items.is_empty() && !address.items().is_empty() { Value::Absent } else { Value::Map(items) }
 }
 
 /// Returns the whole event with trait keys canonical.
-fn event_items<'a>(event: &'a Event<'a>) -> Vec<Item<'a>> {
+fn event_items<'a>(event: &'a Event<'a>, arena: &'a Bump) -> &'a [Item<'a>] {
     let members = event.members.iter().map(|member| {
-        let mut item = Item::new(Cow::Borrowed(&*member.key), member.value);
+        let mut item = Item::new(member.key, member.value);
         if member.key == "traits" {
-            item.value = Value::Map(trait_items(event, None));
+            item.value = Value::Map(trait_items(event, None, arena));
         }
         item
     });
-    members.collect()
-}
-
-/// Lets one of several items of the same key stay, at the first one's position: non-null first, then the one that a
-/// filter did not rename, then input order (semantics T6, T3). Returns the keys that met.
-fn resolve_key_collisions<'a>(items: &mut Vec<Item<'a>>) -> Vec<Cow<'a, str>> {
-    let mut first: std::collections::HashMap<Cow<'a, str>, usize> = std::collections::HashMap::with_capacity(items.len());
-    let mut kept: Vec<Item<'a>> = Vec::with_capacity(items.len());
-    let mut met = Vec::new();
-    let rank = |item: &Item<'_>| (matches!(item.value, Value::Null), item.is_renamed);
-    for item in items.drain(..) {
-        match first.get(&item.key).and_then(|index| kept.get_mut(*index)) {
-            Some(earlier) => {
-                met.push(item.key.clone());
-                if rank(&item) < rank(earlier) {
-                    *earlier = item;
-                }
-            }
-            None => {
-                first.insert(item.key.clone(), kept.len());
-                kept.push(item);
-            }
-        }
-    }
-    *items = kept;
-    met
+    collected(members, arena)
 }

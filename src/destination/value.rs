@@ -1,6 +1,7 @@
 //! Values on their way from an event into a body: source bytes where nothing converts them.
 
-use std::borrow::Cow;
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
 use crate::date::{Instant, Unit};
 use crate::json::{self, Kind, Raw};
@@ -8,8 +9,8 @@ use crate::traits::TraitId;
 
 use super::definition::NullPolicy;
 
-/// What an expression yields.
-#[derive(Debug, Clone)]
+/// What an expression yields. What was put together on the way stands in the event's arena.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     /// Nothing was said.
     Absent,
@@ -18,21 +19,21 @@ pub(super) enum Value<'a> {
     /// A JSON value other than null, in its source bytes.
     Raw(Raw<'a>),
     /// Text that leaves as a JSON string.
-    Text(Cow<'a, str>),
+    Text(&'a str),
     /// Valid JSON made here: a number, a boolean, an array or an object.
-    Json(Cow<'a, str>),
+    Json(&'a str),
     /// A date, and its source bytes if it has any.
     Date(Instant, Option<Raw<'a>>),
     /// A map that was opened.
-    Map(Vec<Item<'a>>),
+    Map(&'a [Item<'a>]),
     /// A list that was made here.
-    List(Vec<Value<'a>>),
+    List(&'a [Value<'a>]),
 }
 
 /// One entry of an opened map.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Item<'a> {
-    pub(super) key: Cow<'a, str>,
+    pub(super) key: &'a str,
     pub(super) value: Value<'a>,
     /// The trait that it is.
     pub(super) id: Option<TraitId>,
@@ -41,17 +42,8 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn new(key: Cow<'a, str>, value: Raw<'a>) -> Item<'a> {
+    pub(super) fn new(key: &'a str, value: Raw<'a>) -> Item<'a> {
         Item { key, value: Value::from_raw(value), id: None, is_renamed: false }
-    }
-
-    /// Returns the same entry of a map without what it borrows.
-    pub(super) fn to_owned<'o>(&self) -> Item<'o> {
-        let mut json = Vec::new();
-        self.value.write(NullPolicy::Keep, &mut json);
-        let is_null = matches!(self.value, Value::Null);
-        let value = if is_null { Value::Null } else { Value::Json(Cow::Owned(String::from_utf8_lossy(&json).into_owned())) };
-        Item { key: Cow::Owned(self.key.to_string()), value, id: self.id, is_renamed: self.is_renamed }
     }
 }
 
@@ -61,7 +53,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn boolean(value: bool) -> Value<'a> {
-        Value::Json(Cow::Borrowed(if value { "true" } else { "false" }))
+        Value::Json(if value { "true" } else { "false" })
     }
 
     /// Returns whether there is something to put into a field: neither absent nor null.
@@ -75,7 +67,7 @@ impl<'a> Value<'a> {
             Value::Absent | Value::Null => false,
             Value::Raw(raw) => !matches!(raw.text(), "false" | "\"\"") && !is_empty_container(raw.text()),
             Value::Text(text) => !text.is_empty(),
-            Value::Json(json) => json != "false" && !is_empty_container(json),
+            Value::Json(json) => *json != "false" && !is_empty_container(json),
             Value::Date(..) => true,
             Value::Map(items) => items.iter().any(|item| item.value.is_written(policy)),
             Value::List(values) => !values.is_empty(),
@@ -93,16 +85,22 @@ impl<'a> Value<'a> {
     /// Returns the value as text, as inside a longer string: a string's characters, a number's digits, `true`.
     ///
     /// `None` for what has no text: nothing, containers, and strings with a lone surrogate.
-    pub(super) fn text(&self) -> Option<Cow<'a, str>> {
+    pub(super) fn text(&self, arena: &'a Bump) -> Option<&'a str> {
         match self {
             Value::Absent | Value::Null | Value::Map(_) | Value::List(_) => None,
-            Value::Raw(raw) => raw_text(*raw),
-            Value::Text(text) => Some(text.clone()),
+            Value::Raw(raw) | Value::Date(_, Some(raw)) => raw_text(*raw, arena),
+            Value::Text(text) => Some(text),
             Value::Json(json) if json.starts_with(['{', '[']) => None,
-            Value::Json(json) => Some(json.clone()),
-            Value::Date(instant, None) => Some(Cow::Owned(instant.format(Unit::Iso8601))),
-            Value::Date(_, Some(raw)) => raw_text(*raw),
+            Value::Json(json) => Some(json),
+            Value::Date(instant, None) => Some(formatted(*instant, Unit::Iso8601, arena)),
         }
+    }
+
+    /// Returns the value as JSON text.
+    pub(super) fn json(&self, arena: &'a Bump) -> &'a str {
+        let mut json = Vec::new();
+        self.write(NullPolicy::Keep, &mut json);
+        arena.alloc_str(&String::from_utf8_lossy(&json))
     }
 
     /// Returns whether it is an object.
@@ -149,7 +147,7 @@ fn write_map(items: &[Item<'_>], policy: NullPolicy, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut is_first = true;
     for item in items {
-        write_member(&item.key, &mut is_first, out, |out| {
+        write_member(item.key, &mut is_first, out, |out| {
             // What stands deeper belongs to the trait's own value: only its source says what null means there.
             item.value.write(if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep }, out)
         });
@@ -190,12 +188,27 @@ pub(super) fn write_member(
     is_written
 }
 
-fn raw_text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+fn raw_text<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<&'a str> {
     match raw.kind() {
-        Kind::String => raw.string().ok().flatten(),
-        Kind::Number | Kind::Boolean => Some(Cow::Borrowed(raw.text())),
+        Kind::String => raw.string(arena).ok().flatten(),
+        Kind::Number | Kind::Boolean => Some(raw.text()),
         Kind::Null | Kind::Array | Kind::Object => None,
     }
+}
+
+/// Returns an instant as text in the arena.
+pub(super) fn formatted(instant: Instant, unit: Unit, arena: &Bump) -> &str {
+    let mut text = ArenaString::with_capacity_in(32, arena);
+    // Writing to a string cannot fail.
+    instant.write(unit, &mut text).unwrap_or_default();
+    text.into_bump_str()
+}
+
+/// Returns the items as a slice of the arena.
+pub(super) fn collected<'a>(items: impl Iterator<Item = Item<'a>>, arena: &'a Bump) -> &'a [Item<'a>] {
+    let mut collected = ArenaVec::with_capacity_in(items.size_hint().1.unwrap_or_default(), arena);
+    collected.extend(items);
+    collected.into_bump_slice()
 }
 
 fn is_empty_container(json: &str) -> bool {

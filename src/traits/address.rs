@@ -1,37 +1,37 @@
 //! The address: its parts from three places, put together under canonical names (T4).
 
-use std::borrow::Cow;
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
 
-use super::vocabulary::{PARTS, Part, Target, Vocabulary, fold_onto};
+use super::vocabulary::{PARTS, Part, Target, Vocabulary, fold_in};
 use super::{Collision, Rank};
 use crate::json::{Kind, LoneSurrogate, Member, Raw};
 
 /// An event's address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Address<'a> {
     shape: Shape<'a>,
-    items: Vec<AddressItem<'a>>,
+    items: ArenaVec<'a, AddressItem<'a>>,
 }
 
 /// One member of the address as it leaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct AddressItem<'a> {
     /// Its name: canonical for a part, else as it came.
-    pub name: Cow<'a, str>,
+    pub name: &'a str,
     /// Its value as it came.
     pub value: Raw<'a>,
     /// The part that it is.
     pub part: Option<Part>,
-    key: Cow<'a, str>,
+    key: &'a str,
     rank: Rank,
     /// Input order of a part that came from outside the address object.
     position: Option<usize>,
 }
 
 /// What the trait `address` itself is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape<'a> {
-    #[default]
     Absent,
     Null,
     Object,
@@ -40,10 +40,15 @@ enum Shape<'a> {
 }
 
 impl<'a> Address<'a> {
+    pub(super) fn none(arena: &'a Bump) -> Self {
+        Address { shape: Shape::Absent, items: ArenaVec::new_in(arena) }
+    }
+
     pub(super) fn parse(
         value: Option<Raw<'a>>,
         vocabulary: &'a Vocabulary,
-        collisions: &mut Vec<Collision<'a>>,
+        collisions: &mut ArenaVec<'a, Collision<'a>>,
+        arena: &'a Bump,
     ) -> Result<Self, LoneSurrogate> {
         let shape = match value.map(|value| (value, value.kind())) {
             None => Shape::Absent,
@@ -51,29 +56,16 @@ impl<'a> Address<'a> {
             Some((_, Kind::Object)) => Shape::Object,
             Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => Shape::Text(value),
         };
-        let mut address = Address { shape, items: Vec::new() };
-        let mut members = Vec::new();
-        if let Some(value) = value {
-            value.members(&mut members)?;
-        }
-        let mut fold = String::new();
-        for Member { key, value } in members {
-            fold.clear();
-            fold_onto(&key, &mut fold);
-            match vocabulary.target(&fold) {
+        let members = value.map_or(Ok(Default::default()), |value| value.members(arena))?;
+        let mut address = Address { shape, items: ArenaVec::with_capacity_in(members.len() + PARTS.len(), arena) };
+        for Member { key, value } in members.iter().copied() {
+            match vocabulary.target(fold_in(key, arena)) {
                 Some((Target::Part(part), rank)) => {
                     let rank = if part.name() == key { Rank::Canonical } else { rank };
                     address.add(Some(part), key, value, rank, None, collisions);
                 }
                 Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
-                    address.items.push(AddressItem {
-                        name: key.clone(),
-                        value,
-                        part: None,
-                        key,
-                        rank: Rank::Spelling,
-                        position: None,
-                    });
+                    address.items.push(AddressItem { name: key, value, part: None, key, rank: Rank::Spelling, position: None });
                 }
             }
         }
@@ -83,34 +75,37 @@ impl<'a> Address<'a> {
     fn add(
         &mut self,
         part: Option<Part>,
-        key: Cow<'a, str>,
+        key: &'a str,
         value: Raw<'a>,
         rank: Rank,
         position: Option<usize>,
-        collisions: &mut Vec<Collision<'a>>,
+        collisions: &mut ArenaVec<'a, Collision<'a>>,
     ) {
-        let name = part.map_or_else(|| key.clone(), |part| Cow::Borrowed(part.name()));
+        let name = match part {
+            Some(part) => part.name(),
+            None => key,
+        };
         let Some(item) = self.items.iter_mut().find(|item| item.part == part) else {
             self.items.push(AddressItem { name, value, part, key, rank, position });
             return;
         };
-        let mut lost = key.clone();
+        let mut lost = key;
         if (value.is_null(), rank) < (item.value.is_null(), item.rank) {
             lost = std::mem::replace(&mut item.key, key);
             item.value = value;
             item.rank = rank;
         }
-        collisions.push(Collision { name, kept: item.key.clone(), lost });
+        collisions.push(Collision { name, kept: item.key, lost });
     }
 
     /// Adds a part from outside the address; parts come in the order of their places, so the first non-null one stays.
     pub(super) fn add_part(
         &mut self,
         part: Part,
-        key: Cow<'a, str>,
+        key: &'a str,
         value: Raw<'a>,
         position: usize,
-        collisions: &mut Vec<Collision<'a>>,
+        collisions: &mut ArenaVec<'a, Collision<'a>>,
     ) {
         self.add(Some(part), key, value, Rank::Alias, Some(position), collisions);
     }
@@ -123,9 +118,9 @@ impl<'a> Address<'a> {
         }
         for part in PARTS {
             if self.items.iter().all(|item| item.part != Some(part)) {
-                let name = Cow::Borrowed(part.name());
+                let name = part.name();
                 self.items.push(AddressItem {
-                    name: name.clone(),
+                    name,
                     value: Raw::NULL,
                     part: Some(part),
                     key: name,

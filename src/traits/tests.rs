@@ -3,9 +3,9 @@ use super::*;
 
 /// Resolves `json` and writes what came of it: `name=value` in order, then `lost<kept` for each collision.
 fn resolved(json: &str, vocabulary: &Vocabulary) -> String {
-    let mut members = Vec::new();
-    Raw::parse(json).unwrap().members(&mut members).unwrap();
-    let traits = Traits::resolve(members, vocabulary, &mut TraitScratch::default()).unwrap();
+    let arena = Bump::new();
+    let members = Raw::parse(json).unwrap().members(&arena).unwrap();
+    let traits = Traits::resolve(members, vocabulary, &arena).unwrap();
     let mut words: Vec<String> = traits.entries().iter().map(|entry| word(entry, &traits)).collect();
     words.extend(traits.collisions().iter().map(|collision| format!("{}<{}", collision.lost, collision.kept)));
     words.join(" ")
@@ -164,9 +164,9 @@ fn t4_a_lone_state_is_no_address() {
 fn t4_a_null_address_clears_each_part_that_nothing_else_gives() {
     let part_of = |json: &str, part| {
         let vocabulary = Vocabulary::default();
-        let mut members = Vec::new();
-        Raw::parse(json).unwrap().members(&mut members).unwrap();
-        let traits = Traits::resolve(members, &vocabulary, &mut TraitScratch::default()).unwrap();
+        let arena = Bump::new();
+        let members = Raw::parse(json).unwrap().members(&arena).unwrap();
+        let traits = Traits::resolve(members, &vocabulary, &arena).unwrap();
         traits.address().part(part).map(|raw| raw.text().to_owned())
     };
     assert_eq!(part_of(r#"{"address":null}"#, Part::City).as_deref(), Some("null"));

@@ -1,8 +1,11 @@
 //! The names that traits go by: reserved, listed in the configuration, or mentioned by a definition (T1, T2, T5).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+use hashbrown::{DefaultHashBuilder, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Rank;
@@ -15,16 +18,16 @@ impl Fold {
     /// Folds `key`.
     #[must_use]
     pub fn of(key: &str) -> Fold {
-        let mut folded = String::with_capacity(key.len());
-        fold_onto(key, &mut folded);
-        Fold(folded.into_boxed_str())
+        Fold(fold_in(key, &Bump::new()).into())
     }
 
     /// Returns whether `key` has this fold, without making it for the usual ASCII key.
     #[must_use]
     pub fn is_of(&self, key: &str) -> bool {
         if !key.is_ascii() {
-            return *self == Fold::of(key);
+            let mut folded = unicode_fold(key).peekable();
+            folded.next_if_eq(&'$');
+            return if folded.peek().is_none() { *self == Fold::of(key) } else { folded.eq(self.0.chars()) };
         }
         let mut rest = self.0.bytes();
         let folded = key.bytes().filter(|byte| !is_ascii_space(*byte) && !matches!(byte, b'_' | b'-'));
@@ -48,30 +51,44 @@ fn is_ascii_space(byte: u8) -> bool {
     char::from(byte).is_whitespace()
 }
 
-/// Appends the fold of `key` to `out`. A key whose fold would be empty (`___`) folds to itself behind a `_`, which no
-/// other fold holds, so that it is its own trait.
-pub(super) fn fold_onto(key: &str, out: &mut String) {
-    let start = out.len();
-    let mut is_first = true;
-    let mut add = |character: char, out: &mut String| {
-        let is_leading_dollar = is_first && character == '$';
-        if character.is_whitespace() || matches!(character, '_' | '-') {
-            return;
-        }
-        is_first = false;
-        if !is_leading_dollar {
-            out.push(character);
-        }
-    };
-    if key.is_ascii() {
-        key.chars().for_each(|character| add(character.to_ascii_lowercase(), out));
+/// Returns the fold of `key`, which is `key` itself where its writer used none of what folds.
+///
+/// A key whose fold would be empty (`___`) folds to itself behind a `_`, which no other fold holds, so that it is its own
+/// trait.
+pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
+    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
+    if !key.is_empty() && key.bytes().all(is_folded) {
+        return key;
+    }
+    let folded = if key.is_ascii() {
+        ascii_fold(key, arena)
     } else {
-        key.nfc().flat_map(char::to_lowercase).for_each(|character| add(character, out));
+        ArenaString::from_iter_in(unicode_fold(key), arena).into_bump_str()
+    };
+    match folded.strip_prefix('$').unwrap_or(folded) {
+        "" => {
+            let mut whole = ArenaString::with_capacity_in(key.len() + 1, arena);
+            whole.push('_');
+            whole.push_str(key);
+            whole.into_bump_str()
+        }
+        folded => folded,
     }
-    if out.len() == start {
-        out.push('_');
-        out.push_str(key);
+}
+
+fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
+    let mut bytes = ArenaVec::with_capacity_in(key.len(), arena);
+    for byte in key.bytes() {
+        if !matches!(byte, b'_' | b'-') && !is_ascii_space(byte) {
+            bytes.push(byte.to_ascii_lowercase());
+        }
     }
+    std::str::from_utf8(bytes.into_bump_slice()).unwrap_or_default()
+}
+
+fn unicode_fold(key: &str) -> impl Iterator<Item = char> {
+    let is_kept = |character: &char| !character.is_whitespace() && !matches!(character, '_' | '-');
+    key.nfc().flat_map(char::to_lowercase).filter(is_kept)
 }
 
 /// A trait that the vocabulary knows, as an index.
@@ -178,7 +195,7 @@ pub(super) enum Target {
 /// Every name that has a meaning, by fold.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
-    by_fold: HashMap<Fold, (Target, Rank)>,
+    by_fold: HashMap<Fold, (Target, Rank), DefaultHashBuilder>,
     names: Vec<Name>,
 }
 
@@ -196,7 +213,7 @@ impl Vocabulary {
     /// # Errors
     /// A message for each name that means something else already.
     pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, Vec<String>> {
-        let mut vocabulary = Vocabulary { by_fold: HashMap::new(), names: Vec::new() };
+        let mut vocabulary = Vocabulary { by_fold: HashMap::default(), names: Vec::new() };
         for (name, trait_type) in RESERVED {
             let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
             vocabulary.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
@@ -300,12 +317,17 @@ impl Vocabulary {
     pub(super) fn target(&self, fold: &str) -> Option<(Target, Rank)> {
         self.by_fold.get(fold).copied()
     }
+
+    /// Returns a hash of a fold, of a seed that no sender knows.
+    pub(super) fn hash(&self, fold: &str) -> u64 {
+        self.by_fold.hasher().hash_one(fold)
+    }
 }
 
 impl Default for Vocabulary {
     fn default() -> Self {
         // The reserved names and built-in aliases do not clash; a test builds them.
-        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::new(), names: Vec::new() })
+        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::default(), names: Vec::new() })
     }
 }
 
