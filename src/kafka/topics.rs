@@ -44,7 +44,7 @@ impl Topics {
         if !problems.is_empty() {
             return Err(Fault::Fatal(explain(&problems, &described, config)));
         }
-        Ok(Topics { names: names.to_vec(), max_message_bytes: limits(&admin, names)? })
+        Ok(Topics { names: names.to_vec(), max_message_bytes: limits(&admin, names) })
     }
 
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
@@ -192,31 +192,23 @@ fn create_command(config: &Config, topic: &str, partitions: usize) -> String {
     format!("  kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions}")
 }
 
-/// Returns each topic's `max.message.bytes`; the default, and a log line, where the broker may not or cannot tell.
+/// Returns each topic's `max.message.bytes`; the default, and a log line, where the broker does not tell.
 ///
-/// Asked again where it is for a moment only that it does not: with too large a limit assumed, batches would be refused for ever.
-fn limits(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<usize>, Fault> {
+/// Asked again for a while, as a broker may just have heard of a topic, or be away: with too large a limit assumed, batches
+/// would be refused for ever.
+fn limits(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Vec<usize> {
     let until = Instant::now() + REQUEST_TIMEOUT;
     let described = loop {
         match describe_settings(admin, names) {
             Ok(described) => break described,
-            Err(code) if is_untold(code) => {
-                tracing::info!(error = %code, assumed = DEFAULT_MAX_MESSAGE_BYTES, "the broker does not tell its topics' limits");
+            Err(error) if Instant::now() >= until => {
+                tracing::warn!(error, assumed = DEFAULT_MAX_MESSAGE_BYTES, "the broker does not tell its topics' limits");
                 break Vec::new();
-            }
-            Err(code) if Instant::now() >= until => {
-                return Err(Fault::Fatal(format!("no broker tells the output topics' limits: {code}")));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     };
-    Ok(names.iter().map(|name| limit(&described, name).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)).collect())
-}
-
-/// Returns whether asking again is in vain: the request is unknown to the broker, or we may not ask.
-fn is_untold(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{ClusterAuthorizationFailed, TopicAuthorizationFailed, UnsupportedFeature};
-    [UnsupportedFeature, TopicAuthorizationFailed, ClusterAuthorizationFailed].contains(&code)
+    names.iter().map(|name| limit(&described, name).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)).collect()
 }
 
 fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
@@ -226,15 +218,12 @@ fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
     entry.value.as_deref()?.parse().ok()
 }
 
-fn describe_settings(
-    admin: &AdminClient<DefaultClientContext>,
-    names: &[String],
-) -> Result<Vec<ConfigResource>, RDKafkaErrorCode> {
+fn describe_settings(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<ConfigResource>, String> {
     let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| RDKafkaErrorCode::Fail)?;
-    let answer = runtime.block_on(admin.describe_configs(&resources, &options));
-    answer.map_err(|error| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))?.into_iter().collect()
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let answer = runtime.block_on(admin.describe_configs(&resources, &options)).map_err(|error| error.to_string())?;
+    answer.into_iter().collect::<Result<_, _>>().map_err(|code| code.to_string())
 }
 
 #[cfg(test)]
