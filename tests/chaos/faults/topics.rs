@@ -1,5 +1,6 @@
 //! What befalls topics.
 
+use std::iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::support::source::Source;
 use crate::support::{topics, unique};
 
 pub(super) fn long_load(scene: &mut Scene<'_>) {
-    scene.progress(6_000);
+    scene.progress(4_000);
 }
 
 pub(super) fn output_deleted(scene: &mut Scene<'_>) {
@@ -148,7 +149,7 @@ pub(super) fn retention(scene: &mut Scene<'_>) {
         let begin = source.events[0].len();
         source.produce(600);
         let end = source.events[0].len() - 20;
-        scene.excuses.removed = vec![begin..end];
+        scene.excuses.removed = iter::once(begin..end).collect();
         let end = i64::try_from(end).expect("tests are smaller");
         topics::truncate_to(&brokers, &source.topic, 0, Offset::Offset(end));
     }
