@@ -642,7 +642,7 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
     wait_for("the process starts over");
     mock.broker_up(2).unwrap();
     wait_for("the group has changed our partitions");
-    assert!(open_files() <= open_before + 16, "{} files are open, before {open_before}", open_files());
+    assert!(open_files() <= open_before + 24, "{} files are open, before {open_before}", open_files());
     signal(&process, "-TERM");
     wait_for("stopped");
     assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
