@@ -31,7 +31,7 @@ pub(crate) struct Fault {
 }
 
 /// Short are those where most goes on between groupcast and Kafka.
-const SHORT: &[&str] = &["F5a", "F5b", "F12", "F14", "F17", "F22", "F23d"];
+const SHORT: &[&str] = &["F5b", "F12", "F14", "F17", "F22"];
 
 const fn fault(id: &'static str, name: &'static str, strike: fn(&mut Scene<'_>)) -> Fault {
     Fault {
