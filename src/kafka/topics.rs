@@ -17,6 +17,8 @@ use crate::kafka::{REQUEST_TIMEOUT, common_settings};
 /// What a broker takes if nobody changed it: Kafka's own default of `max.message.bytes`.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 
+const UNTOLD: usize = 0;
+
 /// librdkafka's own default and sensible maximum of a batch.
 const MAX_BATCH_BYTES: usize = 1_000_000;
 
@@ -31,7 +33,7 @@ const RIGHTS_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Topics {
     /// Their names.
     pub names: Vec<String>,
-    /// The largest record batch that each takes, as the broker told last.
+    /// The largest record batch that each takes, as the broker told first, or [`UNTOLD`].
     max_message_bytes: Vec<AtomicUsize>,
 }
 
@@ -66,31 +68,32 @@ impl Topics {
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
     #[must_use]
     pub fn assume(names: &[String]) -> Topics {
-        let assumed = || AtomicUsize::new(DEFAULT_MAX_MESSAGE_BYTES);
-        Topics { names: names.to_vec(), max_message_bytes: names.iter().map(|_| assumed()).collect() }
+        Topics { names: names.to_vec(), max_message_bytes: names.iter().map(|_| AtomicUsize::new(UNTOLD)).collect() }
     }
 
     /// Returns the largest record batch that each topic takes, in bytes.
     pub fn limits(&self) -> impl Iterator<Item = usize> {
-        self.max_message_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed))
+        let told = |bytes: &AtomicUsize| Some(bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD);
+        self.max_message_bytes.iter().map(move |bytes| told(bytes).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES))
     }
 
-    /// Asks the broker for the topics' limits; what it does not tell stays as it is known, or assumed. Returns whether it told
-    /// all of them.
+    /// Asks the broker for the limits that it has not told yet. Returns whether all are told.
+    ///
+    /// What was told holds until the next start: where a limit is lowered, larger records wait until it is raised again.
     fn learn_limits(&self, admin: &AdminClient<DefaultClientContext>) -> bool {
+        let is_untold = |bytes: &&AtomicUsize| bytes.load(Ordering::Relaxed) == UNTOLD;
+        if self.max_message_bytes.iter().filter(is_untold).count() == 0 {
+            return true;
+        }
         let described = describe_settings(admin, &self.names).unwrap_or_else(|error| {
             tracing::debug!(error, "the broker does not tell its topics' limits");
             Vec::new()
         });
         let mut is_all = true;
-        for (name, known) in self.names.iter().zip(&self.max_message_bytes) {
-            let Some(bytes) = limit(&described, name) else {
-                is_all = false;
-                continue;
-            };
-            let before = known.swap(bytes, Ordering::Relaxed);
-            if before != bytes {
-                tracing::info!(topic = name, bytes, before, "the topic's limit is another than was known");
+        for (name, known) in self.names.iter().zip(&self.max_message_bytes).filter(|(_, known)| is_untold(known)) {
+            match limit(&described, name) {
+                Some(bytes) => known.store(bytes, Ordering::Relaxed),
+                None => is_all = false,
             }
         }
         is_all
@@ -126,7 +129,7 @@ impl TopicWatch {
         Ok(TopicWatch { admin: admin(&config)?, config, topics })
     }
 
-    /// Asks the brokers once, learns the topics' limits anew, and returns what is wrong with the topics.
+    /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with the topics.
     ///
     /// # Errors
     /// Why there is no answer.

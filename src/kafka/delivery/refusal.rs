@@ -94,8 +94,8 @@ pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
     } else if code == RDKafkaErrorCode::TopicAuthorizationFailed {
         "grant Write on the topic"
     } else if code == RDKafkaErrorCode::MessageSizeTooLarge {
-        // Larger ones are dead letters before they are sent, so the limit was lowered; it is read anew every ten seconds.
-        "raise the topic's max.message.bytes to what it was, or wait until the new limit is known"
+        // Larger ones are dead letters before they are sent, so the limit was lowered since the start.
+        "raise the topic's max.message.bytes to what it was, or restart to read the limits anew"
     } else if code == RDKafkaErrorCode::MessageTimedOut {
         "see why its partitions have no leader, or too few replicas in sync"
     } else if code == RDKafkaErrorCode::InvalidRecord {
