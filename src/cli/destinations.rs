@@ -81,6 +81,7 @@ fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
 
 fn describe(batch: &Batch) -> String {
     let layout = match &batch.layout {
+        Layout::Single if batch.encoding == Encoding::FormFields => return "one item a request, as a form".to_owned(),
         Layout::Single => return "one item a request".to_owned(),
         Layout::Array => "an array".to_owned(),
         Layout::ArrayIn(field) => format!("an array in `{field}`"),
@@ -88,7 +89,7 @@ fn describe(batch: &Batch) -> String {
     let records = batch.records.map(|records| format!(" of at most {records} items"));
     let bytes = batch.bytes.map(|bytes| format!(", at most {bytes} bytes"));
     let form = match &batch.encoding {
-        Encoding::Json => String::new(),
+        Encoding::Json | Encoding::FormFields => String::new(),
         Encoding::Form(field) => format!(", in the form field `{field}`"),
     };
     format!("{layout}{}{}{form}", records.unwrap_or_default(), bytes.unwrap_or_default())
@@ -157,6 +158,7 @@ fn batch_json(batch: &Batch) -> Value {
         },
         "encoding": match &batch.encoding {
             Encoding::Json => json!("json"),
+            Encoding::FormFields => json!("form"),
             Encoding::Form(field) => json!({ "form": field }),
         },
     })

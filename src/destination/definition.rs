@@ -135,6 +135,8 @@ pub enum Encoding {
     Json,
     /// A form whose field of this name holds the JSON.
     Form(String),
+    /// A form whose fields are the item's own, each value as text.
+    FormFields,
 }
 
 /// A body as written.
@@ -340,6 +342,9 @@ fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batc
         encoding: fields.node("encoding").and_then(|node| read_encoding(node, diagnostics)).unwrap_or(Encoding::Json),
     };
     fields.finish(diagnostics);
+    if batch.encoding == Encoding::FormFields && batch.layout != Layout::Single {
+        diagnostics.error(node.place, "batch.encoding form takes one item a request: batch.as must be single");
+    }
     batch
 }
 
@@ -363,11 +368,12 @@ fn read_encoding(node: &Node, diagnostics: &mut Diagnostics) -> Option<Encoding>
     let word = node.as_scalar().map(|scalar| scalar.text.as_str());
     let encoding = match (word, field) {
         (Some("json"), _) => Some(Encoding::Json),
+        (Some("form"), _) => Some(Encoding::FormFields),
         (_, Some(field)) => Some(Encoding::Form(field)),
         (_, None) => None,
     };
     if encoding.is_none() {
-        diagnostics.error(node.place, "batch.encoding must be json or { form: FIELD }");
+        diagnostics.error(node.place, "batch.encoding must be json, form or { form: FIELD }");
     }
     encoding
 }

@@ -240,8 +240,12 @@ t.yaml:2:88: error: unknown key: operations[0].wen
             r#"t.yaml:5:23: error: operations[0].batch.records must be a whole number, 0 or more, not a number
 t.yaml:5:34: error: operations[0].batch.bytes must be a whole number, 0 or more, not a string
 t.yaml:5:44: error: batch.as must be single, array or { array_in: FIELD }
-t.yaml:5:60: error: batch.encoding must be json or { form: FIELD }
+t.yaml:5:60: error: batch.encoding must be json, form or { form: FIELD }
 t.yaml:5:65: error: unknown key: operations[0].batch.size"#,
+        ),
+        (
+            "operations:\n  - { id: a, request: POST /, body: 1, batch: { as: array, encoding: form } }",
+            "t.yaml:2:47: error: batch.encoding form takes one item a request: batch.as must be single",
         ),
         // Requests hold what needs no escape.
         (
