@@ -188,6 +188,12 @@ impl Emissions {
         self.records.get(index).map(|stored| self.view(stored))
     }
 
+    /// Returns whether the record of this index has headers.
+    #[must_use]
+    pub fn has_headers(&self, index: usize) -> bool {
+        self.records.get(index).is_some_and(|stored| !stored.headers.is_empty())
+    }
+
     fn view<'a>(&'a self, stored: &'a Stored) -> Emission<'a> {
         Emission {
             topic: stored.topic,

@@ -1,7 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`. Reads what the workers say of themselves, and changes nothing.
 //!
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
-//! worker has its partitions, no topic refuses, and commits are recent. A restart does not help there.
+//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -184,6 +184,30 @@ fn a_process_that_dies_while_a_topic_refuses_keeps_nobody_from_reading() {
 }
 
 #[test]
+fn a_topic_that_vanishes_turns_readiness_until_it_is_back() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    let mut worker = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut worker);
+    let webhook = format!("{}.webhook", setup.prefix);
+    let until_readiness = |status: u16, named: &str| {
+        until(LIMIT, &format!("readiness answers {status}"), || {
+            let (code, body) = worker.get("/readyz")?;
+            (code == status && body.contains(named)).then_some(())
+        });
+    };
+    topics::delete(brokers, &[&webhook]);
+    until_readiness(503, &format!("does not exist: {webhook}"));
+    let (_, page) = worker.get("/metrics").expect("the worker listens");
+    assert!(page.lines().any(|line| line == "groupcast_topic_problems 1"), "{page}");
+    topics::create(brokers, 4, &webhook, &[]);
+    until_readiness(200, "ok");
+    worker.stop();
+}
+
+#[test]
 fn every_format_carries_the_same_bodies() {
     let Some(brokers) = kafka::brokers() else { return };
     let mut stage = Stage::new(brokers);

@@ -549,6 +549,13 @@ fn the_page_shows_metrics_health_and_readiness() {
     until("the lag is known", || {
         get(&service, "/metrics").1.contains(r#"groupcast_consumer_lag_records{topic="group-events",partition="0"} 0"#)
     });
+    let body = get(&service, "/metrics").1;
+    for age in ["groupcast_last_commit_age_seconds", "groupcast_oldest_uncommitted_age_seconds"] {
+        assert!(body.contains(&format!("{age}{{worker=\"0\"}} ")), "{age} is not in:\n{body}");
+    }
+    service.watched().topic_problems.lock().unwrap().push("output topic does not exist: webhook".to_owned());
+    let (code, body) = get(&service, "/readyz");
+    assert_eq!((code, body.trim()), (503, r#"{"reasons":["output topic does not exist: webhook"],"status":"failing"}"#));
     stop(service);
 }
 

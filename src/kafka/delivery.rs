@@ -1,8 +1,8 @@
 //! Sending: a producer, what it has in flight, and the topics that refuse.
 //!
 //! A topic that refuses records (it vanished, the right to write is gone, a record is too large for it) holds the epoch:
-//! its records are kept, and tried again with growing pauses, one of each partition first and the rest once those are taken. Nothing else
-//! is sent again, nothing is dropped, and no offset moves.
+//! its records are kept, and tried again with growing pauses, one of each partition first and the rest once those are taken.
+//! Nothing else is sent again, nothing is dropped, and no offset moves.
 
 mod lane;
 mod refusal;
@@ -97,7 +97,11 @@ impl Delivery {
 
     /// Returns the partition to name; absent where the producer chooses it by the key's murmur2 hash.
     fn partition(&self, topic: usize, wanted: Partition) -> Option<i32> {
-        wanted.of(self.partitions.get(topic).copied().unwrap_or(1))
+        wanted.of(self.n_partitions(topic))
+    }
+
+    fn n_partitions(&self, topic: usize) -> i32 {
+        self.partitions.get(topic).copied().unwrap_or(1)
     }
 
     /// Puts a refused record aside, to be sent again. A transaction is lost with it.
@@ -165,9 +169,9 @@ impl Delivery {
     fn retry(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         for index in 0..self.refusals.len() {
+            let Some(topic) = self.refusals.get(index).map(|refusal| refusal.topic) else { continue };
+            let partitions = self.n_partitions(topic);
             let Some(refusal) = self.refusals.get_mut(index).filter(|refusal| refusal.try_at <= now) else { continue };
-            let topic = refusal.topic;
-            let partitions = self.partitions.get(topic).copied().unwrap_or(1);
             let mut due = if std::mem::take(&mut refusal.is_probe) {
                 refusal.first_of_each_to_front(|refused| refused.partition_among(partitions))
             } else {

@@ -298,3 +298,24 @@ unsafe fn slice<'a, T>(first: *const T, count: usize) -> &'a [T] {
 fn milliseconds(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hashes are those of Kafka's own test of `Utils.murmur2`.
+    #[test]
+    fn a_key_goes_where_a_java_producer_sends_it() {
+        let hashes = [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ];
+        for (key, hash) in hashes {
+            assert_eq!(partition_of_key(key.as_bytes(), 997), (hash & 0x7fff_ffff) % 997, "{key}");
+        }
+    }
+}

@@ -186,20 +186,28 @@ fn describe_plainly<C: ClientContext>(client: &Client<C>, config: &Config, name:
 }
 
 fn problems(described: &[TopicDescription], config: &Config, names: &[String]) -> Vec<Problem> {
-    let find = |name: &String| described.iter().find(|topic| topic.name == *name);
-    let of_source = |name: &String| match find(name).map(|topic| (&topic.partitions, topic.may_read())) {
-        Some((Ok(_), true)) => None,
-        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(Problem::NoSource(name.clone())),
-        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(Problem::NotReadable(name.clone())),
-        Some((Err(code), _)) => Some(Problem::Other(name.clone(), *code)),
-    };
-    let of_output = |name: &String| match find(name).map(|topic| (&topic.partitions, topic.may_write())) {
-        Some((Ok(_), true)) => None,
-        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(Problem::NoOutput(name.clone())),
-        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(Problem::NotWritable(name.clone())),
-        Some((Err(code), _)) => Some(Problem::Other(name.clone(), *code)),
-    };
+    let find = |name: &str| described.iter().find(|topic| topic.name == name);
+    let of_source =
+        |name: &String| problem(name, find(name), TopicDescription::may_read, Problem::NoSource, Problem::NotReadable);
+    let of_output =
+        |name: &String| problem(name, find(name), TopicDescription::may_write, Problem::NoOutput, Problem::NotWritable);
     config.source.topics.iter().filter_map(of_source).chain(names.iter().filter_map(of_output)).collect()
+}
+
+/// Returns why a topic cannot be used, as those of its kind say it.
+fn problem(
+    name: &str,
+    topic: Option<&TopicDescription>,
+    is_allowed: fn(&TopicDescription) -> bool,
+    missing: fn(String) -> Problem,
+    forbidden: fn(String) -> Problem,
+) -> Option<Problem> {
+    match topic.map(|topic| (&topic.partitions, is_allowed(topic))) {
+        Some((Ok(_), true)) => None,
+        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(missing(name.to_owned())),
+        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(forbidden(name.to_owned())),
+        Some((Err(code), _)) => Some(Problem::Other(name.to_owned(), *code)),
+    }
 }
 
 /// Says all that is wrong with the topics, and the command that creates each missing output, as large as the source.

@@ -77,7 +77,7 @@ impl Delivery {
         }
         self.begin_transaction()?;
         // Headers cannot leave in a batch; only the formats that have them pay for a call a record.
-        if records.clone().any(|emission| emission.headers().len() > 0) {
+        if waiting.iter().any(|index| emissions.has_headers(*index)) {
             return self.hand_over_singly(topic, records);
         }
         self.produce_batch(topic, records.clone());
@@ -95,7 +95,7 @@ impl Delivery {
 
     fn produce_batch<'e>(&mut self, topic: usize, records: impl Iterator<Item = Emission<'e>>) {
         let Some(lane) = self.lanes.get(topic) else { return };
-        let partitions = self.partitions.get(topic).copied().unwrap_or(1);
+        let partitions = self.n_partitions(topic);
         let outgoing = records.map(|emission| Outgoing {
             value: emission.value,
             key: emission.key,
