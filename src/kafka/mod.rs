@@ -63,6 +63,8 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     settings.set("fetch.queue.backoff.ms", "5");
     settings.set("fetch.min.bytes", "65536");
     settings.set("fetch.wait.max.ms", "50");
+    // A rebalance takes away only the partitions that move, and a restart keeps the others flowing.
+    settings.set("partition.assignment.strategy", "cooperative-sticky");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.consumer() {
         settings.set(name, value);
