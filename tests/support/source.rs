@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, error::KafkaError};
 
 use super::generator::Recipe;
-use super::topics;
+use super::{topics, until};
 
 /// Past any outage that a test makes.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -44,6 +44,11 @@ impl Source {
     pub(crate) fn grow(&mut self, brokers: &str, n_partitions: usize) {
         topics::grow(brokers, &self.topic, n_partitions);
         self.events.resize(n_partitions, Vec::new());
+        // The producer refuses a partition that it has not heard of, and by itself asks every few minutes.
+        until(LIMIT, "the producer knows the new partitions", || {
+            let metadata = self.producer.client().fetch_metadata(Some(&self.topic), LIMIT).ok()?;
+            (metadata.topics().first()?.partitions().len() == n_partitions).then_some(())
+        });
     }
 
     /// Returns where its partitions end.
