@@ -9,7 +9,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, error::KafkaError};
 
 use super::generator::Recipe;
-use super::{topics, until};
+use super::topics::{self, Ends};
+use super::until;
 
 /// Past any outage that a test makes.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -91,9 +92,12 @@ impl Source {
     }
 
     /// Aborts what [`Source::begin`] has begun.
-    pub(crate) fn abort(&mut self, producer: &BaseProducer) {
+    pub(crate) fn abort(&mut self, brokers: &str, producer: &BaseProducer) {
         producer.abort_transaction(LIMIT).expect("it is open");
         self.events.iter_mut().for_each(|events| events.push(NOTHING));
+        // The coordinator answers before the markers are written, and no event may come in between.
+        let logs = Ends::of_logs(brokers, std::slice::from_ref(&self.topic));
+        until(LIMIT, "every partition has the marker", || (logs.sum() == self.len()).then_some(()));
     }
 
     /// Writes the next so many events and waits until they are there.

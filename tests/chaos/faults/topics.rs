@@ -112,7 +112,7 @@ pub(super) fn aborted_in_source(scene: &mut Scene<'_>) {
     for duration in [Duration::ZERO, OUTAGE, Duration::ZERO] {
         let open = scene.source.lock().expect("nobody panics with it").begin(&brokers);
         scene.last(duration);
-        scene.source.lock().expect("nobody panics with it").abort(&open);
+        scene.source.lock().expect("nobody panics with it").abort(&brokers, &open);
         scene.strike();
         scene.progress(50);
     }
