@@ -86,6 +86,7 @@ fn faults_of_expressions() {
         (r#"${traits.name | truncate x}"#, r#"27: error: truncate takes a number of characters"#),
         (r#"${traits.name | truncate 1 2}"#, r#"27: error: truncate takes one argument"#),
         (r#"${traits | case kebab}"#, r#"22: error: case takes one of snake, camel, title, upper"#),
+        (r#"${traits | texts 0}"#, r#"22: error: texts takes a number of characters"#),
         (r#"${traits | dates iso}"#, r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#),
         (r#"${traits.name | nulls null}"#, r#"27: error: nulls takes one of keep, empty, unset, drop"#),
         (r#"${traits | only}"#, r#"22: error: only needs an argument"#),
