@@ -46,8 +46,19 @@ fn list(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
     for definition in catalogue.iter() {
         let opt_in = if definition.enabled_by_default { "" } else { " (opt-in)" };
         writeln!(out, "{:<12} {}{opt_in}\n{:12} {}", definition.id, definition.name, "", definition.about)?;
+        let calls: Vec<&str> = definition.operations.iter().map(|operation| operation.id.as_str()).collect();
+        let (membership, nulls) = (word(Membership::WORDS, definition.membership), word(NullPolicy::WORDS, definition.nulls));
+        writeln!(out, "{:12} {}; membership {membership}, nulls {nulls}", "", calls.join(", "))?;
+        if !definition.settings.is_empty() {
+            let settings: Vec<String> = definition.settings.iter().map(brief).collect();
+            writeln!(out, "{:12} settings {}", "", settings.join(", "))?;
+        }
     }
-    Ok(())
+    writeln!(out, "\n(*) required. All of one: groupcast destinations NAME")
+}
+
+fn brief(setting: &SettingSpec) -> String {
+    format!("{}{}", setting.name, if setting.is_required { "*" } else { "" })
 }
 
 fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {
