@@ -145,15 +145,15 @@ fn batch(batch: &Value) -> String {
     let limit = |name: &str| batch[name].as_u64();
     let records = limit("records").map_or_else(|| "items".to_owned(), |records| format!("up to {records} items"));
     let bytes = limit("bytes").map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
-    let form = match &batch["encoding"] {
-        Value::Object(form) => format!(", in the form field `{}`", text(&form["form"])),
-        encoding if encoding == "form" => ", as a form".to_owned(),
-        _ => String::new(),
+    let form = match (batch["encoding"].as_str(), &batch["encoding"]["form"]) {
+        (Some("form"), _) => ", as a form".to_owned(),
+        (None, field) => format!(", in the form field `{}`", text(field)),
+        (Some(_), _) => String::new(),
     };
-    match &batch["as"] {
-        Value::Object(field) => format!("{records} in the list `{}`{bytes}{form}", text(&field["array_in"])),
-        layout if layout == "array" => format!("{records} in a list{bytes}{form}"),
-        _ => format!("one item{bytes}{form}"),
+    match (batch["as"].as_str(), &batch["as"]["array_in"]) {
+        (Some("array"), _) => format!("{records} in a list{bytes}{form}"),
+        (None, field) => format!("{records} in the list `{}`{bytes}{form}", text(field)),
+        (Some(_), _) => format!("one item{bytes}{form}"),
     }
 }
 
@@ -164,10 +164,8 @@ fn settings(destination: &Value) -> String {
     }
     let mut table = "\n## Settings\n\n| setting | type | default | |\n|---|---|---|---|\n".to_owned();
     for setting in settings {
-        let default = match &setting["default"] {
-            Value::Null => "**required**".to_owned(),
-            default => format!("`{}`", cell(&default.to_string())),
-        };
+        let default = &setting["default"];
+        let default = if default.is_null() { "**required**".to_owned() } else { format!("`{}`", cell(&default.to_string())) };
         let secret = if setting["secret"] == true { ", secret" } else { "" };
         let (name, kind, about) = (text(&setting["name"]), text(&setting["type"]), cell(text(&setting["about"])));
         writeln!(table, "| `{name}` | {kind}{secret} | {default} | {about} |").unwrap();
