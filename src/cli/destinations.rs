@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::report::Failure;
-use crate::destination::{Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue};
+use crate::destination::{
+    self, Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue,
+};
 use crate::diagnostic::nearest;
 
 /// Lists the built-in destinations, or shows one: its operations, limits and settings
@@ -17,11 +19,18 @@ pub(super) struct Arguments {
     /// Write JSON, for programs
     #[arg(long)]
     json: bool,
+    /// Write the JSON Schema of definitions, for editors
+    #[arg(long, conflicts_with_all = ["name", "json"])]
+    schema: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let catalogue = Catalogue::built_in();
     let mut out = io::stdout().lock();
+    if arguments.schema {
+        writeln!(out, "{:#}", destination::schema())?;
+        return Ok(());
+    }
     match &arguments.name {
         Some(id) => {
             let definition = catalogue.get(id).ok_or_else(|| unknown(id, &catalogue))?;

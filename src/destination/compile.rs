@@ -73,7 +73,7 @@ impl Type {
     }
 }
 
-const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 15] = [
     "groupId",
     "userId",
     "anonymousId",
@@ -91,7 +91,7 @@ const NAMES: [&str; 15] = [
     "raw",
 ];
 
-const FILTERS: [&str; 27] = [
+pub(super) const FILTERS: [&str; 27] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
