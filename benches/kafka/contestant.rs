@@ -110,7 +110,7 @@ impl Contestant {
         let guarantee = if self.guarantee == "exactly_once" { "exactly_once_v2" } else { self.guarantee };
         let peer = path(stage.peers());
         let classes = format!("{peer}/classes:{peer}/jars/*");
-        let options = ["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-cp", &classes, "peers.Peer"];
+        let options = ["-Xmx1g", "-XX:+UseParallelGC", "-cp", &classes, "peers.Peer"];
         let arguments = [stage.brokers(), source, prefix, prefix, guarantee, &path(folder)];
         words(&[&options[..], &arguments[..]].concat())
     }

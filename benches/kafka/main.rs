@@ -10,7 +10,7 @@
 //! What comes before `GROUPCAST_WARM_UP` committed events is not measured. First of all, bodies are compared as JSON.
 //!
 //! Settings by environment: `GROUPCAST_EVENTS` and `GROUPCAST_WARM_UP` (events of a round), `GROUPCAST_CLEAN` (clean rounds
-//! wanted), `GROUPCAST_ROUNDS` (rounds at most), `GROUPCAST_CONTESTANTS` (a list of names), `GROUPCAST_LATENCY` (seconds),
+//! wanted), `GROUPCAST_ROUNDS` (rounds at most), `GROUPCAST_CONTESTANTS` (a list of names), `GROUPCAST_LATENCY` (seconds, 0 for none),
 //! `GROUPCAST_FOLDER` (for Kafka's data), `GROUPCAST_TABLE` (the page to write the results to).
 
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
@@ -78,7 +78,8 @@ fn measure(settings: &Settings) {
         }
     }
     stage.remove(&source);
-    for contestant in settings.contestants.iter().filter(|contestant| contestant.keeps_ids()) {
+    let is_timed = |contestant: &&&Contestant| settings.latency_seconds > 0 && contestant.keeps_ids();
+    for contestant in settings.contestants.iter().filter(is_timed) {
         let latency = latency::measure(&stage, contestant, settings.latency_seconds);
         println!("{}: {latency}", contestant.name);
         results.latencies.push((contestant.name, latency));

@@ -16,19 +16,28 @@ import peers.Traits.Trait;
 final class Destinations {
     private Destinations() {}
 
+    private static final Map<Known, String> MIXPANEL_NAMED = new LinkedHashMap<>();
+
+    static {
+        MIXPANEL_NAMED.put(Known.NAME, "$name");
+        MIXPANEL_NAMED.put(Known.EMAIL, "$email");
+        MIXPANEL_NAMED.put(Known.PHONE, "$phone");
+        MIXPANEL_NAMED.put(Known.AVATAR, "$avatar");
+        MIXPANEL_NAMED.put(Known.CREATED_AT, "$created");
+    }
+
     /** Settings: {@code token: T}. Sets what is not null, unsets what is, adds the member. */
     static void mixpanel(Event event, Destination.Records records) {
         List<String> cleared = new ArrayList<>(4);
         Output set = records.begin("group.set", "POST /groups");
         mixpanelGroup(set, event).key("$set").raw("{");
         boolean isEmpty = true;
+        for (Map.Entry<Known, String> named : MIXPANEL_NAMED.entrySet()) {
+            Trait trait = event.traits.trait(named.getKey());
+            isEmpty &= trait == null || !mixpanelProperty(set, named.getValue(), trait, cleared);
+        }
         for (Trait trait : event.traits.all()) {
-            String key = mixpanelKey(trait);
-            if (trait.isNull()) {
-                cleared.add(key);
-            } else {
-                isEmpty &= !mixpanelProperty(set, key, trait);
-            }
+            isEmpty &= MIXPANEL_NAMED.containsKey(trait.known) || !mixpanelProperty(set, trait.name, trait, cleared);
         }
         set.raw("}}");
         if (!isEmpty) {
@@ -51,21 +60,12 @@ final class Destinations {
         }
     }
 
-    private static String mixpanelKey(Trait trait) {
-        if (trait.known == null) {
-            return trait.name;
+    /** Writes one property, or takes note that it is cleared; returns whether it was written. */
+    private static boolean mixpanelProperty(Output out, String key, Trait trait, List<String> cleared) {
+        if (trait.isNull()) {
+            cleared.add(key);
+            return false;
         }
-        return switch (trait.known) {
-            case NAME -> "$name";
-            case EMAIL -> "$email";
-            case PHONE -> "$phone";
-            case AVATAR -> "$avatar";
-            case CREATED_AT -> "$created";
-            default -> trait.name;
-        };
-    }
-
-    private static boolean mixpanelProperty(Output out, String key, Trait trait) {
         if (trait.known == Known.CREATED_AT) {
             Dates date = Dates.read(trait.value);
             if (date != null) {
@@ -73,11 +73,11 @@ final class Destinations {
             }
             return date != null;
         }
-        if (key.equals(trait.name)) {
-            Destination.whole(out, trait);
-        } else {
+        if (MIXPANEL_NAMED.containsKey(trait.known)) {
             Destination.text(out, key, trait.value, null);
+            return trait.value.isScalar();
         }
+        Destination.whole(out, trait);
         return true;
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import peers.Names.Known;
@@ -66,6 +67,11 @@ final class Traits {
 
     List<Trait> all() {
         return all;
+    }
+
+    /** A trait, null where the event does not carry it. */
+    Trait trait(Known name) {
+        return known.get(name);
     }
 
     /** A trait's value, null where the event does not carry it. */
@@ -144,7 +150,7 @@ final class Traits {
             found.sort(Comparator.comparingInt(part -> part.position));
             if (address == null) {
                 address = new Trait(Known.ADDRESS, "address", Value.NULL, CANONICAL, found.get(0).position);
-                address.parts = new java.util.LinkedHashMap<>();
+                address.parts = new LinkedHashMap<>();
                 known.put(Known.ADDRESS, address);
                 all.add(address);
             }
@@ -155,7 +161,7 @@ final class Traits {
     }
 
     private static Map<String, Value> canonicalParts(Value address) {
-        Map<String, Value> parts = new java.util.LinkedHashMap<>();
+        Map<String, Value> parts = new LinkedHashMap<>();
         Map<Known, Trait> best = new EnumMap<>(Known.class);
         address.members().forEach((key, value) -> {
             Meaning meaning = Names.meaning(Names.fold(key));
