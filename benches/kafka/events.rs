@@ -5,7 +5,7 @@ use groupcast::envelope::Emissions;
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Scratch};
 
-use crate::corpus;
+use crate::{contestant, corpus};
 
 /// Partitions of the source and of each output.
 pub(crate) const N_PARTITIONS: u64 = 6;
@@ -40,6 +40,22 @@ pub(crate) fn place(index: u64) -> (i32, i64) {
 pub(crate) fn index(partition: i32, offset: i64) -> usize {
     let (partition, offset) = (u64::try_from(partition).unwrap_or_default(), u64::try_from(offset).unwrap_or_default());
     usize::try_from((offset * N_PARTITIONS + partition) % corpus::EVENTS).expect("the corpus is in memory")
+}
+
+/// Says what the job is.
+pub(crate) fn job() -> String {
+    let n_read: usize = (0..corpus::EVENTS).map(|index| corpus::event(index).len()).sum();
+    let emitted = emitted(&contestant::config("group-events"));
+    let lengths: Vec<usize> = emitted.into_iter().flatten().map(|(_, length)| length).collect();
+    let n_events = usize::try_from(corpus::EVENTS).expect("the corpus is in memory");
+    let (n_tenths, n_written) = (lengths.len() * 10 / n_events, lengths.iter().sum::<usize>() / lengths.len());
+    format!(
+        "An event of {} bytes on average makes {}.{} records of {n_written} bytes for {} destinations.",
+        n_read / n_events,
+        n_tenths / 10,
+        n_tenths % 10,
+        contestant::DESTINATIONS.len()
+    )
 }
 
 /// For each event of the corpus the records that groupcast makes of it: the destination's index and the value's length.

@@ -1,7 +1,8 @@
 //! groupcast on a real Kafka beside what bounds it and what competes with it: `just bench-kafka`.
 //!
-//! One node of Kafka on a folder in memory; a source of 6 partitions; five destinations of 6 partitions each. Round by round,
-//! in alternating order, each contestant reads the same events and writes to topics of its own:
+//! One node of Kafka on a folder in memory, which takes 10 GiB at most with the default settings; a source and five
+//! destinations of 6 partitions each. Round by round, in alternating order, each contestant reads the same events and writes
+//! to topics of its own:
 //!
 //! - groupcast as shipped, default configuration, at least once and exactly once;
 //! - the limit: records of the same number and sizes without parsing (`limit.rs` says how);
@@ -60,7 +61,7 @@ fn main() {
 
 fn measure(settings: &Settings) {
     let stage = Stage::start().unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
-    let mut results = Results::default();
+    let mut results = Results { job: events::job(), ..Results::default() };
     agreement::check(&stage, &settings.contestants);
     println!("all contestants' bodies are the same JSON, for every event of the corpus");
 
@@ -97,7 +98,7 @@ impl Settings {
         let is_wanted = |contestant: &&Contestant| wanted.as_ref().is_none_or(|names| names.contains(&contestant.name));
         Settings {
             contestants: CONTESTANTS.iter().filter(is_wanted).collect(),
-            n_events: number("GROUPCAST_EVENTS", 1_500_000),
+            n_events: number("GROUPCAST_EVENTS", 1_000_000),
             n_warm_up: number("GROUPCAST_WARM_UP", 500_000),
             n_clean: number("GROUPCAST_CLEAN", 3),
             n_rounds: number("GROUPCAST_ROUNDS", 8),

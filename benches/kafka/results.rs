@@ -12,6 +12,8 @@ const CLEAN: f64 = 0.25;
 /// Everything that was measured.
 #[derive(Default)]
 pub(crate) struct Results {
+    /// What was to be done.
+    pub(crate) job: String,
     pub(crate) rounds: Vec<Round>,
     pub(crate) latencies: Vec<(&'static str, Latency)>,
 }
@@ -86,7 +88,7 @@ const HEAD: &str = "| contestant | events/s | records/s | client CPU-s/M events 
 
 impl fmt::Display for Results {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}\n\n{HEAD}", self.verdict())?;
+        writeln!(formatter, "{}\n\n{}\n\n{HEAD}", self.job, self.verdict())?;
         for contestant in &CONTESTANTS {
             if let Some(cells) = self.row(contestant) {
                 writeln!(formatter, "| {} | {} |", contestant.name, cells.join(" | "))?;

@@ -1,6 +1,7 @@
 //! What all contestants share: one node of Kafka, the peer's classes, and sources full of events.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::events::{Event, N_PARTITIONS, place};
 use crate::support::kafka::node::{Node, Ports};
 use crate::support::kafka::{StateFolder, free_port, jars, version};
-use crate::support::{topics, unique};
+use crate::support::{topics, unique, until};
 
 /// A broker that is not the bottleneck sooner than it must: a heap and a collector as in production.
 const BROKER_OPTIONS: [&str; 3] = ["-Xms2g", "-Xmx2g", "-XX:+UseG1GC"];
 
 /// What is deleted after a run makes room for the next at once.
-const BROKER_SETTINGS: &str = "num.network.threads=3\nnum.io.threads=8\nfile.delete.delay.ms=1000\n";
+const BROKER_SETTINGS: &str = "num.network.threads=3\nnum.io.threads=8\nlog.segment.delete.delay.ms=1000\n";
 
 /// Time for the brokers to take what is still queued.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -70,9 +71,16 @@ impl Stage {
         topics::create_all(&self.brokers, usize::try_from(N_PARTITIONS).expect("partitions are few"), &wanted);
     }
 
-    /// Deletes topics.
+    /// Deletes topics, and waits until their place is free: data and its successor would be in memory at once.
     pub(crate) fn delete(&self, names: &[String]) {
         topics::delete(&self.brokers, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        until(LIMIT, "the data of deleted topics is gone", || (!self.holds_deleted()).then_some(()));
+    }
+
+    /// Kafka renames a partition's folder first.
+    fn holds_deleted(&self) -> bool {
+        let data = fs::read_dir(self.folder.path.join("node1/data")).expect("Kafka has a folder");
+        data.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("-delete"))
     }
 
     /// Creates a source without events.
@@ -103,7 +111,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.node.kill();
         // In memory it would stay until the next run. Nothing else can be done about a failure here.
-        std::fs::remove_dir_all(&self.folder.path).unwrap_or_default();
+        fs::remove_dir_all(&self.folder.path).unwrap_or_default();
     }
 }
 
