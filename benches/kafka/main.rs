@@ -37,7 +37,8 @@ use std::env;
 use std::str::FromStr;
 
 use contestant::{CONTESTANTS, Contestant};
-use results::Results;
+use latency::Latency;
+use results::{Results, Round, n_clean};
 use stage::Stage;
 
 /// What the environment says.
@@ -61,34 +62,42 @@ fn main() {
 
 fn measure(settings: &Settings) {
     let stage = Stage::start().unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
-    let mut results = Results { job: events::job(), ..Results::default() };
     agreement::check(&stage, &settings.contestants);
     println!("all contestants' bodies are the same JSON, for every event of the corpus");
-
-    let source = stage.fill(settings.n_warm_up + settings.n_events);
-    for round in 0..settings.n_rounds {
-        let mut order = settings.contestants.clone();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        let rates = order.into_iter().map(|contestant| rate::measure(&stage, &source, contestant, settings.n_warm_up));
-        let round = results::Round::new(rates.inspect(|rate| println!("round {}: {rate}", round + 1)).collect());
-        results.rounds.push(round);
-        if results.n_clean() >= settings.n_clean {
-            break;
-        }
-    }
-    stage.remove(&source);
-    let is_timed = |contestant: &&&Contestant| settings.latency_seconds > 0 && contestant.keeps_ids();
-    for contestant in settings.contestants.iter().filter(is_timed) {
-        let latency = latency::measure(&stage, contestant, settings.latency_seconds);
-        println!("{}: {latency}", contestant.name);
-        results.latencies.push((contestant.name, latency));
-    }
+    let results =
+        Results { job: events::job(), rounds: run_rounds(&stage, settings), latencies: take_latencies(&stage, settings) };
     println!("{results}");
     if let Ok(page) = env::var("GROUPCAST_TABLE") {
         page::write(&page, &results);
     }
+}
+
+/// Goes on until enough rounds are clean, or there were too many.
+fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
+    let source = stage.fill(settings.n_warm_up + settings.n_events);
+    let mut rounds: Vec<Round> = Vec::new();
+    while rounds.len() < settings.n_rounds && n_clean(&rounds) < settings.n_clean {
+        let mut order = settings.contestants.clone();
+        if rounds.len() % 2 == 1 {
+            order.reverse();
+        }
+        let rates = order.into_iter().map(|contestant| rate::measure(stage, &source, contestant, settings.n_warm_up));
+        let told = rates.inspect(|rate| println!("round {}: {rate}", rounds.len() + 1)).collect();
+        rounds.push(Round::new(told));
+    }
+    stage.remove(&source);
+    rounds
+}
+
+fn take_latencies(stage: &Stage, settings: &Settings) -> Vec<(&'static str, Latency)> {
+    let is_timed = |contestant: &&&Contestant| settings.latency_seconds > 0 && contestant.keeps_ids();
+    let timed = settings.contestants.iter().filter(is_timed);
+    let take = |contestant: &&'static Contestant| {
+        let latency = latency::measure(stage, contestant, settings.latency_seconds);
+        println!("{}: {latency}", contestant.name);
+        (contestant.name, latency)
+    };
+    timed.map(take).collect()
 }
 
 impl Settings {

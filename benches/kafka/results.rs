@@ -10,7 +10,6 @@ use crate::rate::Rate;
 const CLEAN: f64 = 0.25;
 
 /// Everything that was measured.
-#[derive(Default)]
 pub(crate) struct Results {
     /// What was to be done.
     pub(crate) job: String,
@@ -38,14 +37,15 @@ impl Round {
     }
 }
 
-impl Results {
-    pub(crate) fn n_clean(&self) -> usize {
-        self.rounds.iter().filter(|round| round.is_clean()).count()
-    }
+/// Returns how many rounds are clean.
+pub(crate) fn n_clean(rounds: &[Round]) -> usize {
+    rounds.iter().filter(|round| round.is_clean()).count()
+}
 
+impl Results {
     /// The clean rounds; all of them where none is.
     fn counted(&self) -> impl Iterator<Item = &Round> + Clone {
-        let is_any = self.n_clean() > 0;
+        let is_any = n_clean(&self.rounds) > 0;
         self.rounds.iter().filter(move |round| !is_any || round.is_clean())
     }
 
@@ -68,7 +68,7 @@ impl Results {
 
     /// Says how much the figures are worth.
     fn verdict(&self) -> String {
-        let (n_clean, n_rounds) = (self.n_clean(), self.rounds.len());
+        let (n_clean, n_rounds) = (n_clean(&self.rounds), self.rounds.len());
         let most = self.rounds.iter().flat_map(|round| &round.rates).map(|rate| rate.span.other_cores).fold(0.0, f64::max);
         let latency = self.latencies.iter().map(|(_, latency)| latency.other_cores).fold(0.0, f64::max);
         let rounds = match n_clean {
