@@ -42,7 +42,7 @@ record Dates(long seconds, String fraction) {
         if (whole < FIRST_MILLISECOND) {
             return new Dates(whole, fraction);
         }
-        return new Dates(whole / 1000, String.format("%03d", whole % 1000) + fraction);
+        return new Dates(whole / 1000, String.valueOf(1000 + whole % 1000).substring(1) + fraction);
     }
 
     private static Dates ofCalendar(Matcher text) {
