@@ -5,6 +5,7 @@ mod definition;
 mod expression;
 mod filter;
 mod plan;
+mod schema;
 mod settings;
 mod value;
 
@@ -17,8 +18,10 @@ pub use self::definition::{
     Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership, NullPolicy, OperationSpec,
 };
 pub use self::plan::{Operation, Plan, Run};
+pub use self::schema::schema;
 pub use self::settings::{SettingSpec, SettingType, SettingValue, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::flags::FlagNames;
 use crate::traits::Vocabulary;
 
 /// A destination as the configuration lists it: a definition, and what is its own.
@@ -43,6 +46,17 @@ impl Instance {
     #[must_use]
     pub fn is_enabled_by_default(&self) -> bool {
         self.enabled_by_default.unwrap_or(self.definition.enabled_by_default)
+    }
+
+    /// Returns what flags may call it (semantics F4).
+    #[must_use]
+    pub fn flag_names(&self) -> FlagNames<'_> {
+        FlagNames {
+            instance: self.is_named.then_some(&*self.name),
+            definition: &self.definition.name,
+            aliases: &self.definition.aliases,
+            is_enabled_by_default: self.is_enabled_by_default(),
+        }
     }
 
     /// Makes the plan. Traits that the definition mentions become known to `vocabulary`.

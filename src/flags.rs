@@ -1,9 +1,12 @@
 //! May this event reach that destination, and why not (semantics F).
 
+mod collision;
+
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use hashbrown::{HashMap, HashSet};
 
+pub use self::collision::{Claim, collisions};
 use crate::json::{Kind, LoneSurrogate, Member, Raw};
 use crate::verdict::{Note, NoteCode, Observer, Reason};
 
@@ -33,6 +36,15 @@ pub struct FlagNames<'n> {
     pub aliases: &'n [String],
     /// Whether an event reaches it unless something says otherwise; opt-in where not (F2).
     pub is_enabled_by_default: bool,
+}
+
+impl<'n> FlagNames<'n> {
+    /// Returns every name from the first in rank to the last, with what a flag that equals it is.
+    fn ranked(&self) -> impl Iterator<Item = (&'n str, Decider)> + use<'n> {
+        let instance = self.instance.map(|name| (name, Decider::InstanceName));
+        let aliases = self.aliases.iter().enumerate().map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
+        instance.into_iter().chain([(self.definition, Decider::DefinitionName)]).chain(aliases)
+    }
 }
 
 /// Which flag decided, from the first in rank to the last (F4).
@@ -95,9 +107,7 @@ impl Flags {
         };
         for (destination, names) in destinations.into_iter().enumerate() {
             flags.is_enabled_by_default.push(names.is_enabled_by_default);
-            let instance = names.instance.map(|name| (name, Decider::InstanceName));
-            let aliases = names.aliases.iter().enumerate().map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
-            for (name, decider) in instance.into_iter().chain([(names.definition, Decider::DefinitionName)]).chain(aliases) {
+            for (name, decider) in names.ranked() {
                 if decider != Decider::InstanceName {
                     flags.known.insert(Box::from(name));
                 }

@@ -9,7 +9,7 @@ use crate::destination::{Instance, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
 use crate::event::{Event, Limits};
-use crate::flags::{Decision, FlagMatch, FlagNames, Flags};
+use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
 use crate::traits::Vocabulary;
 use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
@@ -116,12 +116,7 @@ impl Router {
             return Err(faults);
         }
         let flags = Flags::new(
-            routing.destinations.iter().map(|instance| FlagNames {
-                instance: instance.is_named.then_some(&*instance.name),
-                definition: &instance.definition.name,
-                aliases: &instance.definition.aliases,
-                is_enabled_by_default: instance.is_enabled_by_default(),
-            }),
+            routing.destinations.iter().map(Instance::flag_names),
             routing.known_names.iter().map(String::as_str),
             routing.flag_match,
         );

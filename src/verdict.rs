@@ -120,6 +120,12 @@ codes! {
     }
 }
 
+impl Reason {
+    /// Why a destination of a routed event is skipped.
+    pub const SKIPS: &'static [Reason] =
+        &[Reason::FlagFalse, Reason::AllFalse, Reason::OptIn, Reason::MissingRequired, Reason::NoMember, Reason::NothingToSend];
+}
+
 codes! {
     /// What was passed over, dropped or decided on the way, without changing the verdict; counted by code.
     NoteCode {

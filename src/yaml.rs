@@ -7,7 +7,7 @@ use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::diagnostic::{Diagnostics, Place};
+use crate::diagnostic::{Diagnostics, Place, nearest};
 use crate::json;
 
 /// A value and where it stands.
@@ -411,7 +411,12 @@ impl<'n> Fields<'n> {
     pub fn finish(self, diagnostics: &mut Diagnostics) {
         for entry in &self.unread {
             let message = format!("unknown key: {}", self.name_of(&entry.key));
-            diagnostics.error(entry.key_place, message).suggest(&entry.key, self.known.iter().copied());
+            let added = diagnostics.error(entry.key_place, message);
+            match nearest(&entry.key, self.known.iter().copied()) {
+                Some(near) => added.hint(format!("did you mean: {near}")),
+                None if self.known.is_empty() => {}
+                None => added.hint(format!("the keys are {}", self.known.join(", "))),
+            }
         }
     }
 }

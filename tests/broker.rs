@@ -183,28 +183,36 @@ fn a_process_that_dies_while_a_topic_refuses_keeps_nobody_from_reading() {
     stage.check(&setup, Format::Structured);
 }
 
+/// Dead letters go to the partition of their source, among as many as the topic has when it is back.
 #[test]
 fn a_topic_that_vanishes_turns_readiness_until_it_is_back() {
     let Some(brokers) = kafka::brokers() else { return };
     let mut stage = Stage::new(brokers);
-    let setup = stage.outputs("structured");
+    let setup = Setup { guarantee: "exactly_once", ..stage.outputs("structured") };
     stage.source.produce(300);
     let mut worker = Worker::start(&setup).ready();
     stage.drain(&setup, &mut worker);
-    let webhook = format!("{}.webhook", setup.prefix);
-    let until_readiness = |status: u16, named: &str| {
+    let dead = format!("{}.dead", setup.prefix);
+    let until_readiness = |worker: &Worker, status: u16, named: &str| {
         until(LIMIT, &format!("readiness answers {status}"), || {
             let (code, body) = worker.get("/readyz")?;
             (code == status && body.contains(named)).then_some(())
         });
     };
-    topics::delete(brokers, &[&webhook]);
-    until_readiness(503, &format!("does not exist: {webhook}"));
+    let deleted = Some(("dead", stage.source.ends()));
+    topics::delete(brokers, &[&dead]);
+    until_readiness(&worker, 503, &format!("does not exist: {dead}"));
     let (_, page) = worker.get("/metrics").expect("the worker listens");
     assert!(page.lines().any(|line| line == "groupcast_topic_problems 1"), "{page}");
-    topics::create(brokers, 4, &webhook, &[]);
-    until_readiness(200, "ok");
+    stage.source.produce(1_000);
+    until_readiness(&worker, 503, &format!("topic {dead} refuses records"));
+    topics::create(brokers, 4, &dead, &[]);
+    stage.drain(&setup, &mut worker);
+    until_readiness(&worker, 200, "ok");
     worker.stop();
+    let run = Run { excuses: Excuses { deleted, ..Excuses::default() }, ..stage.run(&setup, Format::Structured) };
+    let report = run.check().unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(report.repetitions, 0, "what was aborted is not read");
 }
 
 #[test]

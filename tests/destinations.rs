@@ -3,10 +3,15 @@
 
 use groupcast::destination::{Catalogue, Definition, Expected};
 use groupcast::examples;
+use groupcast::flags::{self, FlagNames};
 
 #[test]
 fn every_example_comes_out_as_it_says() {
-    let faults: Vec<String> = definitions().iter().flat_map(examples::check).map(|fault| fault.to_string()).collect();
+    let start = std::time::Instant::now();
+    let catalogue = Catalogue::built_in();
+    let faults: Vec<String> = catalogue.iter().flat_map(examples::check).map(|fault| fault.to_string()).collect();
+    let n_examples: usize = catalogue.iter().map(|definition| definition.examples.len()).sum();
+    println!("{} definitions compiled, {n_examples} examples run: {:?}", catalogue.iter().count(), start.elapsed());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -71,6 +76,20 @@ fn no_two_definitions_claim_one_name() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count);
+}
+
+/// F4: a flag in a spelling of its own means one definition, so that no configuration of built-in ones is warned of.
+#[test]
+fn no_two_definitions_have_names_of_one_fold() {
+    let definitions = definitions();
+    let names = definitions.iter().map(|definition| FlagNames {
+        instance: None,
+        definition: &definition.name,
+        aliases: &definition.aliases,
+        is_enabled_by_default: definition.enabled_by_default,
+    });
+    let collisions: Vec<_> = flags::collisions(names).into_iter().map(|(first, second)| (first.name, second.name)).collect();
+    assert_eq!(collisions, []);
 }
 
 fn definitions() -> Vec<std::sync::Arc<Definition>> {

@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::report::Failure;
-use crate::destination::{Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue};
+use crate::destination::{
+    self, Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue,
+};
 use crate::diagnostic::nearest;
 
 /// Lists the built-in destinations, or shows one: its operations, limits and settings
@@ -17,11 +19,18 @@ pub(super) struct Arguments {
     /// Write JSON, for programs
     #[arg(long)]
     json: bool,
+    /// Write the JSON Schema of definitions, for editors
+    #[arg(long, conflicts_with_all = ["name", "json"])]
+    schema: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let catalogue = Catalogue::built_in();
     let mut out = io::stdout().lock();
+    if arguments.schema {
+        writeln!(out, "{:#}", destination::schema())?;
+        return Ok(());
+    }
     match &arguments.name {
         Some(id) => {
             let definition = catalogue.get(id).ok_or_else(|| unknown(id, &catalogue))?;
@@ -46,8 +55,19 @@ fn list(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
     for definition in catalogue.iter() {
         let opt_in = if definition.enabled_by_default { "" } else { " (opt-in)" };
         writeln!(out, "{:<12} {}{opt_in}\n{:12} {}", definition.id, definition.name, "", definition.about)?;
+        let calls: Vec<&str> = definition.operations.iter().map(|operation| operation.id.as_str()).collect();
+        let (membership, nulls) = (word(Membership::WORDS, definition.membership), word(NullPolicy::WORDS, definition.nulls));
+        writeln!(out, "{:12} {}; membership {membership}, nulls {nulls}", "", calls.join(", "))?;
+        if !definition.settings.is_empty() {
+            let settings: Vec<String> = definition.settings.iter().map(brief).collect();
+            writeln!(out, "{:12} settings {}", "", settings.join(", "))?;
+        }
     }
-    Ok(())
+    writeln!(out, "\n(*) required. All of one: groupcast destinations NAME")
+}
+
+fn brief(setting: &SettingSpec) -> String {
+    format!("{}{}", setting.name, if setting.is_required { "*" } else { "" })
 }
 
 fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::config::fields::text;
 use crate::destination::{Catalogue, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::flags::{self, Claim, FlagMatch};
 use crate::router::DeadLetterRules;
 use crate::yaml::{Fields, Node, Value};
 
@@ -142,6 +143,35 @@ fn check_name(placed: &Placed, before: &[Placed], diagnostics: &mut Diagnostics)
 /// Returns the instances; their topics are checked by [`check_topics`].
 pub(super) fn into_instances(placed: Vec<Placed>) -> Vec<Instance> {
     placed.into_iter().map(|placed| placed.instance).collect()
+}
+
+/// Warns of destinations that a flag may mean together, though each has a name of its own (semantics F4).
+pub(super) fn check_flags(placed: &[Placed], catalogue: &Catalogue, flag_match: FlagMatch, diagnostics: &mut Diagnostics) {
+    let claims = flags::collisions(placed.iter().map(|placed| placed.instance.flag_names()));
+    // Where flags match exactly, only what is one name to the letter is one flag.
+    for (first, second) in claims.iter().filter(|(first, second)| flag_match == FlagMatch::Fold || first.name == second.name) {
+        let (Some(one), Some(other)) = (placed.get(first.destination), placed.get(second.destination)) else { continue };
+        let names = [one.instance.name.as_str(), other.instance.name.as_str()];
+        let message = format!("a flag may mean both {} and {}: {}, {}", names[0], names[1], first.name, second.name);
+        let [first_means, second_means] = [(first, second, names[0]), (second, first, names[1])]
+            .map(|(own, other, name)| if is_own(own, other, catalogue) { name } else { "both" });
+        let hint = if first.name == second.name {
+            "one of them needs another name, if each is to have flags of its own".to_owned()
+        } else {
+            let (first, second) = (first.name, second.name);
+            format!("the flag `{first}` decides for {first_means}, `{second}` for {second_means}, any other spelling for both")
+        };
+        diagnostics.warning(other.name_place, message).hint(hint);
+    }
+}
+
+/// Returns whether a flag of this name decides for its own destination only: a definition's name to the letter does, while an
+/// instance's is by fold the other's as well.
+fn is_own(own: &Claim<'_>, other: &Claim<'_>, catalogue: &Catalogue) -> bool {
+    let is_known = catalogue
+        .iter()
+        .any(|definition| definition.name == own.name || definition.aliases.iter().any(|alias| alias == own.name));
+    own.name != other.name && is_known
 }
 
 /// An output topic and who writes to it.

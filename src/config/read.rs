@@ -36,6 +36,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     destinations::check_topics(&source.topics, &placed, (&dead_letters, dead_letter_place), diagnostics);
     let traits = traits(&mut fields, diagnostics);
     let flags = flags(&mut fields, diagnostics);
+    destinations::check_flags(&placed, &catalogue, flags, diagnostics);
     let limits = limits(&mut fields, diagnostics);
     let http = http(&mut fields, diagnostics);
     let log = log(&mut fields, diagnostics);

@@ -398,6 +398,50 @@ fn a_secret_that_leads_nowhere_is_named_and_nothing_else_is_said_of_it() {
 }
 
 #[test]
+fn f4_names_that_differ_only_in_spelling_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let definition =
+        "about: A test.\nmembership: many\nnulls: keep\noperations: [{ id: a, request: POST /, body: { a: 1 } }]\n";
+    for (file, names) in
+        [("acme", "name: Acme CRM"), ("other", "name: Other\naliases: [ACME-CRM]"), ("third", "name: Acme CRM")]
+    {
+        std::fs::write(folder.path().join(format!("{file}.yaml")), format!("{names}\n{definition}")).unwrap();
+    }
+    let spelled = |destinations: &str, flags: &str| {
+        let text = with(&format!("destinations: {destinations}"));
+        let folder = folder.path().display();
+        told(&format!("{text}definitions: {folder}\nflags: {flags}\n"), &[])
+    };
+    let rows = [
+        // Two definitions' names, and two of one definition's instances, which F6 means together.
+        (
+            "[{use: acme}, {use: other}]",
+            "g.yaml:1:35: warning: a flag may mean both acme and other: Acme CRM, ACME-CRM\n  hint: the flag `Acme CRM` decides for acme, `ACME-CRM` for other, any other spelling for both",
+        ),
+        ("[{use: acme}, {use: acme, name: second}]", ""),
+        // An instance's name is by fold the others' still.
+        (
+            "[{use: acme}, {use: other, name: acme.crm}]",
+            "g.yaml:1:48: warning: a flag may mean both acme and acme.crm: Acme CRM, acme.crm\n  hint: the flag `Acme CRM` decides for acme, `acme.crm` for both, any other spelling for both",
+        ),
+        (
+            "[{use: webhook, name: eu-1}, {use: webhook, name: eu.1}]",
+            "g.yaml:1:65: warning: a flag may mean both eu-1 and eu.1: eu-1, eu.1\n  hint: the flag `eu-1` decides for both, `eu.1` for both, any other spelling for both",
+        ),
+        // An instance named as its own definition is.
+        ("[{use: acme, name: acme-crm}]", ""),
+    ];
+    for (destinations, expected) in rows {
+        assert_eq!(spelled(destinations, "{match: fold}"), expected, "{destinations}");
+        assert_eq!(spelled(destinations, "{match: exact}"), "", "{destinations}");
+    }
+    // What is one name to the letter no setting tells apart.
+    let expected = "g.yaml:1:35: warning: a flag may mean both acme and third: Acme CRM, Acme CRM\n  hint: one of them needs another name, if each is to have flags of its own";
+    assert_eq!(spelled("[{use: acme}, {use: third}]", "{match: fold}"), expected);
+    assert_eq!(spelled("[{use: acme}, {use: third}]", "{match: exact}"), expected);
+}
+
+#[test]
 fn definitions_of_a_folder_come_with_their_diagnostics() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("g.yaml").display().to_string();

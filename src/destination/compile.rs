@@ -73,7 +73,7 @@ impl Type {
     }
 }
 
-const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 15] = [
     "groupId",
     "userId",
     "anonymousId",
@@ -91,7 +91,7 @@ const NAMES: [&str; 15] = [
     "raw",
 ];
 
-const FILTERS: [&str; 26] = [
+pub(super) const FILTERS: [&str; 27] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
@@ -117,6 +117,7 @@ const FILTERS: [&str; 26] = [
     "flatten",
     "scalars",
     "dates",
+    "texts",
     "nulls",
 ];
 
@@ -443,11 +444,8 @@ impl Compiler<'_> {
             "domain" => self.without_arguments(call, Filter::Domain),
             "json" => self.without_arguments(call, Filter::Json),
             "scalars" => self.without_arguments(call, Filter::Scalars),
-            "truncate" => {
-                let text = self.one_argument(call)?;
-                let length = text.parse().ok().filter(|length| *length > 0);
-                self.understood(call, length, "a number of characters").map(Filter::Truncate)
-            }
+            "truncate" => self.length(call).map(Filter::Truncate),
+            "texts" => self.length(call).map(Filter::Texts),
             "join" => self.one_argument(call).map(Filter::Join),
             "prefix" => self.one_argument(call).map(Filter::Prefix),
             "suffix" => self.one_argument(call).map(Filter::Suffix),
@@ -470,6 +468,12 @@ impl Compiler<'_> {
             self.diagnostics.error(argument.place, format!("{} takes no arguments", call.name));
         }
         Some(filter)
+    }
+
+    fn length(&mut self, call: &FilterCall) -> Option<usize> {
+        let text = self.one_argument(call)?;
+        let length = text.parse().ok().filter(|length| *length > 0);
+        self.understood(call, length, "a number of characters")
     }
 
     fn one_argument(&mut self, call: &FilterCall) -> Option<String> {
@@ -596,7 +600,8 @@ impl Compiler<'_> {
             | Filter::Case(_)
             | Filter::Flatten(_)
             | Filter::Scalars
-            | Filter::Dates(_) => (&[Type::Map], Type::Map),
+            | Filter::Dates(_)
+            | Filter::Texts(_) => (&[Type::Map], Type::Map),
         };
         self.expect(value_type, takes, &call.name, call.place);
         makes

@@ -2,6 +2,7 @@
 //! [`super::compile`]'s.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, has_errors};
+use crate::verdict::Reason;
 use crate::yaml::{self, Entry, Fields, Node, Value};
 
 use super::compile;
@@ -97,6 +98,9 @@ pub struct OperationSpec {
 }
 
 impl OperationSpec {
+    /// Whether records are keyed by member, by the word that definitions use.
+    pub const KEYS: &'static [(&'static str, bool)] = &[("group", false), ("member", true)];
+
     /// Returns method and path as written, placeholders and all.
     #[must_use]
     pub fn request(&self) -> &str {
@@ -317,7 +321,7 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
         request: request.and_then(|node| read_text(node, diagnostics)).unwrap_or(Text { segments: Vec::new() }),
         batch: fields.node("batch").map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
         is_idempotent: fields.boolean("idempotent", diagnostics).unwrap_or(true),
-        is_keyed_by_member: fields.choice("key", &[("group", false), ("member", true)], diagnostics).unwrap_or(false),
+        is_keyed_by_member: fields.choice("key", OperationSpec::KEYS, diagnostics).unwrap_or(false),
         when: read_conditions(&mut fields, "when", diagnostics),
         unless: read_conditions(&mut fields, "unless", diagnostics),
         require: read_conditions(&mut fields, "require", diagnostics),
@@ -327,6 +331,20 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
     Some(operation)
 }
 
+impl Layout {
+    /// The layouts that are one word.
+    pub const WORDS: &'static [(&'static str, Layout)] = &[("single", Layout::Single), ("array", Layout::Array)];
+    /// The key of the field's name in [`Layout::ArrayIn`].
+    pub const FIELD: &'static str = "array_in";
+}
+
+impl Encoding {
+    /// The encodings that are one word.
+    pub const WORDS: &'static [(&'static str, Encoding)] = &[("json", Encoding::Json), ("form", Encoding::FormFields)];
+    /// The key of the field's name in [`Encoding::Form`].
+    pub const FIELD: &'static str = "form";
+}
+
 impl Batch {
     fn single() -> Batch {
         Batch { records: Some(1), bytes: None, layout: Layout::Single, encoding: Encoding::Json }
@@ -334,12 +352,13 @@ impl Batch {
 }
 
 fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batch {
-    let mut fields = Fields::new(node, &format!("{context}.batch"), diagnostics);
+    let context = format!("{context}.batch");
+    let mut fields = Fields::new(node, &context, diagnostics);
     let batch = Batch {
         records: fields.integer("records", diagnostics),
         bytes: fields.integer("bytes", diagnostics),
-        layout: fields.node("as").and_then(|node| read_layout(node, diagnostics)).unwrap_or(Layout::Single),
-        encoding: fields.node("encoding").and_then(|node| read_encoding(node, diagnostics)).unwrap_or(Encoding::Json),
+        layout: fields.node("as").and_then(|node| read_layout(node, &context, diagnostics)).unwrap_or(Layout::Single),
+        encoding: fields.node("encoding").and_then(|node| read_encoding(node, &context, diagnostics)).unwrap_or(Encoding::Json),
     };
     fields.finish(diagnostics);
     if batch.encoding == Encoding::FormFields && batch.layout != Layout::Single {
@@ -348,34 +367,39 @@ fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batc
     batch
 }
 
-fn read_layout(node: &Node, diagnostics: &mut Diagnostics) -> Option<Layout> {
-    let field = node.get("array_in").and_then(Node::as_scalar).map(|scalar| scalar.text.clone());
-    let word = node.as_scalar().map(|scalar| scalar.text.as_str());
-    let layout = match (word, field) {
-        (Some("single"), _) => Some(Layout::Single),
-        (Some("array"), _) => Some(Layout::Array),
-        (_, Some(field)) => Some(Layout::ArrayIn(field)),
-        (_, None) => None,
-    };
+fn read_layout(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<Layout> {
+    if let Value::Map(_) = node.value {
+        return read_field(node, &format!("{context}.as"), Layout::FIELD, diagnostics).map(Layout::ArrayIn);
+    }
+    let layout = word(node, Layout::WORDS);
     if layout.is_none() {
         diagnostics.error(node.place, "batch.as must be single, array or { array_in: FIELD }");
     }
     layout
 }
 
-fn read_encoding(node: &Node, diagnostics: &mut Diagnostics) -> Option<Encoding> {
-    let field = node.get("form").and_then(Node::as_scalar).map(|scalar| scalar.text.clone());
-    let word = node.as_scalar().map(|scalar| scalar.text.as_str());
-    let encoding = match (word, field) {
-        (Some("json"), _) => Some(Encoding::Json),
-        (Some("form"), _) => Some(Encoding::FormFields),
-        (_, Some(field)) => Some(Encoding::Form(field)),
-        (_, None) => None,
-    };
+fn read_encoding(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<Encoding> {
+    if let Value::Map(_) = node.value {
+        return read_field(node, &format!("{context}.encoding"), Encoding::FIELD, diagnostics).map(Encoding::Form);
+    }
+    let encoding = word(node, Encoding::WORDS);
     if encoding.is_none() {
         diagnostics.error(node.place, "batch.encoding must be json, form or { form: FIELD }");
     }
     encoding
+}
+
+/// Reads a mapping that has this one key, the name of a field.
+fn read_field(node: &Node, context: &str, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let mut fields = Fields::new(node, context, diagnostics);
+    let field = required(&mut fields, key, diagnostics);
+    fields.finish(diagnostics);
+    field
+}
+
+fn word<T: Clone>(node: &Node, words: &[(&'static str, T)]) -> Option<T> {
+    let written = &node.as_scalar()?.text;
+    words.iter().find(|(word, _)| word == written).map(|(_, value)| value.clone())
 }
 
 fn read_conditions(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Vec<(Text, Place)> {
@@ -441,25 +465,21 @@ fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Op
     if event.is_none() {
         fields.missing("event", diagnostics);
     }
-    let skips = fields.string("skips", diagnostics);
-    let emits = fields.node("emits").is_some();
-    let expected = match skips {
-        Some(reason) if !emits => Expected::Skips(reason),
-        None if emits => {
-            let node = node.get("emits")?;
-            let Value::List(nodes) = &node.value else {
-                diagnostics.error(node.place, format!("{context}.emits must be a list, not {}", node.describe()));
-                return None;
-            };
-            Expected::Emits(nodes.iter().filter_map(|node| read_expected(node, context, diagnostics)).collect())
-        }
-        Some(_) | None => {
-            diagnostics.error(node.place, "an example says either what it emits or why it skips");
-            return None;
-        }
-    };
+    let expected = read_outcome(&mut fields, context, diagnostics);
     fields.finish(diagnostics);
-    Some(Example { about, place: node.place, settings, event: event?, expected })
+    Some(Example { about, place: node.place, settings, event: event?, expected: expected? })
+}
+
+fn read_outcome(fields: &mut Fields<'_>, context: &str, diagnostics: &mut Diagnostics) -> Option<Expected> {
+    let (emits, skips) = (fields.has("emits"), fields.has("skips"));
+    if emits == skips {
+        diagnostics.error(fields.place(), "an example says either what it emits or why it skips");
+    }
+    let read_one = |node: &Node, _: &str, diagnostics: &mut Diagnostics| read_expected(node, context, diagnostics);
+    let operations = read_list(fields, "emits", diagnostics, read_one);
+    let reasons: Vec<(&str, Reason)> = Reason::SKIPS.iter().map(|reason| (reason.code(), *reason)).collect();
+    let reason = fields.choice("skips", &reasons, diagnostics);
+    if emits { Some(Expected::Emits(operations)) } else { reason.map(|reason| Expected::Skips(reason.code().to_owned())) }
 }
 
 /// An event written as a string is taken byte for byte; one written as YAML becomes compact JSON.

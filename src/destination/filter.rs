@@ -42,6 +42,7 @@ pub(super) enum Filter {
     Flatten(String),
     Scalars,
     Dates(Unit),
+    Texts(usize),
     Nulls(NullPolicy),
 }
 
@@ -139,7 +140,8 @@ impl Filter {
             | Filter::Case(_)
             | Filter::Flatten(_)
             | Filter::Scalars
-            | Filter::Dates(_) => match open(value, arena)? {
+            | Filter::Dates(_)
+            | Filter::Texts(_) => match open(value, arena)? {
                 Some(items) => Some(Value::Map(self.apply_to_map(items, arena, sink)?)),
                 None => None,
             },
@@ -189,6 +191,7 @@ impl Filter {
                 is_scalar
             }),
             Filter::Dates(unit) => collected(items.iter().filter_map(|item| dated(*item, *unit, arena, sink)), arena),
+            Filter::Texts(length) => collected(items.iter().map(|item| shortened(*item, *length, arena)), arena),
             Filter::Flatten(_)
             | Filter::Date(_)
             | Filter::String
@@ -279,6 +282,17 @@ fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Valu
         None => Some(value),
         Some((end, _)) => Some(Value::Text(text.get(..end)?)),
     }
+}
+
+/// Cuts the item's value where it is a text, or a date that is sent as the text that it came as.
+fn shortened<'a>(item: Item<'a>, length: usize, arena: &'a Bump) -> Item<'a> {
+    let is_text = match item.value {
+        Value::Raw(raw) | Value::Date(_, Some(raw)) => raw.kind() == Kind::String,
+        Value::Text(_) => true,
+        Value::Absent | Value::Null | Value::Json(_) | Value::Date(_, None) | Value::Map(_) | Value::List(_) => false,
+    };
+    let value = is_text.then(|| truncate(item.value, length, arena)).flatten();
+    Item { value: value.unwrap_or(item.value), ..item }
 }
 
 /// Returns the host of a URL, lower case and without `www.`; a bare host is its own.

@@ -28,9 +28,12 @@ use crate::envelope::{Emission, Emissions, Partition};
 use crate::kafka::ends::Outlet;
 use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::topics::{Topics, partition_count};
-use crate::kafka::{ClientLog, native, producer_settings};
+use crate::kafka::{ClientLog, REQUEST_TIMEOUT, native, producer_settings};
 use crate::metrics;
 use crate::status::Status;
+
+/// What is waited for a topic's number of partitions while others wait to be sent.
+const PARTITIONS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Librdkafka gives up at once what is purged; this is for a machine that is busy.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,8 +48,8 @@ pub struct Delivery {
     batch: native::Batch,
     /// The most bytes of a batch, as it was when the producer was opened.
     batch_size: usize,
-    /// Partitions of each topic, at least one.
-    partitions: Vec<i32>,
+    /// Partitions of each topic; absent while it is missing, and once it has refused records: it may be made anew.
+    partitions: Vec<Option<i32>>,
     refusals: Vec<Refusal>,
     status: Arc<Status>,
     transaction: Transaction,
@@ -73,10 +76,9 @@ impl Delivery {
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
             let count = status
-                .call("metadata", || partition_count(producer.client(), name))
+                .call("metadata", || partition_count(producer.client(), name, REQUEST_TIMEOUT))
                 .map_err(|detail| Fault::Rewind { cause: Cause::Producer, detail })?;
-            // A topic that is missing refuses its records once they are sent.
-            partitions.push(count.and_then(|count| i32::try_from(count).ok()).unwrap_or(1).max(1));
+            partitions.push(count);
         }
         let delivery = Delivery {
             lanes: Lane::open_all(&producer, &topics)?,
@@ -95,17 +97,22 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Returns the partition to name; absent where the producer chooses it by the key's murmur2 hash.
-    fn partition(&self, topic: usize, wanted: Partition) -> Option<i32> {
-        wanted.of(self.n_partitions(topic))
-    }
-
-    fn n_partitions(&self, topic: usize) -> i32 {
-        self.partitions.get(topic).copied().unwrap_or(1)
+    /// Returns how many partitions a topic has, and asks where that is not known; absent if it is missing or nobody answers.
+    fn n_partitions(&mut self, topic: usize) -> Option<i32> {
+        let known = self.partitions.get_mut(topic)?;
+        if known.is_none() {
+            let name = name(&self.topics, topic);
+            let asked = self.status.call("metadata", || partition_count(self.producer.client(), name, PARTITIONS_PATIENCE));
+            *known = asked.ok().flatten();
+        }
+        *known
     }
 
     /// Puts a refused record aside, to be sent again. A transaction is lost with it.
     fn refuse(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Result<(), Fault> {
+        if let Some(partitions) = self.partitions.get_mut(topic) {
+            *partitions = None;
+        }
         if self.transaction.is_used() {
             return Err(self.refused_in_transaction(topic, code, refused));
         }
@@ -169,15 +176,21 @@ impl Delivery {
     fn retry(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         for index in 0..self.refusals.len() {
-            let Some(topic) = self.refusals.get(index).map(|refusal| refusal.topic) else { continue };
+            let due = self.refusals.get(index).filter(|refusal| refusal.try_at <= now);
+            let Some(topic) = due.map(|refusal| refusal.topic) else { continue };
             let partitions = self.n_partitions(topic);
-            let Some(refusal) = self.refusals.get_mut(index).filter(|refusal| refusal.try_at <= now) else { continue };
+            let Some(refusal) = self.refusals.get_mut(index) else { continue };
+            let Some(partitions) = partitions else {
+                refusal.postpone(now);
+                // Each question may take a while where nobody answers, and the group must hear from us.
+                break;
+            };
             let mut due = if std::mem::take(&mut refusal.is_probe) {
                 refusal.first_of_each_to_front(|refused| refused.partition_among(partitions))
             } else {
                 refusal.waiting.len()
             };
-            while due > 0 && self.send_again(index, topic)? {
+            while due > 0 && self.send_again(index, topic, partitions)? {
                 due -= 1;
             }
         }
@@ -185,11 +198,11 @@ impl Delivery {
     }
 
     /// Sends the first record that waits for the topic; returns whether to go on with the next.
-    fn send_again(&mut self, index: usize, topic: usize) -> Result<bool, Fault> {
+    fn send_again(&mut self, index: usize, topic: usize, partitions: i32) -> Result<bool, Fault> {
         let Some(refused) = self.refusals.get_mut(index).and_then(|refusal| refusal.waiting.pop_front()) else {
             return Ok(false);
         };
-        let Err(error) = self.send_refused(topic, &refused) else { return Ok(true) };
+        let Err(error) = self.send_refused(topic, &refused, partitions) else { return Ok(true) };
         let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
@@ -202,12 +215,12 @@ impl Delivery {
         Ok(false)
     }
 
-    fn send_refused(&self, topic: usize, refused: &Refused) -> KafkaResult<()> {
+    fn send_refused(&self, topic: usize, refused: &Refused, partitions: i32) -> KafkaResult<()> {
         let message = &refused.message;
         let headers = message.headers().map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value))));
         let record = BaseRecord {
             topic: name(&self.topics, topic),
-            partition: self.partition(topic, refused.partition),
+            partition: refused.partition.of(partitions),
             payload: message.payload(),
             key: message.key(),
             timestamp: None,

@@ -180,7 +180,9 @@ fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[Stri
 }
 
 fn describe_plainly<C: ClientContext>(client: &Client<C>, config: &Config, name: &str) -> Result<TopicDescription, String> {
-    let count = partition_count(client, name).map_err(|error| format!("{error}; kafka.brokers is {}", config.kafka.brokers))?;
+    let count = partition_count(client, name, REQUEST_TIMEOUT)
+        .map_err(|error| format!("{error}; kafka.brokers is {}", config.kafka.brokers))?;
+    let count = count.and_then(|count| usize::try_from(count).ok());
     let partitions = count.ok_or(RDKafkaErrorCode::UnknownTopicOrPartition);
     Ok(TopicDescription { name: name.to_owned(), partitions, operations: None })
 }
@@ -230,14 +232,18 @@ fn explain(problems: &[Problem], described: &[TopicDescription], config: &Config
     lines.join("\n")
 }
 
-/// Returns how many partitions a topic has, none if it does not exist.
-pub(crate) fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Option<usize>, String> {
+/// Returns how many partitions a topic has; absent if it does not exist.
+pub(crate) fn partition_count<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<i32>, String> {
     let metadata = client
-        .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
+        .fetch_metadata(Some(topic), timeout)
         .map_err(|error| format!("no broker answers about topic {topic}: {error}"))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
-        None => Ok(Some(found.partitions().len())),
+        None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
         Some(code) => Err(format!("topic {topic}: {code}")),
     }

@@ -9,7 +9,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, error::KafkaError};
 
 use super::generator::Recipe;
-use super::topics;
+use super::topics::{self, Ends};
+use super::until;
 
 /// Past any outage that a test makes.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -44,6 +45,11 @@ impl Source {
     pub(crate) fn grow(&mut self, brokers: &str, n_partitions: usize) {
         topics::grow(brokers, &self.topic, n_partitions);
         self.events.resize(n_partitions, Vec::new());
+        // The producer refuses a partition that it has not heard of, and by itself asks every few minutes.
+        until(LIMIT, "the producer knows the new partitions", || {
+            let metadata = self.producer.client().fetch_metadata(Some(&self.topic), LIMIT).ok()?;
+            (metadata.topics().first()?.partitions().len() == n_partitions).then_some(())
+        });
     }
 
     /// Returns where its partitions end.
@@ -86,9 +92,12 @@ impl Source {
     }
 
     /// Aborts what [`Source::begin`] has begun.
-    pub(crate) fn abort(&mut self, producer: &BaseProducer) {
+    pub(crate) fn abort(&mut self, brokers: &str, producer: &BaseProducer) {
         producer.abort_transaction(LIMIT).expect("it is open");
         self.events.iter_mut().for_each(|events| events.push(NOTHING));
+        // The coordinator answers before the markers are written, and no event may come in between.
+        let logs = Ends::of_logs(brokers, std::slice::from_ref(&self.topic));
+        until(LIMIT, "every partition has the marker", || (logs.sum() == self.len()).then_some(()));
     }
 
     /// Writes the next so many events and waits until they are there.

@@ -86,6 +86,7 @@ fn faults_of_expressions() {
         (r#"${traits.name | truncate x}"#, r#"27: error: truncate takes a number of characters"#),
         (r#"${traits.name | truncate 1 2}"#, r#"27: error: truncate takes one argument"#),
         (r#"${traits | case kebab}"#, r#"22: error: case takes one of snake, camel, title, upper"#),
+        (r#"${traits | texts 0}"#, r#"22: error: texts takes a number of characters"#),
         (r#"${traits | dates iso}"#, r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#),
         (r#"${traits.name | nulls null}"#, r#"27: error: nulls takes one of keep, empty, unset, drop"#),
         (r#"${traits | only}"#, r#"22: error: only needs an argument"#),
@@ -241,7 +242,30 @@ t.yaml:2:88: error: unknown key: operations[0].wen
 t.yaml:5:34: error: operations[0].batch.bytes must be a whole number, 0 or more, not a string
 t.yaml:5:44: error: batch.as must be single, array or { array_in: FIELD }
 t.yaml:5:60: error: batch.encoding must be json, form or { form: FIELD }
-t.yaml:5:65: error: unknown key: operations[0].batch.size"#,
+t.yaml:5:65: error: unknown key: operations[0].batch.size
+  hint: the keys are records, bytes, as, encoding"#,
+        ),
+        // Keys of what a batch is.
+        (
+            r#"operations:
+  - id: a
+    request: POST /
+    body: 1
+    batch: { as: { array_in: a, array: b }, encoding: { field: x } }"#,
+            r#"t.yaml:5:33: error: unknown key: operations[0].batch.as.array
+  hint: did you mean: array_in
+t.yaml:5:55: error: missing key: operations[0].batch.encoding.form
+t.yaml:5:57: error: unknown key: operations[0].batch.encoding.field
+  hint: the keys are form"#,
+        ),
+        // Reasons of skips.
+        (
+            r#"operations:
+  - { id: a, request: POST /, body: 1 }
+examples:
+  - { about: x, event: {}, skips: optin }"#,
+            r#"t.yaml:4:35: error: examples[0].skips must be one of flag_false, all_false, opt_in, missing_required, no_member, nothing_to_send, not: optin
+  hint: did you mean: opt_in"#,
         ),
         (
             "operations:\n  - { id: a, request: POST /, body: 1, batch: { as: array, encoding: form } }",
@@ -334,7 +358,7 @@ t.yaml: error: nulls must say keep, empty, unset or drop"#,
 examples:
   - {}
   - { about: x, event: {} }
-  - { about: x, event: {}, skips: a, emits: [] }
+  - { about: x, event: {}, skips: opt_in, emits: [] }
   - { about: x, event: {}, emits: y }
   - { about: x, event: {}, emits: [{ operation: a, bdy: 1 }] }"#,
             r#"t.yaml:4:5: error: missing key: examples[0].about

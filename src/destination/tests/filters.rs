@@ -159,6 +159,12 @@ fn maps() {
         ("flatten _ | scalars", r#"{"a":{"b":[1],"c":1}}"#, r#"{"a_c":1} ~trait_type_mismatch:a_b"#),
         ("dates date", r#"{"created":1424649600,"x":1424649600}"#, r#"{"createdAt":"2015-02-23","x":1424649600}"#),
         ("dates date", r#"{"created":"soon","x":1}"#, r#"{"x":1} ~trait_type_mismatch:createdAt"#),
+        (
+            "texts 2",
+            r#"{"x":"é😀x","y":"ab","n":123,"o":{"p":"long"},"z":null}"#,
+            r#"{"x":"é😀","y":"ab","n":123,"o":{"p":"long"},"z":null}"#,
+        ),
+        (r#"flatten "_" | texts 2"#, r#"{"o":{"p":"long"},"email":7777}"#, r#"{"o_p":"lo","email":7777}"#),
         ("dates date", r#"{"created":null}"#, r#"{"createdAt":null}"#),
         ("rename createdAt=born | dates date", r#"{"created":1424649600}"#, r#"{"born":"2015-02-23"}"#),
         ("nulls empty", r#"{"a":null,"b":{"c":null}}"#, r#"{"a":"","b":{"c":null}}"#),

@@ -76,11 +76,17 @@ impl Delivery {
             return Ok(waiting.len());
         }
         self.begin_transaction()?;
+        let Some(partitions) = self.n_partitions(topic) else {
+            for emission in records {
+                self.is_taken(topic, &emission, Err(RDKafkaErrorCode::UnknownTopicOrPartition))?;
+            }
+            return Ok(waiting.len());
+        };
         // Headers cannot leave in a batch; only the formats that have them pay for a call a record.
         if waiting.iter().any(|index| emissions.has_headers(*index)) {
-            return self.hand_over_singly(topic, records);
+            return self.hand_over_singly(topic, partitions, records);
         }
-        self.produce_batch(topic, records.clone());
+        self.produce_batch(topic, partitions, records.clone());
         if self.batch.results().all(|result| result.is_ok()) {
             return Ok(waiting.len());
         }
@@ -93,9 +99,8 @@ impl Delivery {
         Ok(waiting.len())
     }
 
-    fn produce_batch<'e>(&mut self, topic: usize, records: impl Iterator<Item = Emission<'e>>) {
+    fn produce_batch<'e>(&mut self, topic: usize, partitions: i32, records: impl Iterator<Item = Emission<'e>>) {
         let Some(lane) = self.lanes.get(topic) else { return };
-        let partitions = self.n_partitions(topic);
         let outgoing = records.map(|emission| Outgoing {
             value: emission.value,
             key: emission.key,
@@ -105,12 +110,17 @@ impl Delivery {
         self.batch.produce(&lane.topic, outgoing);
     }
 
-    fn hand_over_singly<'e>(&mut self, topic: usize, records: impl Iterator<Item = Emission<'e>>) -> Result<usize, Fault> {
+    fn hand_over_singly<'e>(
+        &mut self,
+        topic: usize,
+        partitions: i32,
+        records: impl Iterator<Item = Emission<'e>>,
+    ) -> Result<usize, Fault> {
         let mut n_taken = 0;
         for emission in records {
             let record = BaseRecord {
                 topic: name(&self.topics, topic),
-                partition: self.partition(topic, emission.partition),
+                partition: emission.partition.of(partitions),
                 payload: emission.value,
                 key: emission.key,
                 timestamp: None,

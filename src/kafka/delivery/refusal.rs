@@ -81,9 +81,14 @@ impl Refusal {
         for refused in self.returned.drain(..).rev() {
             self.waiting.push_front(refused);
         }
+        self.postpone(now);
+        self.is_probe = true;
+    }
+
+    /// Puts the next try off.
+    pub(super) fn postpone(&mut self, now: Instant) {
         self.try_at = now + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.is_probe = true;
     }
 }
 

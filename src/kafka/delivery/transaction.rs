@@ -158,8 +158,9 @@ impl Delivery {
     }
 
     fn offer(&mut self, suspect: &Suspect, patience: Duration) -> Result<bool, Fault> {
+        let Some(partitions) = self.n_partitions(suspect.topic) else { return Ok(false) };
         self.begin_transaction()?;
-        let is_queued = self.send_refused(suspect.topic, &suspect.refused).is_ok();
+        let is_queued = self.send_refused(suspect.topic, &suspect.refused, partitions).is_ok();
         let until = Instant::now() + patience;
         while is_queued && self.producer.in_flight_count() > 0 && Instant::now() < until {
             native::flush(self.producer.client(), Duration::from_millis(5));

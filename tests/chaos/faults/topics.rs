@@ -112,7 +112,7 @@ pub(super) fn aborted_in_source(scene: &mut Scene<'_>) {
     for duration in [Duration::ZERO, OUTAGE, Duration::ZERO] {
         let open = scene.source.lock().expect("nobody panics with it").begin(&brokers);
         scene.last(duration);
-        scene.source.lock().expect("nobody panics with it").abort(&open);
+        scene.source.lock().expect("nobody panics with it").abort(&brokers, &open);
         scene.strike();
         scene.progress(50);
     }
@@ -120,7 +120,7 @@ pub(super) fn aborted_in_source(scene: &mut Scene<'_>) {
     scene.progress(500);
 }
 
-/// The group's offsets then lie beyond the end: nobody but the operator can know what that means.
+/// The brokers forget the offsets of a deleted topic, so that `source.start` says where the new one begins.
 pub(super) fn source_deleted(scene: &mut Scene<'_>) {
     scene.drain();
     scene.lanes.iter().for_each(|lane| lane.fleet.stop_all());
@@ -136,8 +136,10 @@ pub(super) fn source_deleted(scene: &mut Scene<'_>) {
         // What comes of the new source is told apart from what came of the old one.
         lane.fleet.change(|setup| setup.prefix = unique("anew"));
         create_outputs(&brokers, &lane.fleet.setup().prefix);
+        start_two(lane);
     }
-    go_on(scene, "was the topic made anew?");
+    scene.load_again();
+    scene.heal();
 }
 
 pub(super) fn retention(scene: &mut Scene<'_>) {
@@ -153,11 +155,8 @@ pub(super) fn retention(scene: &mut Scene<'_>) {
         let end = i64::try_from(end).expect("tests are smaller");
         topics::truncate_to(&brokers, &source.topic, 0, Offset::Offset(end));
     }
-    go_on(scene, "were deleted before they were read");
-}
-
-/// A worker stops and says why; told to go on, the fleets do.
-fn go_on(scene: &mut Scene<'_>, reason: &str) {
+    // A worker stops and says why; told to go on, the fleets do.
+    let reason = "were deleted before they were read";
     for lane in scene.lanes {
         let log = lane.fleet.failure(lane.fleet.launch());
         lane.fleet.expect(log.contains(reason), || format!("{reason}: not in {log}"));
