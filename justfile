@@ -37,3 +37,7 @@ chaos faults="all" runs="7" kills="15":
 bench:
     .ci/instructions
     cargo bench --bench time
+
+# Rates, costs and latencies on a real Kafka, beside copying bytes and beside Kafka Streams; half an hour, on a quiet machine.
+bench-kafka:
+    GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka

@@ -117,8 +117,12 @@ pub(crate) struct StateFolder {
 impl StateFolder {
     /// Makes a new folder and removes those whose processes are gone. A folder stays after its run, for its logs.
     pub(crate) fn new() -> StateFolder {
-        let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka");
-        for old in fs::read_dir(&parent).into_iter().flatten().flatten() {
+        StateFolder::under(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka"))
+    }
+
+    /// The same under another folder.
+    pub(crate) fn under(parent: &Path) -> StateFolder {
+        for old in fs::read_dir(parent).into_iter().flatten().flatten() {
             if File::open(old.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok()) {
                 fs::remove_dir_all(old.path()).expect("an old state folder can be removed");
             }

@@ -15,6 +15,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// A clean stop hands leaderships over first.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// Small and quick to start: one collector thread, the quick compiler only.
+const SMALL: [&str; 4] = ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// Where a node listens.
 #[derive(Clone, Copy)]
 pub(crate) struct Ports {
@@ -26,6 +29,8 @@ pub(crate) struct Ports {
 pub(crate) struct Node {
     folder: PathBuf,
     jars: String,
+    /// What `java` is told of memory, collector and compiler.
+    options: Vec<String>,
     ports: Ports,
     process: Option<Tethered>,
     n_starts: usize,
@@ -39,12 +44,23 @@ impl Node {
         // Of a property that is written twice the second counts.
         fs::write(folder.join("server.properties"), properties(&folder, index, ports) + extra)
             .expect("the target folder can be written");
-        let node = Node { folder, jars: format!("{}/*", jars.display()), ports: ports[index], process: None, n_starts: 0 };
+        let (jars, options) = (format!("{}/*", jars.display()), SMALL.map(str::to_owned).to_vec());
+        let node = Node { folder, jars, options, ports: ports[index], process: None, n_starts: 0 };
         let arguments = node.java("kafka.tools.StorageTool", &["format", "-t", CLUSTER_ID, "-c"]);
         let done =
             Command::new("java").args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("java: {error}"))?;
         let said = [done.stdout, done.stderr].concat();
         if done.status.success() { Ok(node) } else { Err(format!("Kafka's format failed: {}", String::from_utf8_lossy(&said))) }
+    }
+
+    /// Has it start with other options of `java` than the small ones.
+    pub(crate) fn with_options(self, options: &[&str]) -> Node {
+        Node { options: options.iter().map(|option| (*option).to_owned()).collect(), ..self }
+    }
+
+    /// Returns its process's id while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Tethered::id)
     }
 
     /// Returns where clients that are not under test find it.
@@ -103,13 +119,8 @@ impl Node {
         self.process.as_ref().expect("it runs").signal("CONT");
     }
 
-    /// Small and quick to start: one collector thread, the quick compiler only.
     fn java(&self, class: &str, arguments: &[&str]) -> Vec<String> {
-        let options = [
-            "-Xms64m",
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+        let rest = [
             "-Xshare:auto",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -118,7 +129,8 @@ impl Node {
             class,
         ];
         let settings = self.folder.join("server.properties").display().to_string();
-        options.iter().chain(arguments).map(|word| (*word).to_owned()).chain([settings]).collect()
+        let words = rest.iter().chain(arguments).map(|word| (*word).to_owned());
+        self.options.iter().cloned().chain(words).chain([settings]).collect()
     }
 
     /// Each start has a log of its own.

@@ -1,0 +1,163 @@
+//! What all contestants share: one node of Kafka, the peer's classes, and sources full of events.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::events::{Event, N_PARTITIONS, place};
+use crate::support::kafka::node::{Node, Ports};
+use crate::support::kafka::{StateFolder, free_port, jars, version};
+use crate::support::{topics, unique, until};
+
+/// A broker that is not the bottleneck sooner than it must: a heap and a collector as in production.
+const BROKER_OPTIONS: [&str; 3] = ["-Xms2g", "-Xmx2g", "-XX:+UseG1GC"];
+
+/// What is deleted after a run makes room for the next at once.
+const BROKER_SETTINGS: &str = "num.network.threads=3\nnum.io.threads=8\nlog.segment.delete.delay.ms=1000\n";
+
+/// Time for the brokers to take what is still queued.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// One node and its folder, which goes with this value.
+pub(crate) struct Stage {
+    node: Node,
+    brokers: String,
+    peers: PathBuf,
+    folder: StateFolder,
+}
+
+/// A topic of events.
+pub(crate) struct Source {
+    pub(crate) topic: String,
+    pub(crate) n_events: u64,
+}
+
+impl Stage {
+    /// Starts Kafka and builds the peer.
+    pub(crate) fn start() -> Result<Stage, String> {
+        let peers = build_peers()?;
+        let folder = StateFolder::under(&data_folder());
+        let ports = [Ports { client: free_port(), controller: free_port() }];
+        let mut node = Node::format(&folder.path, &jars()?, 0, &ports, BROKER_SETTINGS)?.with_options(&BROKER_OPTIONS);
+        node.start()?;
+        Ok(Stage { brokers: node.address(), node, peers, folder })
+    }
+
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    pub(crate) fn broker_id(&self) -> u32 {
+        self.node.id().expect("Kafka runs")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// Returns where the peer's classes are.
+    pub(crate) fn peers(&self) -> &Path {
+        &self.peers
+    }
+
+    /// Creates topics with as many partitions as the source has.
+    pub(crate) fn create(&self, names: &[String]) {
+        let wanted: Vec<(String, topics::Settings<'_>)> = names.iter().map(|name| (name.clone(), &[][..])).collect();
+        topics::create_all(&self.brokers, usize::try_from(N_PARTITIONS).expect("partitions are few"), &wanted);
+    }
+
+    /// Deletes topics, and waits until their place is free: data and its successor would be in memory at once.
+    pub(crate) fn delete(&self, names: &[String]) {
+        topics::delete(&self.brokers, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        until(LIMIT, "the data of deleted topics is gone", || (!self.holds_deleted()).then_some(()));
+    }
+
+    /// Kafka renames a partition's folder first.
+    fn holds_deleted(&self) -> bool {
+        let data = fs::read_dir(self.folder.path.join("node1/data")).expect("Kafka has a folder");
+        data.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("-delete"))
+    }
+
+    /// Creates a source without events.
+    pub(crate) fn create_source(&self) -> Source {
+        let topic = unique("source");
+        self.create(std::slice::from_ref(&topic));
+        Source { topic, n_events: 0 }
+    }
+
+    /// Creates a source of the corpus' events, again and again up to so many.
+    pub(crate) fn fill(&self, n_events: u64) -> Source {
+        let (mut source, events) = (self.create_source(), Event::all());
+        let filler = Filler::new(&self.brokers, "20");
+        for event in events.iter().cycle().take(usize::try_from(n_events).expect("events are counted")) {
+            filler.send(&mut source, event);
+        }
+        filler.finish();
+        source
+    }
+
+    /// Deletes a source.
+    pub(crate) fn remove(&self, source: &Source) {
+        self.delete(std::slice::from_ref(&source.topic));
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.node.kill();
+        // In memory it would stay until the next run. Nothing else can be done about a failure here.
+        fs::remove_dir_all(&self.folder.path).unwrap_or_default();
+    }
+}
+
+/// Writes events to sources, each to the place that its index gives it.
+pub(crate) struct Filler(BaseProducer);
+
+impl Filler {
+    pub(crate) fn new(brokers: &str, linger_ms: &str) -> Filler {
+        let mut settings = topics::client(brokers);
+        settings.set("enable.idempotence", "true").set("linger.ms", linger_ms).set("message.timeout.ms", "0");
+        Filler(settings.create().expect("the settings are valid"))
+    }
+
+    /// Writes the event that comes next in a source.
+    pub(crate) fn send(&self, source: &mut Source, event: &Event) {
+        let (partition, _) = place(source.n_events);
+        let mut record = BaseRecord::to(&source.topic).partition(partition).key(&event.key).payload(&event.value);
+        while let Err((error, back)) = self.0.send(record) {
+            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            self.0.poll(Duration::from_millis(20));
+            record = back;
+        }
+        source.n_events += 1;
+        self.0.poll(Duration::ZERO);
+    }
+
+    /// Waits until all of it is there.
+    pub(crate) fn finish(&self) {
+        self.0.flush(LIMIT).expect("Kafka takes all events");
+    }
+}
+
+/// In memory, where the system has such a folder: a disk's write-back varies more than what is measured.
+fn data_folder() -> PathBuf {
+    let memory = || Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
+    let parent = env::var_os("GROUPCAST_FOLDER").map(PathBuf::from).or_else(memory);
+    parent.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR"))).join("groupcast-bench")
+}
+
+fn build_peers() -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let built = Command::new("mvn")
+        .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pom.xml"), "package"])
+        .args([format!("-Dkafka.version={}", version()), format!("-Dfolder={}", folder.display())])
+        .output()
+        .map_err(|error| format!("mvn: {error}"))?;
+    let said = String::from_utf8_lossy(&built.stdout);
+    if built.status.success() { Ok(folder) } else { Err(format!("mvn cannot build benches/peers:\n{said}")) }
+}
