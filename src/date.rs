@@ -94,17 +94,21 @@ impl Instant {
     /// Those of `out`.
     pub fn write(self, unit: Unit, out: &mut impl Write) -> std::fmt::Result {
         match unit {
-            Unit::UnixSeconds => write!(out, "{}", self.seconds),
-            Unit::UnixMs => write!(out, "{}", i128::from(self.seconds) * 1000 + self.milliseconds()),
+            Unit::UnixSeconds => out.write_str(itoa::Buffer::new().format(self.seconds)),
+            Unit::UnixMs => out.write_str(itoa::Buffer::new().format(i128::from(self.seconds) * 1000 + self.milliseconds())),
             Unit::Iso8601 | Unit::Date => {
                 let Some(civil) = self.civil() else { return Ok(()) };
-                write!(out, "{:04}-{:02}-{:02}", civil.year(), civil.month(), civil.day())?;
+                write_padded(out, "", civil.year(), 4)?;
+                write_padded(out, "-", civil.month(), 2)?;
+                write_padded(out, "-", civil.day(), 2)?;
                 if unit == Unit::Date {
                     return Ok(());
                 }
-                write!(out, "T{:02}:{:02}:{:02}", civil.hour(), civil.minute(), civil.second())?;
+                write_padded(out, "T", civil.hour(), 2)?;
+                write_padded(out, ":", civil.minute(), 2)?;
+                write_padded(out, ":", civil.second(), 2)?;
                 if self.digits > 0 {
-                    write!(out, ".{:0width$}", self.fraction, width = self.digits as usize)?;
+                    write_padded(out, ".", self.fraction, self.digits)?;
                 }
                 out.write_char('Z')
             }
@@ -124,6 +128,17 @@ impl Instant {
     fn in_calendar(self) -> Option<Instant> {
         self.civil().filter(|civil| (0..=9999).contains(&civil.year())).map(|_| self)
     }
+}
+
+/// Writes a number that is not negative, of `width` digits at least, behind `before`.
+fn write_padded(out: &mut impl Write, before: &str, number: impl itoa::Integer, width: u32) -> std::fmt::Result {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    out.write_str(before)?;
+    for _ in digits.len()..width as usize {
+        out.write_char('0')?;
+    }
+    out.write_str(digits)
 }
 
 fn is_digits(text: &str) -> bool {

@@ -379,7 +379,14 @@ impl<'a> Attributes<'a> {
     #[must_use]
     pub fn new(record: &Record<'a>, replay: Option<&'a str>, emissions: &mut Emissions) -> Self {
         let start = emissions.buffer.len();
-        write_all(&mut emissions.buffer, format_args!("{}/{}/", record.position, record.timestamp.unwrap_or(-1)));
+        let out = &mut emissions.buffer;
+        out.extend_from_slice(record.position.topic.as_bytes());
+        let numbers = [record.position.partition.into(), record.position.offset, record.timestamp.unwrap_or(-1)];
+        for number in numbers {
+            out.push(b'/');
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        }
+        out.push(b'/');
         Attributes { id_prefix: start..emissions.buffer.len(), traceparent: record.traceparent, replay }
     }
 

@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 
 use crate::date::Instant;
-use crate::json::{self, Kind, LoneSurrogate, Member, Raw};
+use crate::json::{self, Kind, LoneSurrogate, Member, Object, Raw};
 use crate::record::Record;
 use crate::traits::{Traits, Vocabulary};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
@@ -86,7 +86,7 @@ impl<'a> Event<'a> {
         arena: &'a Bump,
         observer: &mut impl Observer,
     ) -> Result<Event<'a>, Rejection> {
-        let (raw, members) = parse_json(record, limits, arena)?;
+        let Object { raw, members, inner } = parse_json(record, limits, arena)?;
         let member = |name: &str| members.iter().find(|member| member.key == name).map(|member| member.value);
         let event_type = member("type");
         if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array) {
@@ -96,7 +96,7 @@ impl<'a> Event<'a> {
         let group_id = parse_group_id(member("groupId"), arena)?;
         let user_id = parse_member_id("userId", member("userId"), arena, observer)?;
         let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
-        let traits = parse_traits(member("traits"), limits, vocabulary, arena)?;
+        let traits = parse_traits(member("traits"), inner, limits, vocabulary, arena)?;
         for collision in traits.collisions() {
             observer.note(None, Note { code: NoteCode::TraitCollision, subject: collision.name });
         }
@@ -118,7 +118,7 @@ impl<'a> Event<'a> {
 }
 
 /// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
-fn parse_json<'a>(record: &Record<'a>, limits: &Limits, arena: &'a Bump) -> Result<(Raw<'a>, &'a [Member<'a>]), Rejection> {
+fn parse_json<'a>(record: &Record<'a>, limits: &Limits, arena: &'a Bump) -> Result<Object<'a>, Rejection> {
     let Some(value) = record.value else {
         return Err(ignored(Reason::Tombstone));
     };
@@ -134,7 +134,7 @@ fn parse_json<'a>(record: &Record<'a>, limits: &Limits, arena: &'a Bump) -> Resu
     }
     let text = std::str::from_utf8(value)
         .map_err(|error| dead(Reason::InvalidUtf8, format!("first invalid byte at {}", error.valid_up_to())))?;
-    let object = Raw::parse_object(text, arena);
+    let object = Object::parse(text, "traits", arena);
     if object.is_none() {
         Raw::parse(text).map_err(|error| invalid_json(&error))?;
     }
@@ -212,6 +212,7 @@ fn parse_member_id<'a>(
 
 fn parse_traits<'a>(
     value: Option<Raw<'a>>,
+    members: Result<&'a [Member<'a>], LoneSurrogate>,
     limits: &Limits,
     vocabulary: &'a Vocabulary,
     arena: &'a Bump,
@@ -224,7 +225,7 @@ fn parse_traits<'a>(
             return Err(dead(Reason::TraitsNotObject, kind.name()));
         }
     }
-    let members = raw.members(arena).map_err(|_| lone_surrogate("a key of traits"))?;
+    let members = members.map_err(|_| lone_surrogate("a key of traits"))?;
     if members.len() > limits.traits {
         return Err(dead(Reason::TooManyTraits, format!("{} traits, the limit is {}", members.len(), limits.traits)));
     }

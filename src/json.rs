@@ -11,7 +11,7 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use serde_json::value::RawValue;
 
-use self::scan::{Quoted, Scanner, plain_length};
+use self::scan::{Quoted, Scanner, is_plain};
 use self::unescape::unescaped;
 
 /// One JSON value as its source text, valid and without surrounding white space.
@@ -79,15 +79,6 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Reads `text` as exactly one object with its members, in one pass. `None` for all else, which [`Raw::parse`] and
-    /// [`Raw::members`] tell apart.
-    #[must_use]
-    pub fn parse_object(text: &'a str, arena: &'a Bump) -> Option<(Raw<'a>, &'a [Member<'a>])> {
-        let mut scanner = Scanner::new(text);
-        let members = members(&mut scanner, arena)?.ok()?;
-        scanner.is_at_end().then(|| (Raw(text.trim_ascii()), members))
-    }
-
     /// Returns the source text.
     #[must_use]
     pub fn text(self) -> &'a str {
@@ -151,17 +142,65 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// An object of which one member is itself read as an object.
+#[derive(Debug)]
+pub struct Object<'a> {
+    /// The object itself.
+    pub raw: Raw<'a>,
+    /// Its members, duplicates resolved as in [`Raw::members`].
+    pub members: &'a [Member<'a>],
+    /// The members of the inner object; none where it is no object, or not there.
+    pub inner: Result<&'a [Member<'a>], LoneSurrogate>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads `text` as exactly one object, and its member `inner` with it, in one pass. `None` for all else, which
+    /// [`Raw::parse`] and [`Raw::members`] tell apart.
+    #[must_use]
+    pub fn parse(text: &'a str, inner: &str, arena: &'a Bump) -> Option<Object<'a>> {
+        let mut scanner = Scanner::new(text);
+        let mut inner_members: Result<&[Member<'_>], _> = Ok(&[]);
+        let members = members_with(&mut scanner, arena, |key, scanner| {
+            if key != inner {
+                return scanner.value();
+            }
+            // The last of several is the one that counts (E10).
+            inner_members = Ok(&[]);
+            scanner.value_with(b'{', |scanner| {
+                inner_members = members(scanner, arena)?;
+                Some(())
+            })
+        })?;
+        let object = Object { raw: Raw(text.trim_ascii()), members: members.ok()?, inner: inner_members };
+        scanner.is_at_end().then_some(object)
+    }
+}
+
 fn members<'a>(scanner: &mut Scanner<'a>, arena: &'a Bump) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
+    members_with(scanner, arena, |_, scanner| scanner.value())
+}
+
+fn members_with<'a>(
+    scanner: &mut Scanner<'a>,
+    arena: &'a Bump,
+    mut read: impl FnMut(&str, &mut Scanner<'a>) -> Option<&'a str>,
+) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
     let mut members = ArenaVec::with_capacity_in(32, arena);
     let mut fault = None;
-    scanner.object(|key, value| match key_text(key, arena) {
-        Ok(key) => members.push(Member { key, value: Raw(value) }),
-        Err(lone_surrogate) => fault = Some(lone_surrogate),
+    scanner.object(|key, scanner| {
+        match key_text(key, arena) {
+            Ok(key) => members.push(Member { key, value: Raw(read(key, scanner)?) }),
+            Err(lone_surrogate) => {
+                scanner.value()?;
+                fault = Some(lone_surrogate);
+            }
+        }
+        Some(())
     })?;
     if let Some(lone_surrogate) = fault {
         return Some(Err(lone_surrogate));
     }
-    if has_duplicates(&members) {
+    if has_duplicates(&members, |member| member.key) {
         resolve_duplicates(&mut members);
     }
     Some(Ok(members.into_bump_slice()))
@@ -177,18 +216,19 @@ fn key_text<'a>(key: Quoted<'a>, arena: &'a Bump) -> Result<&'a str, LoneSurroga
 /// Few enough keys that comparing each with each is cheaper than hashing them.
 const FEW_KEYS: usize = 64;
 
-fn has_duplicates(members: &[Member<'_>]) -> bool {
-    if members.len() > FEW_KEYS {
-        let mut seen = HashSet::with_capacity(members.len());
-        return !members.iter().all(|member| seen.insert(member.key));
+/// Returns whether two of the items have the same key.
+pub(crate) fn has_duplicates<'a, T>(items: &'a [T], key: impl Fn(&'a T) -> &'a str) -> bool {
+    if items.len() > FEW_KEYS {
+        let mut seen = HashSet::with_capacity(items.len());
+        return !items.iter().all(|item| seen.insert(key(item)));
     }
     // A bit for each key that came: where it was clear, no earlier key is the same.
     let mut seen = 0_u64;
-    members.iter().enumerate().any(|(index, Member { key, .. })| {
-        let bit = 1_u64.rotate_left(fingerprint(key));
+    items.iter().enumerate().any(|(index, item)| {
+        let bit = 1_u64.rotate_left(fingerprint(key(item)));
         let is_new = seen & bit == 0;
         seen |= bit;
-        !is_new && members.iter().take(index).any(|other| other.key == *key)
+        !is_new && items.iter().take(index).any(|other| key(other) == key(item))
     })
 }
 
@@ -363,7 +403,7 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_quoted(text: &str, out: &mut Vec<u8>) {
-    if plain_length(text.as_bytes()) == text.len() {
+    if is_plain(text.as_bytes()) {
         out.reserve(text.len() + 2);
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bumpalo::Bump;
 use groupcast::destination::Catalogue;
 use groupcast::envelope::{Emission, Emissions, Format};
-use groupcast::json::Raw;
+use groupcast::json::{Object, Raw};
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Scratch};
 use groupcast::traits::{Fold, Vocabulary};
@@ -282,10 +282,12 @@ proptest! {
     fn e10_json_is_what_serde_json_takes_for_json(value in value()) {
         if let Ok(text) = std::str::from_utf8(&value) {
             let (arena, expected) = (Bump::new(), serde_json::from_str::<&RawValue>(text));
-            let object = Raw::parse_object(text, &arena);
+            let object = Object::parse(text, "traits", &arena);
             prop_assert_eq!(Raw::parse(text).map(Raw::text).ok(), expected.as_ref().map(|raw| raw.get()).ok());
-            if let Some((raw, members)) = object {
+            if let Some(Object { raw, members, inner }) = object {
                 prop_assert_eq!(Some(raw.text()), expected.map(RawValue::get).ok());
+                let value = members.iter().find(|member| member.key == "traits").map_or(Raw::NULL, |member| member.value);
+                prop_assert_eq!(inner, value.members(&arena));
                 let expected: HashMap<String, &RawValue> = serde_json::from_str(text).unwrap();
                 let members: HashMap<String, &str> = members.iter().map(|member| (member.key.to_owned(), member.value.text())).collect();
                 prop_assert_eq!(members, expected.into_iter().map(|(key, value)| (key, value.get())).collect());

@@ -193,7 +193,7 @@ impl Compiler<'_> {
         for field in fields {
             if !field.is_spread() {
                 let key = self.text_parts(&field.key, field.key_place);
-                steps.push(Step::Field { key, value: self.body(&field.value) });
+                steps.push(Step::field(key, self.body(&field.value)));
                 continue;
             }
             let siblings = siblings.iter().map(|sibling| self.text_parts(&sibling.key, sibling.key_place)).collect();
@@ -653,7 +653,7 @@ impl Compiler<'_> {
                 _ => None,
             };
             match mention {
-                Some(Mention::Trait(id)) => self.named.traits.push(id),
+                Some(Mention::Trait(id)) => self.named.add(id),
                 Some(Mention::Part(part)) => self.named.parts.push(part),
                 None => {}
             }

@@ -6,7 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::event::{Event, Id};
-use crate::json::Raw;
+use crate::json::{self, Raw};
 use crate::traits::{AddressItem, PARTS, Part, Trait, TraitId, TraitType};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
@@ -65,13 +65,22 @@ pub(super) enum Template {
 pub(super) enum Step {
     Field {
         key: Vec<TextPart>,
+        /// The key as JSON, quotes included, where it is the same for every event.
+        json_key: Option<Box<str>>,
         value: Template,
     },
     /// The entries of a map among their siblings, whose keys they never write (semantics T6).
-    Spread {
-        map: Pipeline,
-        siblings: Vec<Vec<TextPart>>,
-    },
+    Spread { map: Pipeline, siblings: Vec<Vec<TextPart>> },
+}
+
+impl Step {
+    pub(super) fn field(key: Vec<TextPart>, value: Template) -> Step {
+        let json_key = match key.as_slice() {
+            [TextPart::Literal(text)] => Some(json::quoted(text).into()),
+            _ => None,
+        };
+        Step::Field { key, json_key, value }
+    }
 }
 
 #[derive(Debug)]
@@ -132,8 +141,23 @@ pub(super) enum Constant {
 /// The traits and address parts that a scope names, so that `traits.rest` leaves them out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Named {
-    pub(super) traits: Vec<TraitId>,
+    /// For each [`TraitId`] whether it is named, as far as the last that is.
+    traits: Vec<bool>,
     pub(super) parts: Vec<Part>,
+}
+
+impl Named {
+    pub(super) fn add(&mut self, id: TraitId) {
+        let length = self.traits.len().max(id.index() + 1);
+        self.traits.resize(length, false);
+        if let Some(is_named) = self.traits.get_mut(id.index()) {
+            *is_named = true;
+        }
+    }
+
+    fn has(&self, id: TraitId) -> bool {
+        self.traits.get(id.index()).copied().unwrap_or_default()
+    }
 }
 
 impl Plan {
@@ -297,17 +321,24 @@ impl<'a, O: Observer> Run<'a, O> {
         out.push(b'{');
         for step in steps {
             match step {
-                Step::Field { key, value } => {
-                    let Some(key) = self.key(key)? else { continue };
-                    let mut failed = None;
-                    write_member(key, &mut is_first, out, |out| {
-                        self.write(value, out).unwrap_or_else(|refusal| {
-                            failed = Some(refusal);
-                            false
-                        })
-                    });
-                    if let Some(refusal) = failed {
-                        return Err(refusal);
+                Step::Field { key, json_key, value } => {
+                    let member = out.len();
+                    if !is_first {
+                        out.push(b',');
+                    }
+                    if let Some(json_key) = json_key {
+                        out.extend_from_slice(json_key.as_bytes());
+                    } else if let Some(key) = self.key(key)? {
+                        json::write_quoted(key, out);
+                    } else {
+                        out.truncate(member);
+                        continue;
+                    }
+                    out.push(b':');
+                    if self.write(value, out)? {
+                        is_first = false;
+                    } else {
+                        out.truncate(member);
                     }
                 }
                 Step::Spread { map, siblings } => self.write_spread(map, siblings, &mut is_first, out)?,
@@ -519,12 +550,12 @@ impl<'a, O: Observer> Run<'a, O> {
         let mut properties = PropertiesBuilder { items, cleared: ArenaVec::new_in(self.arena) };
         for step in &self.plan.properties {
             match step {
-                Step::Field { key, value: Template::Value(pipeline) } => {
+                Step::Field { key, value: Template::Value(pipeline), .. } => {
                     let Some(key) = self.key(key)? else { continue };
                     let item = Item { key, value: self.evaluate(pipeline)?, id: None, is_renamed: false };
                     self.add_property(item, pipeline.nulls, Some(&pipeline.subject), &mut properties);
                 }
-                Step::Field { key, value } => {
+                Step::Field { key, value, .. } => {
                     let Some(key) = self.key(key)? else { continue };
                     let mut json = Vec::new();
                     if self.write(value, &mut json)? {
@@ -569,6 +600,9 @@ impl<'a, O: Observer> Run<'a, O> {
     /// Lets one of several items of the same key stay, at the first one's position: non-null first, then the one that a
     /// filter did not rename, then input order (semantics T6, T3). Notes the keys that met.
     fn resolve_key_collisions(&mut self, items: &'a [Item<'a>]) -> &'a [Item<'a>] {
+        if !json::has_duplicates(items, |item| item.key) {
+            return items;
+        }
         let mut first: HashMap<&str, usize, DefaultHashBuilder, &Bump> =
             HashMap::with_capacity_and_hasher_in(items.len(), DefaultHashBuilder::default(), self.arena);
         let mut kept: ArenaVec<'a, Item<'a>> = ArenaVec::with_capacity_in(items.len(), self.arena);
@@ -662,7 +696,7 @@ fn follow<'a>(start: Option<Raw<'a>>, path: &[String], arena: &'a Bump) -> Resul
 fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> &'a [Item<'a>] {
     let is_named = |entry: &Trait<'_>| {
         named.is_some_and(|named| {
-            entry.id.is_some_and(|id| named.traits.contains(&id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
+            entry.id.is_some_and(|id| named.has(id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
         })
     };
     let entries = event.traits.entries().iter().filter(|entry| !is_named(entry));

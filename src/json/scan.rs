@@ -30,8 +30,8 @@ impl<'a> Scanner<'a> {
         self.text.get(start..self.position)
     }
 
-    /// Reads an object, member by member.
-    pub(super) fn object(&mut self, mut member: impl FnMut(Quoted<'a>, &'a str)) -> Option<()> {
+    /// Reads an object, member by member; `member` is given the key and reads the value.
+    pub(super) fn object(&mut self, mut member: impl FnMut(Quoted<'a>, &mut Self) -> Option<()>) -> Option<()> {
         self.skip_space();
         self.take(b'{')?;
         self.skip_space();
@@ -40,7 +40,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             let key = self.key()?;
-            member(key, self.value()?);
+            member(key, self)?;
             self.skip_space();
             match self.next()? {
                 b',' => {}
@@ -48,6 +48,18 @@ impl<'a> Scanner<'a> {
                 _ => return None,
             }
         }
+    }
+
+    /// Reads one value with `read`, if it begins with `first`.
+    pub(super) fn value_with(&mut self, first: u8, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
+        self.skip_space();
+        let start = self.position;
+        if self.peek()? == first {
+            read(self)?
+        } else {
+            self.skip_value()?
+        }
+        self.text.get(start..self.position)
     }
 
     /// Reads an array, element by element.
@@ -254,16 +266,9 @@ impl Containers {
 /// Returns how many bytes come before the first that cannot stand in a string as itself: a quote, a backslash or a
 /// control character.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    // Eight bytes at a time: of those that stop, the lowest has its high bit set, and none below it has
-    // (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH_BITS: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
     let mut length = 0;
     while let Some(chunk) = bytes.get(length..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let is_control = word.wrapping_sub(ONES * 0x20) & !word;
-        let stops = (is_control | is_zero(word ^ (ONES * 0x22)) | is_zero(word ^ (ONES * 0x5c))) & HIGH_BITS;
+        let stops = stops(*chunk);
         if stops != 0 {
             return length + stops.trailing_zeros() as usize / 8;
         }
@@ -271,4 +276,25 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
     }
     let rest = bytes.get(length..).unwrap_or_default();
     length + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
+}
+
+/// Returns whether all bytes can stand in a string as themselves.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    // Where the length is no multiple of eight, the last chunk sees some bytes again, which is cheaper than one at a time.
+    match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(last), ..) => stops(*last) == 0 && bytes.as_chunks::<8>().0.iter().all(|chunk| stops(*chunk) == 0),
+        (None, Some([a, b, c, d]), Some([w, x, y, z])) => stops([*a, *b, *c, *d, *w, *x, *y, *z]) == 0,
+        (None, ..) => plain_length(bytes) == bytes.len(),
+    }
+}
+
+/// Returns a word that is zero if all bytes can stand in a string as themselves. Else the lowest byte that cannot has its
+/// high bit set, and none below it has (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
+fn stops(chunk: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = ONES << 7;
+    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let word = u64::from_le_bytes(chunk);
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
+    (is_control | is_zero(word ^ (ONES * 0x22)) | is_zero(word ^ (ONES * 0x5c))) & HIGH_BITS
 }

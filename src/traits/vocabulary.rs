@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use bumpalo::Bump;
-use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+use bumpalo::collections::String as ArenaString;
 use hashbrown::{DefaultHashBuilder, HashMap};
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::Rank;
 
@@ -56,12 +56,13 @@ fn is_ascii_space(byte: u8) -> bool {
 /// A key whose fold would be empty (`___`) folds to itself behind a `_`, which no other fold holds, so that it is its own
 /// trait.
 pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
-    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
-    if !key.is_empty() && key.bytes().all(is_folded) {
+    if !key.is_empty() && key.bytes().all(|byte| folded_byte(byte) == byte && byte != b'$') {
         return key;
     }
     let folded = if key.is_ascii() {
         ascii_fold(key, arena)
+    } else if is_nfc_quick(key.chars()) == IsNormalized::Yes {
+        ArenaString::from_iter_in(folded_characters(key.chars()), arena).into_bump_str()
     } else {
         ArenaString::from_iter_in(unicode_fold(key), arena).into_bump_str()
     };
@@ -77,18 +78,40 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
 }
 
 fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
-    let mut bytes = ArenaVec::with_capacity_in(key.len(), arena);
-    for byte in key.bytes() {
-        if !matches!(byte, b'_' | b'-') && !is_ascii_space(byte) {
-            bytes.push(byte.to_ascii_lowercase());
-        }
+    let mut folded = ArenaString::with_capacity_in(key.len(), arena);
+    for byte in key.bytes().map(folded_byte).filter(|byte| *byte != DROPPED) {
+        folded.push(char::from(byte));
     }
-    std::str::from_utf8(bytes.into_bump_slice()).unwrap_or_default()
+    folded.into_bump_str()
+}
+
+/// What [`folded_byte`] says of a byte that folds to nothing, and of none that is ASCII.
+const DROPPED: u8 = 0xFF;
+
+/// Returns what a byte of an ASCII key folds to.
+fn folded_byte(byte: u8) -> u8 {
+    const FOLDED: [u8; 256] = {
+        let mut folded = [DROPPED; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            let character = byte as u8;
+            if !matches!(character, b'_' | b'-') && !(character as char).is_whitespace() {
+                folded[byte] = character.to_ascii_lowercase();
+            }
+            byte += 1;
+        }
+        folded
+    };
+    FOLDED.get(usize::from(byte)).copied().unwrap_or(DROPPED)
 }
 
 fn unicode_fold(key: &str) -> impl Iterator<Item = char> {
+    folded_characters(key.nfc())
+}
+
+fn folded_characters(characters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     let is_kept = |character: &char| !character.is_whitespace() && !matches!(character, '_' | '-');
-    key.nfc().flat_map(char::to_lowercase).filter(is_kept)
+    characters.flat_map(char::to_lowercase).filter(is_kept)
 }
 
 /// A trait that the vocabulary knows, as an index.
@@ -101,7 +124,8 @@ impl TraitId {
     /// The reserved trait `createdAt`.
     pub const CREATED_AT: TraitId = TraitId(1);
 
-    pub(super) fn index(self) -> usize {
+    /// Returns a small number of its own for each trait of a vocabulary.
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }
