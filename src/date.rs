@@ -71,12 +71,13 @@ impl Instant {
     /// Reads a string: digits only as a number, else a calendar date with an optional time and offset.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Instant> {
-        let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (integer, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-        if is_digits(integer) && is_digits(fraction) {
-            return from_decimal(text.starts_with('-'), integer, unsigned.split_once('.').map_or("", |(_, fraction)| fraction));
+        if text.as_bytes().get(4) == Some(&b'-') {
+            return from_calendar(text);
         }
-        from_calendar(text)
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (integer, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(integer, rest)| (integer, Some(rest)));
+        let is_number = is_digits(integer) && fraction.is_none_or(is_digits);
+        is_number.then(|| from_decimal(text.starts_with('-'), integer, fraction.unwrap_or_default()))?
     }
 
     /// Returns the instant in `unit`, as text: digits for the numeric units.

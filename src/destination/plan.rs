@@ -435,6 +435,10 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
+        // Most expressions are no more than this.
+        if let ([source], []) = (pipeline.sources.as_slice(), pipeline.stages.as_slice()) {
+            return self.source(source, &pipeline.subject);
+        }
         let mut value = Value::Absent;
         for source in &pipeline.sources {
             let next = self.source(source, &pipeline.subject)?;
@@ -709,12 +713,13 @@ fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump)
     collected(items.filter(|item| !matches!(item.value, Value::Absent)), arena)
 }
 
-/// Returns a trait's value; an address as a map of those members that are not named elsewhere, absent if all are.
+/// Returns a trait's value; the address as a map of those members that are not named elsewhere, absent if all are.
 fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
+    if entry.id == Some(TraitId::ADDRESS) { address(event, named, arena) } else { Value::from_raw(entry.value) }
+}
+
+fn address<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
     let address = event.traits.address();
-    if entry.id != Some(TraitId::ADDRESS) {
-        return Value::from_raw(entry.value);
-    }
     if let Some(whole) = address.whole() {
         // Null says no more than its parts do, so that nothing is left of it where each of them is named.
         let is_said = whole.is_null() && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));

@@ -24,6 +24,14 @@ impl Fold {
     /// Returns whether `key` has this fold, without making it for the usual ASCII key.
     #[must_use]
     pub fn is_of(&self, key: &str) -> bool {
+        // Most keys differ in their first character, which is itself where no mark can follow it.
+        if let [first, second, ..] = key.as_bytes()
+            && first.is_ascii_alphanumeric()
+            && second.is_ascii()
+            && self.0.as_bytes().first() != Some(&folded_byte(*first))
+        {
+            return false;
+        }
         if !key.is_ascii() {
             let mut folded = unicode_fold(key).peekable();
             folded.next_if_eq(&'$');
