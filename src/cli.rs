@@ -6,6 +6,7 @@ mod destinations;
 mod explain;
 mod report;
 mod run;
+mod terminal;
 mod transform;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::config::Config;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    terminal::set_color(arguments.color);
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
@@ -39,6 +41,9 @@ pub fn main() -> ExitCode {
 #[command(name = "groupcast", version, long_version = version(), max_term_width = 100)]
 #[command(after_help = "Start with `groupcast demo`: it needs nothing installed and shows the whole job.")]
 struct Arguments {
+    /// When to colour what is printed; NO_COLOR counts too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    color: clap::ColorChoice,
     #[command(subcommand)]
     command: Command,
 }

@@ -14,6 +14,7 @@ pub mod event;
 pub mod destination;
 pub mod router;
 pub mod examples;
+pub mod explanation;
 pub mod watermark;
 
 // The shell: effects, and no decisions about events.

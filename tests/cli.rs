@@ -40,9 +40,10 @@ fn check(golden: &Path) -> Option<String> {
     Some(format!("{} expected:\n{expected}\ncame:\n{actual}", golden.display()))
 }
 
-/// Runs `$ groupcast ARGUMENTS [< FILE]` from the project's folder and writes down all that it said.
+/// Runs `$ [NAME=VALUE ...] groupcast ARGUMENTS [< FILE]` from the project's folder and writes down all that it said.
 fn run(command: &str) -> String {
-    let line = command.strip_prefix("$ groupcast").unwrap_or_else(|| panic!("not a command: {command}"));
+    let parts = command.strip_prefix("$ ").and_then(|command| command.split_once("groupcast"));
+    let (variables, line) = parts.unwrap_or_else(|| panic!("not a command: {command}"));
     let (arguments, input) = line.split_once('<').map_or((line, None), |(arguments, input)| (arguments, Some(input.trim())));
     let stdin = input.map_or_else(Stdio::null, |input| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(input);
@@ -54,6 +55,7 @@ fn run(command: &str) -> String {
         .env("GOLDEN_TOKEN", "a-secret-token")
         .env("COLUMNS", "100")
         .env_remove("GROUPCAST_CONFIG")
+        .envs(variables.split_whitespace().filter_map(|variable| variable.split_once('=')))
         .stdin(stdin)
         .output()
         .unwrap();
