@@ -1,18 +1,20 @@
 //! The command line: parse, call, print. One file a subcommand.
 
 mod check;
+mod completions;
 mod demo;
 mod destinations;
 mod explain;
 mod report;
 mod run;
+mod snippet;
 mod terminal;
 mod transform;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::report::Failure;
 use crate::config::Config;
@@ -29,6 +31,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
+        Command::Completions(arguments) => completions::completions(arguments, Arguments::command()),
+        Command::Man(arguments) => completions::man(arguments, Arguments::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,6 +60,8 @@ enum Command {
     Explain(explain::Arguments),
     Check(check::Arguments),
     Destinations(destinations::Arguments),
+    Completions(completions::CompletionsArguments),
+    Man(completions::ManArguments),
 }
 
 /// Where the configuration comes from.

@@ -65,6 +65,36 @@ fn run(command: &str) -> String {
 }
 
 #[test]
+fn completions_and_man_pages_know_every_command() {
+    let groupcast = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = groupcast(&["--help"]);
+    let listed = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"explain") && commands.contains(&"man"), "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = groupcast(&["completions", shell]);
+        for command in &commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    assert!(groupcast(&["man"]).contains(".TH groupcast 1"));
+    let folder = tempfile::tempdir().unwrap();
+    groupcast(&["man", "--folder", folder.path().to_str().unwrap()]);
+    for command in commands.iter().filter(|command| **command != "help") {
+        let page = fs::read_to_string(folder.path().join(format!("groupcast-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_groupcast"))
         .args(["destinations", "--json"])
