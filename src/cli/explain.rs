@@ -8,28 +8,45 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Args;
+use bumpalo::Bump;
+use clap::{ArgGroup, Args};
+use rdkafka::message::{Message, OwnedMessage};
 
 use self::text::Page;
 use super::report::Failure;
 use super::{ConfigArguments, terminal};
+use crate::config::Config;
+use crate::diagnostic::nearest;
 use crate::explanation::explain;
+use crate::json::{Kind, Raw};
 use crate::kafka;
-use crate::kafka::lookup::record_at;
+use crate::kafka::lookup::Lookup;
 use crate::record::{Position, Record};
 use crate::router::Router;
 
 /// Says what becomes of one event: each destination, sent or not and why; each trait; the bodies
 ///
+/// The event comes from a file, standard input, or Kafka, where the group is not joined. What is printed is what the very
+/// code that runs makes of it; what came from where is found by changing the event's values one at a time and routing again.
 /// Secrets are shown as (secret). The event itself is shown as it is: it is yours.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("event").multiple(false))]
 pub(super) struct Arguments {
     /// A file that holds the event; standard input without one, or with `-`
-    #[arg(conflicts_with = "record")]
+    #[arg(group = "event")]
     file: Option<PathBuf>,
-    /// A record on Kafka instead, as topic/partition/offset; the group is not joined
-    #[arg(long, value_name = "POSITION", value_parser = position)]
+    /// A record on Kafka instead, as topic/partition/offset
+    #[arg(long, value_name = "POSITION", value_parser = position, group = "event")]
     record: Option<(String, i32, i64)>,
+    /// The latest record of the source topics whose event has this messageId
+    #[arg(long, value_name = "ID", group = "event")]
+    message_id: Option<String>,
+    /// The latest group call of the source topics for this group
+    #[arg(long, value_name = "ID", group = "event")]
+    group_id: Option<String>,
+    /// How many of each partition's last records --message-id and --group-id look through
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(i64).range(1..))]
+    depth: i64,
     #[command(flatten)]
     config: ConfigArguments,
     /// Only these destinations
@@ -46,24 +63,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for instance in &mut routing.destinations {
         instance.settings = instance.settings.redacted();
     }
-    if let Some(unknown) =
-        arguments.destination.iter().find(|name| routing.destinations.iter().all(|instance| instance.name != **name))
-    {
-        return Err(Failure::Argument(format!("not configured: {unknown}")));
+    let names: Vec<&str> = routing.destinations.iter().map(|instance| instance.name.as_str()).collect();
+    if let Some(unknown) = arguments.destination.iter().find(|name| !names.contains(&name.as_str())) {
+        let hint = nearest(unknown, names).map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
+        return Err(Failure::Argument(format!("not configured: {unknown}{hint}")));
     }
     let router = Router::new(routing)?;
-    let mut explanation = match &arguments.record {
-        Some((topic, partition, offset)) => {
-            let position = Position { topic, partition: *partition, offset: *offset };
-            let message = record_at(&config, position).map_err(anyhow::Error::from)?;
+    let mut explanation = match on_kafka(arguments, &config)? {
+        Some(message) => {
+            if !arguments.json {
+                let position = kafka::record(&message).position;
+                writeln!(anstream::stdout(), "record {position}")?;
+            }
             explain(&router, &kafka::record(&message))
         }
         None => {
             let event = read(arguments)?;
             let topic = config.source.topics.first().map_or("", String::as_str);
             let position = Position { topic, partition: 0, offset: 0 };
-            let record = Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None };
-            explain(&router, &record)
+            explain(
+                &router,
+                &Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None },
+            )
         }
     };
     if !arguments.destination.is_empty() {
@@ -77,6 +98,43 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Page { out: &mut out, width: terminal::width() }.write(&explanation)?;
     }
     Ok(())
+}
+
+/// Returns the record on Kafka that the arguments name, if they name one.
+fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessage>, Failure> {
+    let depth = arguments.depth;
+    let latest = |what: &str, id: &str, is_wanted: &dyn Fn(&[u8]) -> bool| {
+        let lookup = Lookup::open(config)?;
+        let found = lookup.latest(&config.source.topics, depth, |message| message.payload().is_some_and(is_wanted))?;
+        found.map(Some).ok_or_else(|| {
+            kafka::fault::Fault::Fatal(format!(
+                "no event of {what} {id} among the last {depth} records of each partition\n  hint: --depth looks further back"
+            ))
+        })
+    };
+    let found = match arguments {
+        Arguments { record: Some((topic, partition, offset)), .. } => Lookup::open(config)
+            .and_then(|lookup| lookup.at(Position { topic, partition: *partition, offset: *offset }))
+            .map(Some),
+        Arguments { message_id: Some(id), .. } => latest("messageId", id, &|event| says(event, "messageId", id)),
+        Arguments { group_id: Some(id), .. } => {
+            latest("groupId", id, &|event| says(event, "groupId", id) && says(event, "type", "group"))
+        }
+        Arguments { .. } => Ok(None),
+    };
+    Ok(found.map_err(anyhow::Error::from)?)
+}
+
+/// Returns whether the event's field is that text, or a number of those digits; the event need not be a good one.
+fn says(event: &[u8], field: &str, wanted: &str) -> bool {
+    let arena = Bump::new();
+    let object = std::str::from_utf8(event).ok().and_then(|event| Raw::parse_object(event, &arena));
+    let member = object.and_then(|(_, members)| members.iter().find(|member| member.key == field));
+    member.is_some_and(|member| match member.value.string(&arena) {
+        Ok(Some(text)) => text == wanted,
+        Ok(None) => member.value.kind() == Kind::Number && member.value.text() == wanted,
+        Err(_) => false,
+    })
 }
 
 fn position(text: &str) -> Result<(String, i32, i64), String> {

@@ -66,7 +66,7 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     }
     let mut short = String::new();
     for character in text.chars() {
-        if columns(&short) + 2 > width {
+        if columns(&short) + columns(character.encode_utf8(&mut [0; 4])) + 1 > width {
             break;
         }
         short.push(character);
