@@ -8,6 +8,7 @@ mod explain;
 mod report;
 mod run;
 mod snippet;
+mod suggest;
 mod terminal;
 mod transform;
 
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Suggest(arguments) => suggest::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
         Command::Completions(arguments) => completions::completions(arguments, Arguments::command()),
@@ -58,6 +60,7 @@ enum Command {
     Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),
+    Suggest(suggest::Arguments),
     Check(check::Arguments),
     Destinations(destinations::Arguments),
     Completions(completions::CompletionsArguments),

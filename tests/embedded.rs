@@ -328,6 +328,12 @@ fn explain_finds_a_record_on_kafka_by_position_message_or_group() {
         let (code, _, said) = explain(&arguments);
         assert!(code == 1 && said.contains(complaint), "{arguments:?}: {code} {said}");
     }
+    for (count, expected) in [("100", "5 records"), ("4", "4 records")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.arg("suggest").arg("--config").arg(&config).args(["--sample", count]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with(expected), "{said}");
+    }
     // Nothing of the group moved, nor was there ever one.
     assert_eq!(kafka.committed(), 0);
 }
