@@ -339,6 +339,31 @@ fn explain_finds_a_record_on_kafka_by_position_message_or_group() {
 }
 
 #[test]
+fn check_says_how_the_broker_has_each_topic() {
+    let kafka = Kafka::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("groupcast.yaml");
+    let check = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.args(["check", "--broker", "--config"]).arg(&config).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code().unwrap(), stdout, stderr)
+    };
+    // The embedded cluster tells neither rights nor limits.
+    let (code, said, complaint) = check(&kafka.config_text(""));
+    assert_eq!((code, complaint.as_str()), (0, ""));
+    assert!(said.contains("  group-events           source, 4 partitions, rights not told, limit not told\n"), "{said}");
+    assert!(said.contains("  group-events.dead      output, 4 partitions, rights not told, limit not told\n"), "{said}");
+    assert!(said.ends_with("  all topics are there and may be used\n"), "{said}");
+    let (code, said, complaint) = check(&kafka.config_text("").replace("use: intercom", "{ use: intercom, topic: absent }"));
+    assert_eq!(code, 1, "{complaint}");
+    assert!(said.contains("absent                output, not there\n"), "{said}");
+    assert!(complaint.contains("--create --topic absent --partitions 4"), "{complaint}");
+    assert_eq!(kafka.committed(), 0);
+}
+
+#[test]
 fn a_restart_continues_where_the_last_run_stopped() {
     let kafka = Kafka::start();
     let events = events(60);
