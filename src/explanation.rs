@@ -1,5 +1,6 @@
 //! What becomes of one record and why: everything that `explain` shows, told by the router that runs.
 
+mod change;
 mod origin;
 mod part;
 mod trace;

@@ -31,10 +31,13 @@ impl Origin {
     /// Returns whether it was made of the trait, or of a part of it.
     #[must_use]
     pub fn is_of_trait(&self, name: &str) -> bool {
-        self.from.iter().any(|from| {
-            let rest = from.strip_prefix("traits.").and_then(|path| path.strip_prefix(name));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        self.is_of(&format!("traits.{name}"))
+    }
+
+    /// Returns whether it was made of the field, or of a part of it.
+    pub(super) fn is_of(&self, field: &str) -> bool {
+        let rest = |from: &'_ String| from.strip_prefix(field).map(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.from.iter().any(|from| rest(from) == Some(true))
     }
 }
 

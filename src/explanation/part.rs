@@ -150,6 +150,6 @@ pub struct OperationPart {
     pub body: Box<RawValue>,
     /// What came from where: each place of body, request and key that would be another if the event were.
     pub origins: Vec<Origin>,
-    /// The fields of the event without which this operation would not leave, found among those that are in no body.
+    /// The fields of the event without which this operation would not leave, besides those that it holds.
     pub due_to: Vec<String>,
 }
