@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 pub use self::origin::{Conversion, Origin};
 pub use self::part::{
-    DecisionPart, DestinationPart, EventPart, Explanation, NotePart, OperationPart, TraitPart, TraitPlace, TraitShare,
+    DecisionPart, DestinationPart, EventPart, Explanation, NotePart, OperationPart, RefusedPart, TraitPart, TraitPlace,
+    TraitShare,
 };
 use self::trace::Trace;
 use crate::date::Unit;
@@ -20,13 +21,16 @@ use crate::flags::{Decider, Decision};
 use crate::record::Record;
 use crate::router::{Router, Scratch};
 use crate::traits::Fold;
-use crate::verdict::{Note, NoteCode, Observer, Outcome, Verdict};
+use crate::verdict::{Note, NoteCode, Observer, Outcome, Reason, Refusal, Verdict};
 
 /// Collects what the router tells.
 #[derive(Default)]
 struct Listener {
     notes: Vec<NotePart>,
     outcomes: Vec<Outcome>,
+    /// By destination and operation.
+    refusals: Vec<(usize, usize, Refusal)>,
+    missing: Vec<(usize, String)>,
 }
 
 impl Observer for Listener {
@@ -39,15 +43,48 @@ impl Observer for Listener {
         }
     }
 
+    fn refused(&mut self, destination: usize, operation: usize, refusal: Refusal) {
+        self.refusals.push((destination, operation, refusal));
+    }
+
+    fn missing(&mut self, destination: usize, subject: &str) {
+        self.missing.push((destination, subject.to_owned()));
+    }
+
     fn outcome(&mut self, _: usize, outcome: Outcome) {
         self.outcomes.push(outcome);
     }
 }
 
 impl Listener {
+    fn refused_of(&self, router: &Router, destination: usize) -> Vec<RefusedPart> {
+        let refusals = self.refusals.iter().filter(|(of, ..)| *of == destination);
+        let part = |(_, operation, refusal): &(usize, usize, Refusal)| {
+            let (Refusal::NotDue(reason) | Refusal::Skipped(reason) | Refusal::DeadLettered(reason)) = *refusal;
+            RefusedPart {
+                operation: router.operation_id(destination, *operation).to_owned(),
+                reason: reason.code(),
+                sentence: operation_sentence(reason),
+            }
+        };
+        refusals.map(part).collect()
+    }
+
+    fn missing_of(&self, destination: usize) -> Vec<String> {
+        self.missing.iter().filter(|(of, _)| *of == destination).map(|(_, subject)| subject.clone()).collect()
+    }
+
     fn notes_of(&self, destination: Option<usize>) -> Vec<NotePart> {
         self.notes.iter().filter(|note| note.destination == destination).cloned().collect()
     }
+}
+
+/// Returns what a reason says of one operation, where its own sentence is about a whole destination.
+fn operation_sentence(reason: Reason) -> &'static str {
+    if reason == Reason::NothingToSend {
+        return "nothing to say here";
+    }
+    if reason == Reason::NoMember { "the id that it needs is absent" } else { reason.sentence() }
 }
 
 /// Explains one record.
@@ -105,7 +142,9 @@ fn destinations(
             Outcome::Skipped(reason) | Outcome::DeadLettered(reason) => reason.sentence(),
         },
         decided_by: DecisionPart::of(router, index, decision),
+        missing: listener.missing_of(index),
         operations: operations(router, emissions, index, trace),
+        refused: listener.refused_of(router, index),
         notes: listener.notes_of(Some(index)),
     };
     outcomes.map(part).collect()
@@ -156,7 +195,7 @@ fn decision_sentence(decision: &Decision<'_>, matched: &str) -> String {
         (true, false) if decision.decider != Decider::All => "false",
         (false, false) => "true",
         (true, false) => match decision.excluded {
-            Some(crate::verdict::Reason::AllFalse) => "false",
+            Some(Reason::AllFalse) => "false",
             Some(_) | None => "true",
         },
     };

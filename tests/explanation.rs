@@ -85,6 +85,30 @@ fn the_records_timestamp_is_an_origin_where_the_event_has_no_time() {
     assert_eq!((origin.place.as_str(), origin.from.join(" ").as_str()), ("/t", "the record's timestamp"));
 }
 
+#[test]
+fn a_skip_names_what_is_absent_and_each_operation_why_it_is_not_due() {
+    for (definition, expected) in [
+        ("operations: [{ id: a, require: \"${traits.name}\", request: POST /, body: { n: 1 } }]\n", "missing_required [name]"),
+        ("operations: [{ id: a, request: \"POST /${traits.plan}\", body: { n: 1 } }]\n", "missing_required [plan]"),
+        ("operations: [{ id: a, when: \"${member}\", request: POST /, body: { n: 1 } }]\n", "no_member [] a no_member"),
+        (
+            "operations:\n  - { id: a, when: \"${traits.plan}\", request: POST /, body: { n: 1 } }\n  \
+             - { id: b, request: POST /, body: { n: 1 } }\n",
+            " [] a nothing_to_send",
+        ),
+    ] {
+        let router = Setup::new().with("d", definition).router();
+        let event = event("");
+        let explanation = explain(&router, &record(Some(event.as_bytes())));
+        let part = &explanation.destinations[0];
+        let mut said = format!("{} [{}]", part.reason, part.missing.join(" "));
+        for refused in part.refused.iter().filter(|refused| refused.reason != "missing_required") {
+            said.push_str(&format!(" {} {}", refused.operation, refused.reason));
+        }
+        assert_eq!(said, expected, "{definition}");
+    }
+}
+
 fn decided(explanation: &Explanation) -> String {
     let part = &explanation.destinations[0];
     format!("{}: {}", part.outcome, part.decided_by.sentence)

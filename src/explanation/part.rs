@@ -114,8 +114,12 @@ pub struct DestinationPart {
     pub sentence: &'static str,
     /// What decided whether it may be sent to at all.
     pub decided_by: DecisionPart,
+    /// The value that it requires and that is absent, where that is the reason.
+    pub missing: Vec<String>,
     /// What leaves, in order.
     pub operations: Vec<OperationPart>,
+    /// The operations that do not leave, up to the one that stopped the rest.
+    pub refused: Vec<RefusedPart>,
     /// What was noted on the way.
     pub notes: Vec<NotePart>,
 }
@@ -131,6 +135,17 @@ pub struct DecisionPart {
     pub matched: Option<String>,
     /// The whole as a sentence without a full stop.
     pub sentence: String,
+}
+
+/// One operation that does not leave.
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusedPart {
+    /// The operation's id.
+    pub operation: String,
+    /// The code of the reason.
+    pub reason: &'static str,
+    /// The reason as a sentence without a full stop.
+    pub sentence: &'static str,
 }
 
 /// One record that leaves.

@@ -101,7 +101,14 @@ impl<W: Write> Page<'_, W> {
             _ => format!("{} ({})", part.sentence, part.reason),
         };
         self.continued(&indent, &what)?;
+        if !part.missing.is_empty() {
+            self.line(&indent, &format!("absent: {}", part.missing.join(", ")))?;
+        }
         self.line(&indent, &part.decided_by.sentence)?;
+        // Why the whole is not sent is said above, if it is the only thing that there is to say.
+        let refused = part.refused.iter().filter(|refused| part.outcome == "emitted" || refused.reason != part.reason);
+        let refused = refused.map(|refused| (format!("no {}", refused.operation), said(refused.sentence, refused.reason)));
+        by_reason(refused).iter().try_for_each(|refused| self.line(&indent, refused))?;
         grouped(&part.notes).iter().try_for_each(|note| self.line(&indent, note))
     }
 
@@ -199,19 +206,27 @@ impl<W: Write> Page<'_, W> {
 
 /// Says each kind of note once, with all that it happened to.
 fn grouped(notes: &[NotePart]) -> Vec<String> {
-    let mut groups: Vec<(&NotePart, Vec<String>)> = Vec::new();
-    for note in notes {
-        let subject = format!("\"{}\"", note.subject);
-        match groups.iter_mut().find(|(first, _)| first.code == note.code) {
+    by_reason(notes.iter().map(|note| (format!("\"{}\"", note.subject), reason(note))))
+}
+
+/// Puts together the subjects that have the same reason, in the order that the reasons came.
+fn by_reason(found: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (subject, reason) in found {
+        match groups.iter_mut().find(|(other, _)| *other == reason) {
             Some((_, subjects)) => subjects.push(subject),
-            None => groups.push((note, vec![subject])),
+            None => groups.push((reason, vec![subject])),
         }
     }
-    groups.into_iter().map(|(note, subjects)| format!("{}: {}", subjects.join(", "), reason(note))).collect()
+    groups.into_iter().map(|(reason, subjects)| format!("{}: {reason}", subjects.join(", "))).collect()
 }
 
 fn reason(note: &NotePart) -> String {
-    format!("{} ({})", note.sentence, note.code)
+    said(note.sentence, note.code)
+}
+
+fn said(sentence: &str, code: &str) -> String {
+    format!("{sentence} ({code})")
 }
 
 fn place(place: &crate::explanation::TraitPlace) -> String {
