@@ -1,17 +1,21 @@
 //! The command line: parse, call, print. One file a subcommand.
 
 mod check;
+mod completions;
 mod demo;
 mod destinations;
 mod explain;
 mod report;
 mod run;
+mod snippet;
+mod suggest;
+mod terminal;
 mod transform;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::report::Failure;
 use crate::config::Config;
@@ -20,13 +24,17 @@ use crate::config::Config;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    terminal::set_color(arguments.color);
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Suggest(arguments) => suggest::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
+        Command::Completions(arguments) => completions::completions(arguments, Arguments::command()),
+        Command::Man(arguments) => completions::man(arguments, Arguments::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,6 +47,9 @@ pub fn main() -> ExitCode {
 #[command(name = "groupcast", version, long_version = version(), max_term_width = 100)]
 #[command(after_help = "Start with `groupcast demo`: it needs nothing installed and shows the whole job.")]
 struct Arguments {
+    /// When to colour what is printed; NO_COLOR counts too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    color: clap::ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,8 +60,11 @@ enum Command {
     Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),
+    Suggest(suggest::Arguments),
     Check(check::Arguments),
     Destinations(destinations::Arguments),
+    Completions(completions::CompletionsArguments),
+    Man(completions::ManArguments),
 }
 
 /// Where the configuration comes from.

@@ -80,6 +80,13 @@ pub struct Catalogue {
 #[folder = "destinations"]
 struct Files;
 
+/// Returns the text of a definition that is part of the program, by the file that diagnostics name.
+#[must_use]
+pub fn built_in_text(file: &str) -> Option<String> {
+    let embedded = Files::get(file.strip_prefix("destinations/")?)?;
+    Some(String::from_utf8_lossy(&embedded.data).into_owned())
+}
+
 impl Catalogue {
     /// Returns the definitions that are part of the program. A test parses each of them.
     #[must_use]

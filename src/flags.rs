@@ -157,6 +157,19 @@ impl Flags {
         Ok(decisions)
     }
 
+    /// Returns the destination's name that `flag` matched, by what decided; absent where none of its own did.
+    #[must_use]
+    pub fn matched(&self, destination: usize, flag: &str, decider: Decider) -> Option<&str> {
+        let own = |by: &(usize, Decider)| by.0 == destination && (decider == Decider::Fold || by.1 == decider);
+        let arena = Bump::new();
+        let folded = fold(flag, &arena);
+        let is_it = |name: &str| if decider == Decider::Fold { fold(name, &arena) == folded } else { name == flag };
+        let names = self.exact.iter().filter(|(name, by)| by.iter().any(own) && is_it(name));
+        // The first in rank, so that the answer is the same every time.
+        let rank = |by: &[(usize, Decider)]| by.iter().filter(|by| own(by)).map(|by| by.1).min();
+        names.min_by_key(|(_, by)| rank(by)).map(|(name, _)| &**name)
+    }
+
     fn apply<'a>(
         &self,
         name: &'a str,

@@ -14,6 +14,8 @@ pub mod event;
 pub mod destination;
 pub mod router;
 pub mod examples;
+pub mod explanation;
+pub mod suggestion;
 pub mod watermark;
 
 // The shell: effects, and no decisions about events.

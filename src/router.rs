@@ -313,6 +313,9 @@ impl Call<'_> {
                     |run, out| run.write_body(operation, out),
                 )
             });
+            if let Err(refusal) = written {
+                run.tell_refused(operation_index, refusal);
+            }
             match written {
                 Ok(()) => emitted += 1,
                 Err(Refusal::NotDue(reason)) => {

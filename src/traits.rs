@@ -231,6 +231,12 @@ impl<'a> Traits<'a> {
         &self.collisions
     }
 
+    /// Returns whether a trait is a reserved one, or a part of an address.
+    #[must_use]
+    pub fn is_reserved(&self, entry: &Trait<'_>) -> bool {
+        entry.part.is_some() || entry.id.is_some_and(|id| self.vocabulary.trait_type(id) != TraitType::Any)
+    }
+
     /// Returns whether there are no traits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

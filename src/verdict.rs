@@ -159,6 +159,16 @@ pub trait Observer {
         let _ = (destination, note);
     }
 
+    /// Is told why an operation does not leave; others of its destination may.
+    fn refused(&mut self, destination: usize, operation: usize, refusal: Refusal) {
+        let _ = (destination, operation, refusal);
+    }
+
+    /// Is told the name of a value that is absent and that an operation requires.
+    fn missing(&mut self, destination: usize, subject: &str) {
+        let _ = (destination, subject);
+    }
+
     /// Is told a destination's outcome; called once for each destination of a routed event.
     fn outcome(&mut self, destination: usize, outcome: Outcome) {
         let _ = (destination, outcome);

@@ -9,11 +9,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::checker::watch::Watch;
 use support::checker::{Excuses, Format, Report, Run, bodies};
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
@@ -69,6 +71,65 @@ fn a_restart_continues_where_it_stopped() {
     }
     stage.finish(&setup);
     assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "a stop drains and commits");
+}
+
+/// Asks as people do while a service runs, with transactions' marks between the records, and leaves no trace of a group.
+#[test]
+fn explain_suggest_and_check_ask_without_joining_the_group() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let (source, group) = (unique("asked"), unique("asked-group"));
+    let [webhook, dead] = ["webhook", "dead"].map(|name| format!("{source}.{name}"));
+    let small: &[(&str, &str)] = &[("max.message.bytes", "5000")];
+    topics::create_all(brokers, 1, &[(source.clone(), &[]), (webhook.clone(), small), (dead.clone(), &[])]);
+    let mut settings = topics::client(brokers);
+    let producer: BaseProducer = settings.set("transactional.id", &group).create().expect("the settings are valid");
+    producer.init_transactions(LIMIT).expect("the brokers answer");
+    for (message, commits) in [("m0", true), ("m1", false), ("m2", true)] {
+        let event = format!(r#"{{"type":"group","groupId":"g1","messageId":"{message}"}}"#);
+        producer.begin_transaction().expect("none is open");
+        assert!(producer.send(BaseRecord::<str, str>::to(&source).payload(&event)).is_ok(), "an empty queue has room");
+        producer.flush(LIMIT).expect("the brokers take the record");
+        if commits { producer.commit_transaction(LIMIT) } else { producer.abort_transaction(LIMIT) }.expect("it is open");
+    }
+    let file = env::temp_dir().join(format!("{source}.yaml"));
+    let text = format!(
+        "kafka: {{ brokers: \"{brokers}\" }}\nsource: {{ topics: [{source}], group_id: {group} }}\ndestinations: [{{ use: webhook }}]\n"
+    );
+    std::fs::write(&file, text).expect("the folder is there");
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.args(arguments).arg("--config").arg(&file).output().expect("the program is built");
+        let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        (output.status.success(), said, complaint)
+    };
+
+    let (is_good, said, complaint) = ask(&["check", "--broker"]);
+    assert!(is_good, "{complaint}");
+    for line in [
+        format!("{source}          source, 1 partition, may be read, records of up to 1048588 bytes"),
+        format!("{webhook}  output, 1 partition, may be written, records of up to 5000 bytes"),
+    ] {
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(complaint.contains(&format!("{webhook} takes less than the 1048576 bytes")), "{complaint}");
+
+    // Offsets: m0, its mark, m1, its mark, m2, its mark.
+    for (arguments, offset) in
+        [(["--message-id", "m0"], "0"), (["--group-id", "g1"], "4"), (["--record", &format!("{source}/0/4")], "4")]
+    {
+        let (is_good, said, complaint) = ask(&[&["explain"], &arguments[..]].concat());
+        assert!(is_good && said.starts_with(&format!("record {source}/0/{offset}\n")), "{arguments:?}: {said}{complaint}");
+    }
+    let (is_good, _, complaint) = ask(&["explain", "--record", &format!("{source}/0/5")]);
+    assert!(!is_good && complaint.contains("it is a transaction's mark"), "{complaint}");
+    let (is_good, _, complaint) = ask(&["explain", "--message-id", "m1"]);
+    assert!(!is_good && complaint.contains("no event of messageId m1"), "what was aborted never was: {complaint}");
+    let (_, said, complaint) = ask(&["suggest", "--sample", "1000"]);
+    assert!(said.starts_with("2 records\n"), "{said}{complaint}");
+
+    let groups = producer.client().fetch_group_list(None, LIMIT).expect("the brokers answer");
+    assert!(groups.groups().iter().all(|known| known.name() != group), "somebody joined the group");
+    std::fs::remove_file(&file).expect("it was written above");
 }
 
 #[test]

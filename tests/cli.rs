@@ -40,9 +40,10 @@ fn check(golden: &Path) -> Option<String> {
     Some(format!("{} expected:\n{expected}\ncame:\n{actual}", golden.display()))
 }
 
-/// Runs `$ groupcast ARGUMENTS [< FILE]` from the project's folder and writes down all that it said.
+/// Runs `$ [NAME=VALUE ...] groupcast ARGUMENTS [< FILE]` from the project's folder and writes down all that it said.
 fn run(command: &str) -> String {
-    let line = command.strip_prefix("$ groupcast").unwrap_or_else(|| panic!("not a command: {command}"));
+    let parts = command.strip_prefix("$ ").and_then(|command| command.split_once("groupcast"));
+    let (variables, line) = parts.unwrap_or_else(|| panic!("not a command: {command}"));
     let (arguments, input) = line.split_once('<').map_or((line, None), |(arguments, input)| (arguments, Some(input.trim())));
     let stdin = input.map_or_else(Stdio::null, |input| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(input);
@@ -54,12 +55,43 @@ fn run(command: &str) -> String {
         .env("GOLDEN_TOKEN", "a-secret-token")
         .env("COLUMNS", "100")
         .env_remove("GROUPCAST_CONFIG")
+        .envs(variables.split_whitespace().filter_map(|variable| variable.split_once('=')))
         .stdin(stdin)
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().map_or_else(|| "signal".to_owned(), |code| code.to_string());
     format!("{command}\nexit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn completions_and_man_pages_know_every_command() {
+    let groupcast = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = groupcast(&["--help"]);
+    let listed = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"explain") && commands.contains(&"man"), "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = groupcast(&["completions", shell]);
+        for command in &commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    assert!(groupcast(&["man"]).contains(".TH groupcast 1"));
+    let folder = tempfile::tempdir().unwrap();
+    groupcast(&["man", "--folder", folder.path().to_str().unwrap()]);
+    for command in commands.iter().filter(|command| **command != "help") {
+        let page = fs::read_to_string(folder.path().join(format!("groupcast-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}");
+    }
 }
 
 #[test]

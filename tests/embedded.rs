@@ -295,6 +295,75 @@ fn k7_dead_letters_keep_key_bytes_and_partition_and_say_whence_and_why() {
 }
 
 #[test]
+fn explain_finds_a_record_on_kafka_by_position_message_or_group() {
+    let kafka = Kafka::start();
+    let event = |group: &str, message: &str| format!(r#"{{"type":"group","groupId":{group},"messageId":"{message}"}}"#);
+    let events = [event("\"a\"", "m0"), event("7", "m1"), event("\"a\"", "m2"), "no json".to_owned(), event("\"a\"", "m4")];
+    kafka.produce(events.iter().map(String::as_str));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("groupcast.yaml");
+    fs::write(&config, kafka.config_text("")).unwrap();
+    let explain = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.arg("explain").arg("--config").arg(&config).args(arguments).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code().unwrap(), stdout.lines().take(2).collect::<Vec<_>>().join("|"), stderr)
+    };
+    let routed = |position: &str| format!("record {SOURCE}/{position}|routed: a group event; every destination was asked");
+    for (arguments, position) in [
+        (["--record", &format!("{SOURCE}/2/0")], "2/0"),
+        (["--message-id", "m1"], "1/0"),
+        (["--group-id", "a"], "0/1"),
+        (["--group-id", "7"], "1/0"),
+    ] {
+        assert_eq!(explain(&arguments), (0, routed(position), String::new()), "{arguments:?}");
+    }
+    let (code, said, _) = explain(&["--record", &format!("{SOURCE}/3/0")]);
+    assert_eq!((code, said.contains("dead-lettered")), (0, true), "{said}");
+    for (arguments, complaint) in [
+        (["--record", &format!("{SOURCE}/3/9")], "no record at group-events/3/9: the partition holds offsets 0 to 0"),
+        (["--message-id", "absent"], "no event of messageId absent among the last 100000 records of each partition"),
+        (["--group-id", "m1"], "no event of groupId m1"),
+    ] {
+        let (code, _, said) = explain(&arguments);
+        assert!(code == 1 && said.contains(complaint), "{arguments:?}: {code} {said}");
+    }
+    for (count, expected) in [("100", "5 records"), ("4", "4 records")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.arg("suggest").arg("--config").arg(&config).args(["--sample", count]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with(expected), "{said}");
+    }
+    // Nothing of the group moved, nor was there ever one.
+    assert_eq!(kafka.committed(), 0);
+}
+
+#[test]
+fn check_says_how_the_broker_has_each_topic() {
+    let kafka = Kafka::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("groupcast.yaml");
+    let check = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = command.args(["check", "--broker", "--config"]).arg(&config).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code().unwrap(), stdout, stderr)
+    };
+    // The embedded cluster tells neither rights nor limits.
+    let (code, said, complaint) = check(&kafka.config_text(""));
+    assert_eq!((code, complaint.as_str()), (0, ""));
+    assert!(said.contains("  group-events           source, 4 partitions, rights not told, limit not told\n"), "{said}");
+    assert!(said.contains("  group-events.dead      output, 4 partitions, rights not told, limit not told\n"), "{said}");
+    assert!(said.ends_with("  all topics are there and may be used\n"), "{said}");
+    let (code, said, complaint) = check(&kafka.config_text("").replace("use: intercom", "{ use: intercom, topic: absent }"));
+    assert_eq!(code, 1, "{complaint}");
+    assert!(said.contains("absent                output, not there\n"), "{said}");
+    assert!(complaint.contains("--create --topic absent --partitions 4"), "{complaint}");
+    assert_eq!(kafka.committed(), 0);
+}
+
+#[test]
 fn a_restart_continues_where_the_last_run_stopped() {
     let kafka = Kafka::start();
     let events = events(60);

@@ -8,10 +8,12 @@ use std::sync::LazyLock;
 use bumpalo::Bump;
 use groupcast::destination::Catalogue;
 use groupcast::envelope::{Emission, Emissions, Format};
+use groupcast::explanation::explain;
 use groupcast::json::{Object, Raw};
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Scratch};
 use groupcast::traits::{Fold, Vocabulary};
+use groupcast::verdict::Verdict;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -249,6 +251,26 @@ fn operations<'s>(router: &'s Router, seen: &'s Seen) -> Vec<(&'s str, &'s str, 
     seen.emissions.iter().filter_map(operation).collect()
 }
 
+/// Adds each scalar of `value` by its JSON pointer.
+fn scalars(value: &serde_json::Value, pointer: String, found: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                scalars(value, format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        serde_json::Value::Array(elements) => {
+            for (index, value) in elements.iter().enumerate() {
+                scalars(value, format!("{pointer}/{index}"), found);
+            }
+        }
+        serde_json::Value::String(text) => found.push((pointer, text.clone())),
+        scalar @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+            found.push((pointer, scalar.to_string()));
+        }
+    }
+}
+
 fn limited(cases: u32) -> ProptestConfig {
     // A failure becomes a row in `semantics`, not a file of seeds.
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -315,6 +337,76 @@ proptest! {
             let added: Vec<String> = emissions.iter().skip(before).map(|emission| shown(router(), &emission)).collect();
             let expected: Vec<String> = alone.emissions.iter().map(|emission| shown(router(), &emission)).collect();
             prop_assert_eq!(added, expected);
+        }
+    }
+
+    /// What explain says of a record is what run makes of it: verdict, outcomes and their reasons, notes, what leaves and its
+    /// order, and that a flag excluded what a flag's reason says. Every place that it names is one.
+    #[test]
+    fn e11_explain_says_what_run_does(value in value(), timestamp in any::<Option<i64>>()) {
+        let source = Record { timestamp, ..record(Some(&value)) };
+        let seen = route(router(), &source);
+        let explanation = explain(router(), &source);
+        prop_assert_eq!(Some((explanation.verdict, explanation.reason)), seen.verdict.map(Verdict::labels));
+        let detail = seen.emissions.iter().filter(|emission| emission.operation.is_none() && emission.destination.is_none());
+        let detail: Vec<&str> = detail.map(|letter| text(letter.headers().find(|(name, _)| *name == "detail").unwrap().1)).collect();
+        prop_assert_eq!(detail.first().copied().unwrap_or_default(), &explanation.detail);
+        let outcomes: Vec<_> = seen.outcomes.iter().flatten().map(|outcome| outcome.labels()).collect();
+        let explained: Vec<_> = explanation.destinations.iter().map(|part| (part.outcome, part.reason)).collect();
+        prop_assert_eq!(explained, outcomes);
+        let notes = explanation.destinations.iter().flat_map(|part| &part.notes).chain(&explanation.notes);
+        let mut notes: Vec<String> = notes.map(|note| format!("~{}:{}", note.code, note.subject)).collect();
+        let mut expected = seen.notes.clone();
+        for notes in [&mut notes, &mut expected] {
+            notes.sort();
+            notes.dedup();
+        }
+        prop_assert_eq!(notes, expected);
+        let operations = explanation.destinations.iter().flat_map(|part| part.operations.iter().map(move |operation| {
+            (part.destination.as_str(), operation.request.as_str(), operation.body.get().as_bytes())
+        }));
+        let ran = self::operations(router(), &seen);
+        prop_assert_eq!(operations.collect::<Vec<_>>(), ran);
+        for part in &explanation.destinations {
+            let is_flag = matches!(part.reason, "flag_false" | "all_false" | "opt_in");
+            prop_assert_eq!(part.decided_by.flag.is_none(), part.decided_by.by == "default");
+            prop_assert!(part.reason != "flag_false" || !matches!(part.decided_by.by, "all" | "default"), "{:?}", part);
+            prop_assert!(part.reason != "all_false" || part.decided_by.by == "all", "{:?}", part);
+            prop_assert!(!is_flag || part.operations.is_empty());
+        }
+    }
+
+    /// Each value of the event that stands in a body is said to have come from there, and nothing is said of other places.
+    #[test]
+    fn explain_finds_where_each_value_came_from(keys in vec(select(&TRAITS[..]), 1..6)) {
+        let traits = (0..).zip(&keys).map(|(index, key)| format!(r#""{key}":"word{index}""#)).collect::<Vec<String>>().join(",");
+        let event = format!(r#"{{"type":"group","groupId":"g-1","userId":"u-1","traits":{{{traits}}}}}"#);
+        let explanation = explain(router(), &record(Some(event.as_bytes())));
+        prop_assert!(explanation.is_traced);
+        for operation in explanation.destinations.iter().flat_map(|part| &part.operations) {
+            let body: serde_json::Value = serde_json::from_str(operation.body.get()).unwrap();
+            for origin in operation.origins.iter().filter(|origin| origin.place.starts_with('/')) {
+                prop_assert!(body.pointer(&origin.place).is_some(), "{} {}", origin.place, body);
+                prop_assert!(!origin.from.is_empty());
+            }
+            let mut places = Vec::new();
+            scalars(&body, String::new(), &mut places);
+            for (place, value) in places {
+                let origin = operation.origins.iter().find(|origin| origin.place == place);
+                let is_of_event = ["word", "g-1", "u-1"].iter().any(|word| value.to_lowercase().contains(word));
+                // A key may be made of a value too, and three characters of a plan are what `Odd` keeps.
+                let may_be = is_of_event || place.contains("word") || value == "wor";
+                prop_assert!(origin.is_some() || !is_of_event, "{} {} {:?}", place, body, operation.origins);
+                prop_assert!(origin.is_none() || may_be, "{} {} {:?}", place, body, operation.origins);
+                if let (Some(index), true) = (value.strip_prefix("word").and_then(|index| index.parse::<usize>().ok()), is_of_event) {
+                    let from = &origin.unwrap().from;
+                    prop_assert_eq!(from.len(), 1, "{:?}", from);
+                    let fold = Fold::of(keys[index].rsplit('.').next().unwrap());
+                    let alias = Fold::of(from[0].rsplit('.').next().unwrap());
+                    let is_alias = matches!(keys[index], "created" | "zip");
+                    prop_assert!(fold == alias || is_alias || from[0].contains(keys[index]), "{} {:?}", keys[index], from);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 15] = [
     &["worker"],
     &["kafka"],
     &["config", "metrics", "status", "process"],
-    &["examples"],
+    &["examples", "explanation", "suggestion"],
     &["router"],
     &["destination"],
     &["event"],

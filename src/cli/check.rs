@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::report::{self, Failure};
+use super::terminal::columns;
 use crate::config::Config;
 use crate::destination::Catalogue;
 use crate::diagnostic::has_errors;
 use crate::examples;
-use crate::kafka::topics::Topics;
+use crate::kafka::topics::{Report, TopicState};
 use crate::router::Router;
 
 /// Checks the configuration, every definition and its examples, and says all that is wrong at once
@@ -22,7 +23,7 @@ pub(super) struct Arguments {
     /// Set one key over the file and the environment
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::key_value)]
     overrides: Vec<(String, String)>,
-    /// Also ask the brokers whether the topics are there and what they take; the group is not joined
+    /// Also ask the brokers about each topic: partitions, rights and sizes; the group is not joined
     #[arg(long, requires = "config")]
     broker: bool,
 }
@@ -58,14 +59,44 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints each topic as the brokers have it, then all that is wrong.
 fn print_topics(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let router = Router::new(config.routing())?;
-    let topics = Topics::check(config, router.topics()).map_err(anyhow::Error::from)?;
-    writeln!(out, "broker: all topics are there")?;
-    for (name, bytes) in topics.names.iter().zip(topics.limits()) {
-        writeln!(out, "  {name} takes records of up to {bytes} bytes")?;
+    let Report { topics, complaint } = Report::of(config, router.topics()).map_err(anyhow::Error::from)?;
+    writeln!(out, "broker: {} answers for {} topics", config.kafka.brokers, topics.len())?;
+    let width = topics.iter().map(|topic| columns(&topic.name)).max().unwrap_or_default();
+    for topic in &topics {
+        let padding = width - columns(&topic.name);
+        writeln!(out, "  {}{:padding$}  {}", topic.name, "", describe(topic))?;
     }
-    Ok(())
+    let is_small = |topic: &&TopicState| {
+        !topic.is_source && topic.max_message_bytes.is_some_and(|bytes| bytes < router.limits().record_bytes)
+    };
+    for topic in topics.iter().filter(is_small) {
+        let limit = router.limits().record_bytes;
+        let text = format!("{} takes less than the {limit} bytes that an event may have", topic.name);
+        report::say(format_args!("warning: {text}\n  hint: what does not fit becomes a dead letter (too_large)"));
+    }
+    if complaint.is_empty() {
+        writeln!(out, "  all topics are there and may be used")?;
+        return Ok(());
+    }
+    Err(Failure::Work(anyhow::anyhow!(complaint)))
+}
+
+fn describe(topic: &TopicState) -> String {
+    let role = if topic.is_source { "source" } else { "output" };
+    let Some(partitions) = topic.partitions else { return format!("{role}, not there") };
+    let partitions = if partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") };
+    let verb = if topic.is_source { "read" } else { "written" };
+    let rights = match topic.is_allowed {
+        Some(true) => format!("may be {verb}"),
+        Some(false) => format!("may not be {verb}"),
+        None => "rights not told".to_owned(),
+    };
+    let size =
+        topic.max_message_bytes.map_or_else(|| "limit not told".to_owned(), |bytes| format!("records of up to {bytes} bytes"));
+    format!("{role}, {partitions}, {rights}, {size}")
 }
 
 fn print_routes(config: &Config, out: &mut impl Write) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! `groupcast explain`: what becomes of one event and why, by the very code that runs.
 
+mod body;
 mod text;
 
 use std::fs;
@@ -8,33 +9,44 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use bumpalo::Bump;
-use clap::Args;
-use serde::Serialize;
-use serde_json::value::RawValue;
+use clap::{ArgGroup, Args};
+use rdkafka::message::{Message, OwnedMessage};
 
-use super::ConfigArguments;
+use self::text::Page;
 use super::report::Failure;
-use crate::date::Unit;
-use crate::envelope::Emissions;
-use crate::event::Event;
-use crate::flags::{Decider, Decision};
+use super::{ConfigArguments, terminal};
+use crate::config::Config;
+use crate::diagnostic::nearest;
+use crate::explanation::explain;
+use crate::json::{Kind, Raw};
 use crate::kafka;
-use crate::kafka::lookup::record_at;
+use crate::kafka::lookup::Lookup;
 use crate::record::{Position, Record};
-use crate::router::{Router, Scratch};
-use crate::verdict::{Note, Observer, Outcome, Verdict};
+use crate::router::Router;
 
 /// Says what becomes of one event: each destination, sent or not and why; each trait; the bodies
 ///
+/// The event comes from a file, standard input, or Kafka, where the group is not joined. What is printed is what the very
+/// code that runs makes of it; what came from where is found by changing the event's values one at a time and routing again.
 /// Secrets are shown as (secret). The event itself is shown as it is: it is yours.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("event").multiple(false))]
 pub(super) struct Arguments {
     /// A file that holds the event; standard input without one, or with `-`
-    #[arg(conflicts_with = "record")]
+    #[arg(group = "event")]
     file: Option<PathBuf>,
-    /// A record on Kafka instead, as topic/partition/offset; the group is not joined
-    #[arg(long, value_name = "POSITION", value_parser = position)]
+    /// A record on Kafka instead, as topic/partition/offset
+    #[arg(long, value_name = "POSITION", value_parser = position, group = "event")]
     record: Option<(String, i32, i64)>,
+    /// The latest record of the source topics whose event has this messageId
+    #[arg(long, value_name = "ID", group = "event")]
+    message_id: Option<String>,
+    /// The latest group call of the source topics for this group
+    #[arg(long, value_name = "ID", group = "event")]
+    group_id: Option<String>,
+    /// How many of each partition's last records --message-id and --group-id look through
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(i64).range(1..))]
+    depth: i64,
     #[command(flatten)]
     config: ConfigArguments,
     /// Only these destinations
@@ -51,38 +63,79 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for instance in &mut routing.destinations {
         instance.settings = instance.settings.redacted();
     }
-    if let Some(unknown) =
-        arguments.destination.iter().find(|name| routing.destinations.iter().all(|instance| instance.name != **name))
-    {
-        return Err(Failure::Argument(format!("not configured: {unknown}")));
+    let names: Vec<&str> = routing.destinations.iter().map(|instance| instance.name.as_str()).collect();
+    if let Some(unknown) = arguments.destination.iter().find(|name| !names.contains(&name.as_str())) {
+        let hint = nearest(unknown, names).map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
+        return Err(Failure::Argument(format!("not configured: {unknown}{hint}")));
     }
     let router = Router::new(routing)?;
-    let mut emissions = Emissions::default();
-    let mut explanation = match &arguments.record {
-        Some((topic, partition, offset)) => {
-            let position = Position { topic, partition: *partition, offset: *offset };
-            let message = record_at(&config, position).map_err(anyhow::Error::from)?;
-            explain(&router, &kafka::record(&message), &mut emissions)
+    let mut explanation = match on_kafka(arguments, &config)? {
+        Some(message) => {
+            if !arguments.json {
+                let position = kafka::record(&message).position;
+                writeln!(anstream::stdout(), "record {position}")?;
+            }
+            explain(&router, &kafka::record(&message))
         }
         None => {
             let event = read(arguments)?;
             let topic = config.source.topics.first().map_or("", String::as_str);
             let position = Position { topic, partition: 0, offset: 0 };
-            let record = Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None };
-            explain(&router, &record, &mut emissions)
+            explain(
+                &router,
+                &Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None },
+            )
         }
     };
     if !arguments.destination.is_empty() {
-        explanation.destinations.retain(|destination| arguments.destination.iter().any(|name| name == destination.destination));
+        explanation.narrow(&arguments.destination);
     }
-    let mut out = io::stdout().lock();
+    let mut out = anstream::stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &explanation).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        text::write(&explanation, &mut out)?;
+        Page { out: &mut out, width: terminal::width() }.write(&explanation)?;
     }
     Ok(())
+}
+
+/// Returns the record on Kafka that the arguments name, if they name one.
+fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessage>, Failure> {
+    let depth = arguments.depth;
+    let latest = |what: &str, id: &str, is_wanted: &dyn Fn(&[u8]) -> bool| {
+        let lookup = Lookup::open(config)?;
+        let found = lookup.latest(&config.source.topics, depth, |message| message.payload().is_some_and(is_wanted))?;
+        found.map(Some).ok_or_else(|| {
+            kafka::fault::Fault::Fatal(format!(
+                "no event of {what} {id} among the last {depth} records of each partition\n  hint: --depth looks further back"
+            ))
+        })
+    };
+    let found = match arguments {
+        Arguments { record: Some((topic, partition, offset)), .. } => Lookup::open(config)
+            .and_then(|lookup| lookup.at(Position { topic, partition: *partition, offset: *offset }))
+            .map(Some),
+        Arguments { message_id: Some(id), .. } => latest("messageId", id, &|event| says(event, "messageId", id)),
+        Arguments { group_id: Some(id), .. } => {
+            latest("groupId", id, &|event| says(event, "groupId", id) && says(event, "type", "group"))
+        }
+        Arguments { .. } => Ok(None),
+    };
+    Ok(found.map_err(anyhow::Error::from)?)
+}
+
+/// Returns whether the event's field is that text, or a number of those digits; the event need not be a good one.
+fn says(event: &[u8], field: &str, wanted: &str) -> bool {
+    let arena = Bump::new();
+    let event = std::str::from_utf8(event).ok().and_then(|event| Raw::parse(event).ok());
+    let members = event.and_then(|event| event.members(&arena).ok()).unwrap_or_default();
+    let member = members.iter().find(|member| member.key == field);
+    member.is_some_and(|member| match member.value.string(&arena) {
+        Ok(Some(text)) => text == wanted,
+        Ok(None) => member.value.kind() == Kind::Number && member.value.text() == wanted,
+        Err(_) => false,
+    })
 }
 
 fn position(text: &str) -> Result<(String, i32, i64), String> {
@@ -106,169 +159,4 @@ fn read(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
             Ok(event)
         }
     }
-}
-
-/// All that is to say of one record.
-#[derive(Debug, Serialize)]
-struct Explanation<'a> {
-    verdict: &'static str,
-    reason: &'static str,
-    sentence: &'static str,
-    detail: String,
-    event: Option<EventPart>,
-    notes: Vec<NotePart>,
-    destinations: Vec<DestinationPart<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct EventPart {
-    group_id: String,
-    member: Option<String>,
-    time: Option<String>,
-    traits: Vec<TraitPart>,
-}
-
-#[derive(Debug, Serialize)]
-struct TraitPart {
-    name: String,
-    /// The key that won; empty for an address that was put together of several.
-    key: String,
-    lost: Vec<String>,
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct NotePart {
-    #[serde(skip)]
-    destination: Option<usize>,
-    code: &'static str,
-    subject: String,
-    sentence: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct DestinationPart<'a> {
-    destination: &'a str,
-    outcome: &'static str,
-    reason: &'static str,
-    sentence: &'static str,
-    decided_by: String,
-    operations: Vec<OperationPart<'a>>,
-    notes: Vec<NotePart>,
-}
-
-#[derive(Debug, Serialize)]
-struct OperationPart<'a> {
-    operation: &'a str,
-    topic: &'a str,
-    request: &'a str,
-    id: &'a str,
-    key: String,
-    body: &'a RawValue,
-}
-
-/// Collects what the router tells.
-#[derive(Default)]
-struct Listener {
-    notes: Vec<NotePart>,
-    outcomes: Vec<Outcome>,
-}
-
-impl Observer for Listener {
-    fn note(&mut self, destination: Option<usize>, note: Note<'_>) {
-        let Note { code, subject } = note;
-        self.notes.push(NotePart { destination, code: code.code(), subject: subject.to_owned(), sentence: code.sentence() });
-    }
-
-    fn outcome(&mut self, _: usize, outcome: Outcome) {
-        self.outcomes.push(outcome);
-    }
-}
-
-fn explain<'a>(router: &'a Router, record: &Record<'_>, emissions: &'a mut Emissions) -> Explanation<'a> {
-    let mut listener = Listener::default();
-    let verdict = router.route(record, &mut Scratch::default(), emissions, &mut listener);
-    let emissions = &*emissions;
-    let (name, reason) = verdict.labels();
-    let sentence = match verdict {
-        Verdict::Routed => "a group event; every destination was asked",
-        Verdict::Ignored(reason) | Verdict::DeadLettered(reason) => reason.sentence(),
-    };
-    // The same parser again, for what the router keeps to itself.
-    let arena = Bump::new();
-    let parsed = Event::parse(record, router.limits(), router.vocabulary(), &arena, &mut ());
-    let detail = parsed.as_ref().err().map_or_else(String::new, |rejection| rejection.detail.clone());
-    // A flag that is no text made the verdict above; there is nothing to decide then.
-    let decided = parsed.as_ref().map(|event| router.flags().decide(event.field("integrations"), &arena, &mut ()));
-    let decisions = decided.map_or(Ok(Default::default()), |decided| decided).unwrap_or_default();
-    let outcomes = listener.outcomes.iter().zip(decisions).enumerate();
-    let destinations = outcomes.map(|(index, (outcome, decision))| DestinationPart {
-        destination: router.destination_name(index),
-        outcome: outcome.labels().0,
-        reason: outcome.labels().1,
-        sentence: match outcome {
-            Outcome::Emitted(_) => "",
-            Outcome::Skipped(reason) | Outcome::DeadLettered(reason) => reason.sentence(),
-        },
-        decided_by: decided_by(decision),
-        operations: operations(router, emissions, index),
-        notes: listener.notes.iter().filter(|note| note.destination == Some(index)).cloned().collect(),
-    });
-    Explanation {
-        verdict: name,
-        reason,
-        sentence,
-        detail,
-        notes: listener.notes.iter().filter(|note| note.destination.is_none()).cloned().collect(),
-        destinations: destinations.collect(),
-        event: parsed.ok().filter(|_| verdict == Verdict::Routed).map(|event| EventPart::of(&event)),
-    }
-}
-
-impl EventPart {
-    fn of(event: &Event<'_>) -> EventPart {
-        let traits = event.traits.entries().iter().map(|entry| {
-            let lost = event.traits.collisions().iter().filter(|collision| collision.name == entry.name);
-            TraitPart {
-                name: entry.name.to_owned(),
-                key: entry.key().to_owned(),
-                lost: lost.map(|collision| collision.lost.to_owned()).collect(),
-                kind: if entry.key().is_empty() { "an object" } else { entry.value.kind().name() },
-            }
-        });
-        EventPart {
-            group_id: event.group_id.text.to_owned(),
-            member: event.member().map(|member| member.text.to_owned()),
-            time: event.time.map(|time| time.instant.format(Unit::Iso8601)),
-            traits: traits.collect(),
-        }
-    }
-}
-
-fn decided_by(decision: &Decision<'_>) -> String {
-    let flag = decision.flag.unwrap_or_default();
-    match decision.decider {
-        Decider::InstanceName => format!("flag \"{flag}\", this destination's own name"),
-        Decider::DefinitionName => format!("flag \"{flag}\", its name"),
-        Decider::Alias(_) => format!("flag \"{flag}\", another of its names"),
-        Decider::Fold => format!("flag \"{flag}\", one of its names in another spelling"),
-        Decider::All => format!("flag \"{flag}\", for all that are not named"),
-        Decider::Default => "no flag: the default".to_owned(),
-    }
-}
-
-fn operations<'a>(router: &'a Router, emissions: &'a Emissions, destination: usize) -> Vec<OperationPart<'a>> {
-    let emitted = emissions.iter().filter(|emission| emission.destination == Some(destination));
-    let part = |emission: crate::envelope::Emission<'a>| {
-        let operation = emission.operation?;
-        Some(OperationPart {
-            operation: router.operation_id(destination, operation.index),
-            topic: router.topics().get(emission.topic.0)?,
-            request: operation.request,
-            id: operation.id,
-            key: String::from_utf8_lossy(emission.key?).into_owned(),
-            body: serde_json::from_slice(operation.body).ok()?,
-        })
-    };
-    emitted.filter_map(part).collect()
 }

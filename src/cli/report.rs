@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::snippet;
 use crate::diagnostic::{Diagnostic, has_errors};
 
 /// Why a command failed.
@@ -64,10 +65,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Prints diagnostics to standard error, and how many there are if any is an error.
+/// Prints diagnostics to standard error with their source lines, and how many there are if any is an error.
 pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        say(format_args!("{diagnostic}"));
+    for text in snippet::rendered(diagnostics) {
+        say(format_args!("{text}\n"));
     }
     if has_errors(diagnostics) {
         let count = diagnostics.iter().filter(|diagnostic| has_errors(std::slice::from_ref(diagnostic))).count();
@@ -78,5 +79,5 @@ pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
 /// Prints a line to standard error.
 pub(super) fn say(line: impl Display) {
     // Where standard error is closed there is nobody to tell.
-    writeln!(io::stderr(), "{line}").unwrap_or_default();
+    writeln!(anstream::stderr(), "{line}").unwrap_or_default();
 }

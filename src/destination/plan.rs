@@ -45,6 +45,23 @@ pub(super) struct Test {
     pub(super) is_member: bool,
 }
 
+impl Test {
+    /// Returns the name of the value, or of the first that it is put together of.
+    fn subject(&self) -> &str {
+        match &self.value {
+            Template::Value(pipeline) => &pipeline.subject,
+            Template::Text(parts) => {
+                let mut values = parts.iter().filter_map(|part| match part {
+                    TextPart::Value(pipeline) => Some(&*pipeline.subject),
+                    TextPart::Literal(_) => None,
+                });
+                values.next().unwrap_or_default()
+            }
+            Template::Constant(_) | Template::Object(_) | Template::Array(_) => "",
+        }
+    }
+}
+
 /// What writes one value.
 #[derive(Debug)]
 pub(super) enum Template {
@@ -231,10 +248,18 @@ impl<'a, O: Observer> Run<'a, O> {
         if !operation.unless.is_empty() && self.are_present(&operation.unless)? {
             return Err(Refusal::NotDue(Reason::NothingToSend));
         }
-        if !self.are_present(&operation.require)? {
-            return Err(Refusal::Skipped(Reason::MissingRequired));
+        for test in &operation.require {
+            if !self.is_present(test)? {
+                self.observer.missing(self.destination, test.subject());
+                return Err(Refusal::Skipped(Reason::MissingRequired));
+            }
         }
         Ok(())
+    }
+
+    /// Tells the observer that the operation of that index does not leave.
+    pub fn tell_refused(&mut self, operation: usize, refusal: Refusal) {
+        self.observer.refused(self.destination, operation, refusal);
     }
 
     fn are_present(&mut self, tests: &'a [Test]) -> Result<bool, Refusal> {
@@ -267,6 +292,7 @@ impl<'a, O: Observer> Run<'a, O> {
                     let value = self.evaluate(pipeline)?;
                     let Some(text) = value.text(self.arena) else {
                         self.note_unfit(&value, &pipeline.subject);
+                        self.observer.missing(self.destination, &pipeline.subject);
                         return Err(Refusal::Skipped(Reason::MissingRequired));
                     };
                     percent_encoded(text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));

@@ -1,50 +1,177 @@
-//! One record by its position, read without joining the group.
+//! Records read where they lie, without joining the group: one by its position, the latest of a kind, the last few.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
 use crate::kafka::fault::{Call, Fault};
+use crate::kafka::topics::partition_count;
 use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 use crate::record::Position;
 
-/// Reads the record at `position`.
-///
-/// # Errors
-/// [`Fault::Fatal`] where the partition holds no such record (it says which it holds) or no broker answers.
-pub fn record_at(config: &Config, position: Position<'_>) -> Result<OwnedMessage, Fault> {
-    let mut settings = consumer_settings(config, 0);
-    settings.remove("group.instance.id");
-    let consumer: BaseConsumer = settings.create().map_err(|error| Fault::of(Call::Open, &error))?;
-    let fatal = |error: KafkaError| Fault::Fatal(format!("{position}: {error}"));
-    let (low, high) = consumer.fetch_watermarks(position.topic, position.partition, REQUEST_TIMEOUT).map_err(fatal)?;
-    if position.offset < low || position.offset >= high {
-        return Err(Fault::Fatal(format!("no record at {position}: the partition holds offsets {low} to {}", high - 1)));
+/// How many offsets are read at once on the way back from a partition's end.
+const WINDOW: i64 = 10_000;
+
+/// Reads records of any partition. The group does not hear of it, and no offset moves.
+pub struct Lookup {
+    consumer: BaseConsumer,
+}
+
+/// Offsets of one partition: from the first up to, but not with, the last.
+#[derive(Debug, Clone, Copy)]
+struct Window<'t> {
+    topic: &'t str,
+    partition: i32,
+    from: i64,
+    to: i64,
+}
+
+impl Window<'_> {
+    fn position(&self) -> Position<'_> {
+        Position { topic: self.topic, partition: self.partition, offset: self.from }
     }
-    let mut wanted = TopicPartitionList::new();
-    let offset = Offset::Offset(position.offset);
-    wanted.add_partition_offset(position.topic, position.partition, offset).map_err(fatal)?;
-    // Assigned by hand: the group does not hear of it.
-    consumer.assign(&wanted).map_err(fatal)?;
-    let until = Instant::now() + REQUEST_TIMEOUT;
-    while Instant::now() < until {
-        match consumer.poll(Duration::from_millis(100)) {
-            None => {}
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) => break,
-            Some(Err(error)) => return Err(fatal(error)),
-            Some(Ok(message)) => {
-                let message = message.detach();
-                let found = rdkafka::Message::offset(&message);
-                if found == position.offset {
-                    return Ok(message);
+}
+
+impl Lookup {
+    /// Opens a client of its own.
+    ///
+    /// # Errors
+    /// Where a property is wrong.
+    pub fn open(config: &Config) -> Result<Lookup, Fault> {
+        let mut settings = consumer_settings(config, 0);
+        settings.remove("group.instance.id");
+        settings.set("enable.partition.eof", "true");
+        Ok(Lookup { consumer: settings.create().map_err(|error| Fault::of(Call::Open, &error))? })
+    }
+
+    /// Reads the record at `position`.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where the partition holds no such record (it says which it holds) or no broker answers.
+    pub fn at(&self, position: Position<'_>) -> Result<OwnedMessage, Fault> {
+        let Position { topic, partition, offset } = position;
+        let (low, high) = self.bounds(topic, partition)?;
+        if offset < low || offset >= high {
+            let holds = if low == high { "nothing".to_owned() } else { format!("offsets {low} to {}", high - 1) };
+            return Err(Fault::Fatal(format!("no record at {position}: the partition holds {holds}")));
+        }
+        let mut found = None;
+        self.read(Window { topic, partition, from: offset, to: offset + 1 }, |message| found = Some(message))?;
+        found.ok_or_else(|| Fault::Fatal(format!("no record at {position}: it is a transaction's mark, or was compacted away")))
+    }
+
+    /// Finds the latest record that `is_wanted` among the last `depth` offsets of each partition of `topics`.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a topic does not exist or no broker answers.
+    pub fn latest(
+        &self,
+        topics: &[String],
+        depth: i64,
+        is_wanted: impl Fn(&OwnedMessage) -> bool,
+    ) -> Result<Option<OwnedMessage>, Fault> {
+        let mut latest: Option<OwnedMessage> = None;
+        self.each_partition(topics, |whole| {
+            let floor = whole.from.max(whole.to.saturating_sub(depth));
+            let mut to = whole.to;
+            while to > floor {
+                let from = floor.max(to - WINDOW);
+                let (mut found, mut oldest) = (None, None);
+                self.read(Window { from, to, ..whole }, |message| {
+                    oldest = oldest.or(message.timestamp().to_millis());
+                    if is_wanted(&message) {
+                        found = Some(message);
+                    }
+                })?;
+                let is_later = |message: &OwnedMessage| {
+                    latest.as_ref().is_none_or(|latest| message.timestamp().to_millis() > latest.timestamp().to_millis())
+                };
+                if let Some(message) = found {
+                    if is_later(&message) {
+                        latest = Some(message);
+                    }
+                    return Ok(());
                 }
-                return Err(Fault::Fatal(format!("no record at {position}: the next one is at offset {found}")));
+                // All that lies before is older than what another partition holds.
+                if latest.as_ref().is_some_and(|latest| oldest.is_some() && latest.timestamp().to_millis() > oldest) {
+                    return Ok(());
+                }
+                to = from;
+            }
+            Ok(())
+        })?;
+        Ok(latest)
+    }
+
+    /// Reads the last records of `topics`, about `count` in all, an equal share of each partition.
+    ///
+    /// # Errors
+    /// As [`Lookup::latest`].
+    pub fn last(&self, topics: &[String], count: i64, mut each: impl FnMut(&OwnedMessage)) -> Result<(), Fault> {
+        let mut n_partitions = 0;
+        self.each_partition(topics, |_| {
+            n_partitions += 1;
+            Ok(())
+        })?;
+        let share = (count / n_partitions.max(1)).max(1);
+        self.each_partition(topics, |whole| {
+            let from = whole.from.max(whole.to.saturating_sub(share));
+            self.read(Window { from, ..whole }, |message| each(&message))
+        })
+    }
+
+    fn each_partition(&self, topics: &[String], mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        for topic in topics {
+            let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
+            let count = count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))?;
+            for partition in 0..count {
+                let (from, to) = self.bounds(topic, partition)?;
+                visit(Window { topic, partition, from, to })?;
             }
         }
+        Ok(())
     }
-    Err(Fault::Fatal(format!("{position}: no answer within {REQUEST_TIMEOUT:?}")))
+
+    /// Returns the first offset that a partition holds and the one behind its last.
+    fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
+        let bounds = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        bounds.map_err(|error| Fault::Fatal(format!("{topic}/{partition}: {error}")))
+    }
+
+    /// Reads all records of `window`, in order.
+    fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
+        if window.from >= window.to {
+            return Ok(());
+        }
+        let fatal = |error: KafkaError| Fault::Fatal(format!("{}: {error}", window.position()));
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_offset(window.topic, window.partition, Offset::Offset(window.from)).map_err(fatal)?;
+        // Assigned by hand: the group does not hear of it.
+        self.consumer.assign(&wanted).map_err(fatal)?;
+        let mut until = Instant::now() + REQUEST_TIMEOUT;
+        while Instant::now() < until {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) => return Ok(()),
+                Some(Err(error)) => return Err(fatal(error)),
+                Some(Ok(message)) => {
+                    // Offsets have gaps: where a transaction ended, and where a topic is compacted.
+                    let offset = message.offset();
+                    if offset < window.to {
+                        each(message.detach());
+                    }
+                    if offset >= window.to - 1 {
+                        return Ok(());
+                    }
+                    until = Instant::now() + REQUEST_TIMEOUT;
+                }
+            }
+        }
+        Err(Fault::Fatal(format!("{}: no answer within {REQUEST_TIMEOUT:?}", window.position())))
+    }
 }

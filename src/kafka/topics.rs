@@ -1,5 +1,7 @@
 //! The output topics as the broker has them: that they exist, how many partitions, how large a record each takes.
 
+mod report;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
+pub use self::report::{Report, TopicState};
 use crate::config::Config;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::native::{self, TopicDescription};

@@ -39,6 +39,14 @@ enum Shape<'a> {
     Text(Raw<'a>),
 }
 
+impl<'a> AddressItem<'a> {
+    /// Returns the key that won, as the event spelled it.
+    #[must_use]
+    pub fn key(&self) -> &'a str {
+        self.key
+    }
+}
+
 impl<'a> Address<'a> {
     pub(super) fn none(arena: &'a Bump) -> Self {
         Address { shape: Shape::Absent, items: ArenaVec::new_in(arena) }

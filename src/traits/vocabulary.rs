@@ -100,11 +100,10 @@ const DROPPED: u8 = 0xFF;
 fn folded_byte(byte: u8) -> u8 {
     const FOLDED: [u8; 256] = {
         let mut folded = [DROPPED; 256];
-        let mut byte = 0;
-        while byte < 128 {
-            let character = byte as u8;
-            if !matches!(character, b'_' | b'-') && !(character as char).is_whitespace() {
-                folded[byte] = character.to_ascii_lowercase();
+        let mut byte = 0_u8;
+        while byte.is_ascii() {
+            if !matches!(byte, b'_' | b'-') && !(byte as char).is_whitespace() {
+                folded[byte as usize] = byte.to_ascii_lowercase();
             }
             byte += 1;
         }
