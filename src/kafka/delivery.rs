@@ -149,6 +149,15 @@ impl Delivery {
         self.producer.context().take();
     }
 
+    /// Returns what came back. Each poll brings one event, which is what came back of one batch.
+    fn returned(&self) -> Vec<Returned> {
+        let next = || {
+            self.producer.poll(Duration::ZERO);
+            Some(self.producer.context().take()).filter(|returned| !returned.is_empty())
+        };
+        std::iter::from_fn(next).flatten().collect()
+    }
+
     fn tell(&self) {
         let describe = |refusal: &Refusal| (name(&self.topics, refusal.topic).to_owned(), refusal.code.to_string());
         let refused: Vec<_> = self.refusals.iter().map(describe).collect();
@@ -240,12 +249,16 @@ impl Outlet for Delivery {
     }
 
     fn serve(&mut self, duration: Duration) -> Result<(), Fault> {
-        self.producer.poll(duration);
+        // A poll that waits would spin through the last millisecond (rdkafka 0.39 rounds what is left down to none).
+        if !duration.is_zero() {
+            std::thread::sleep(duration);
+        }
+        let returned = self.returned();
         if let Some((_, reason)) = self.producer.client().fatal_error() {
             return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
         }
         let mut purged = Vec::new();
-        for (message, opaque, code) in self.producer.context().take() {
+        for (message, opaque, code) in returned {
             let Some(topic) = self.topics.names.iter().position(|name| name == message.topic()) else { continue };
             let refused = Refused { message, partition: from_opaque(opaque) };
             if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
@@ -275,8 +288,9 @@ impl Outlet for Delivery {
             if Instant::now() >= until {
                 return Ok(false);
             }
-            // Serves until the time is up, even if nothing is left to serve (since rdkafka 0.38), so it is kept short.
-            self.serve(Duration::from_millis(if self.refusals.is_empty() { 1 } else { 10 }))?;
+            if !self.refusals.is_empty() {
+                self.serve(Duration::from_millis(10))?;
+            }
         }
     }
 
@@ -351,11 +365,14 @@ fn from_opaque(opaque: usize) -> Partition {
 /// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
 struct DeliveryContext {
     log: ClientLog,
-    returned: Mutex<Vec<(OwnedMessage, usize, RDKafkaErrorCode)>>,
+    returned: Mutex<Vec<Returned>>,
 }
 
+/// A record that was not taken, what it was sent with, and why.
+type Returned = (OwnedMessage, usize, RDKafkaErrorCode);
+
 impl DeliveryContext {
-    fn take(&self) -> Vec<(OwnedMessage, usize, RDKafkaErrorCode)> {
+    fn take(&self) -> Vec<Returned> {
         std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

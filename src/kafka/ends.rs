@@ -120,7 +120,7 @@ pub trait Outlet {
     /// [`Fault::Rewind`] where the producer cannot go on.
     fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault>;
 
-    /// Serves delivery reports for `duration`, and puts refused records aside.
+    /// Waits for `duration`, then serves delivery reports and puts refused records aside.
     ///
     /// # Errors
     /// [`Fault::Rewind`] where the producer cannot go on.
