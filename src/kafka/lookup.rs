@@ -8,6 +8,7 @@ use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
+use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::topics::partition_count;
 use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
@@ -54,6 +55,8 @@ impl Lookup {
     /// [`Fault::Fatal`] where the partition holds no such record (it says which it holds) or no broker answers.
     pub fn at(&self, position: Position<'_>) -> Result<OwnedMessage, Fault> {
         let Position { topic, partition, offset } = position;
+        // Of a topic that is not there, or not shown to us, the next question says only that there is no such partition.
+        self.partition_count(topic)?;
         let (low, high) = self.bounds(topic, partition)?;
         if offset < low || offset >= high {
             let holds = if low == high { "nothing".to_owned() } else { format!("offsets {low} to {}", high - 1) };
@@ -126,14 +129,17 @@ impl Lookup {
 
     fn each_partition(&self, topics: &[String], mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         for topic in topics {
-            let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
-            let count = count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))?;
-            for partition in 0..count {
+            for partition in 0..self.partition_count(topic)? {
                 let (from, to) = self.bounds(topic, partition)?;
                 visit(Window { topic, partition, from, to })?;
             }
         }
         Ok(())
+    }
+
+    fn partition_count(&self, topic: &str) -> Result<i32, Fault> {
+        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
+        count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))
     }
 
     /// Returns the first offset that a partition holds and the one behind its last.
@@ -147,7 +153,7 @@ impl Lookup {
         if window.from >= window.to {
             return Ok(());
         }
-        let fatal = |error: KafkaError| Fault::Fatal(format!("{}: {error}", window.position()));
+        let fatal = |error: KafkaError| Fault::Fatal(complaint::with_advice(&format!("{}: {error}", window.position())));
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(window.topic, window.partition, Offset::Offset(window.from)).map_err(fatal)?;
         // Assigned by hand: the group does not hear of it.
@@ -158,6 +164,8 @@ impl Lookup {
                 None => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) => return Ok(()),
+                // The client looks for the group's coordinator, too; whoever only looks needs no right to the group.
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                 Some(Err(error)) => return Err(fatal(error)),
                 Some(Ok(message)) => {
                     // Offsets have gaps: where a transaction ended, and where a topic is compacted.

@@ -87,7 +87,11 @@ impl Setup {
 }
 
 fn mapping(entries: impl Iterator<Item = (&'static str, String)>) -> String {
-    let entries: Vec<String> = entries.map(|(name, value)| format!("{name}: \"{value}\"")).collect();
+    let written = |(name, value): (&str, String)| {
+        // A reference to a secret stands as it is.
+        if value.starts_with("{ file:") { format!("{name}: {value}") } else { format!("{name}: \"{value}\"") }
+    };
+    let entries: Vec<String> = entries.map(written).collect();
     format!("{{ {} }}", entries.join(", "))
 }
 
@@ -103,6 +107,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 impl Worker {
     pub(crate) fn start(setup: &Setup) -> Worker {
+        Worker::run("run", setup)
+    }
+
+    /// Starts another command with the configuration of a worker.
+    pub(crate) fn run(command_line: &str, setup: &Setup) -> Worker {
         static STATE: OnceLock<StateFolder> = OnceLock::new();
         let folder = STATE.get_or_init(StateFolder::new).path.join(unique("worker"));
         fs::create_dir_all(&folder).expect("the target folder can be written");
@@ -111,7 +120,8 @@ impl Worker {
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
         command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
-        let arguments = ["run".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let words = command_line.split(' ').map(str::to_owned);
+        let arguments: Vec<String> = words.chain(["--config".to_owned(), config.display().to_string()]).collect();
         Worker { process: Tethered::start(command, env!("CARGO_BIN_EXE_groupcast"), &arguments), log, port }
     }
 
