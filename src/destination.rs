@@ -17,7 +17,7 @@ use rust_embed::RustEmbed;
 pub use self::definition::{
     Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership, NullPolicy, OperationSpec,
 };
-pub use self::plan::{Operation, Plan, Run};
+pub use self::plan::{Material, Operation, Plan, Run};
 pub use self::schema::schema;
 pub use self::settings::{SettingSpec, SettingType, SettingValue, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -57,6 +57,8 @@ pub struct Member<'a> {
     pub key: &'a str,
     /// The value.
     pub value: Raw<'a>,
+    /// Key and value as they came, where that is just how [`write_quoted`], a colon and the value would say it; else empty.
+    pub source: &'a str,
 }
 
 /// A string or key that holds a lone surrogate (`"\ud800"`): JSON by its grammar, but no text.
@@ -102,6 +104,11 @@ impl<'a> Raw<'a> {
     #[must_use]
     pub fn is_null(self) -> bool {
         self.kind() == Kind::Null
+    }
+
+    /// Returns whether it is a string without an escape.
+    pub(crate) fn is_plain_string(self) -> bool {
+        self.kind() == Kind::String && !self.0.as_bytes().contains(&b'\\')
     }
 
     /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
@@ -189,7 +196,12 @@ fn members_with<'a>(
     let mut fault = None;
     scanner.object(|key, scanner| {
         match key_text(key, arena) {
-            Ok(key) => members.push(Member { key, value: Raw(read(key, scanner)?) }),
+            Ok(text) => {
+                let value = read(text, scanner)?;
+                let source = scanner.since(key.start);
+                let is_tight = key.is_plain && source.len() == key.text.len() + 1 + value.len();
+                members.push(Member { key: text, value: Raw(value), source: if is_tight { source } else { "" } });
+            }
             Err(lone_surrogate) => {
                 scanner.value()?;
                 fault = Some(lone_surrogate);

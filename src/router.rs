@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bumpalo::Bump;
 
-use crate::destination::{Instance, Plan};
+use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
 use crate::event::{Event, Limits};
@@ -225,7 +225,7 @@ impl Router {
             return self.reject(record, source, verdict, "a key of integrations", emissions);
         };
         let shared = Shared::new(self, record, &event, emissions);
-        let call = Call { router: self, record, source, event: &event, arena, shared };
+        let call = Call { router: self, record, source, material: &Material::new(&event, arena), shared };
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
             let outcome = match decision.excluded {
                 Some(reason) => Outcome::Skipped(reason),
@@ -273,8 +273,7 @@ struct Call<'a> {
     router: &'a Router,
     record: &'a Record<'a>,
     source: &'a Source,
-    event: &'a Event<'a>,
-    arena: &'a Bump,
+    material: &'a Material<'a>,
     shared: Shared<'a>,
 }
 
@@ -290,7 +289,7 @@ impl Call<'_> {
     ) -> Outcome {
         let start = emissions.mark();
         let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
-        let mut run = destination.plan.start(self.event, decision.options, index, self.arena, observer);
+        let mut run = destination.plan.start(self.material, decision.options, index, observer);
         let (mut emitted, mut first_reason) = (0, None);
         for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate()
         {

@@ -33,6 +33,8 @@ pub struct Trait<'a> {
     pub name: &'a str,
     /// Its value as it came; for an address see [`Traits::address`].
     pub value: Raw<'a>,
+    /// Name and value as [`Member::source`] has them; empty where the name is not the key that came.
+    pub source: &'a str,
     /// Its id, if the vocabulary knows it.
     pub id: Option<TraitId>,
     /// The address part that this is, where a string stands in the address's place (T4).
@@ -102,9 +104,10 @@ impl<'a> Traits<'a> {
         let mut traits = Traits::with_capacity(members.len() + 1, vocabulary, arena);
         // A key that may be an address part waits until the address itself is known.
         let mut parts: ArenaVec<'a, (Part, Place, Found<'a>)> = ArenaVec::new_in(arena);
-        for (position, Member { key, value }) in members.iter().copied().enumerate() {
+        for (position, member) in members.iter().enumerate() {
+            let key = member.key;
             let fold = fold_in(key, arena);
-            let found = |rank: Rank| Found { key, fold, value, position, rank };
+            let found = |rank: Rank| Found { member: *member, fold, position, rank };
             match vocabulary.target(fold) {
                 Some((Target::Trait(id), rank)) => {
                     let name = vocabulary.canonical(id);
@@ -177,11 +180,12 @@ impl<'a> Traits<'a> {
             if self.address.is_text() {
                 self.add_part_beside_text(*part, found);
             }
-            self.address.add_part(*part, found.key, found.value, found.position, &mut self.collisions);
+            self.address.add_part(*part, &found.member, found.position, &mut self.collisions);
         }
         self.address.finish();
         if let (None, Some(position), false) = (entry, first, self.address.is_text()) {
-            let found = Found { key: "", fold: "", value: Raw::NULL, position, rank: Rank::Canonical };
+            let member = Member { key: "", value: Raw::NULL, source: "" };
+            let found = Found { member, fold: "", position, rank: Rank::Canonical };
             self.add_known(TraitId::ADDRESS, self.vocabulary.canonical(TraitId::ADDRESS), found);
         }
         self.sort_by_position();
@@ -254,18 +258,23 @@ enum Place {
 /// A key that means some trait.
 #[derive(Debug, Clone, Copy)]
 struct Found<'a> {
-    key: &'a str,
+    member: Member<'a>,
     fold: &'a str,
-    value: Raw<'a>,
     position: usize,
     rank: Rank,
 }
 
 impl<'a> Found<'a> {
     fn into_trait(self, canonical: Option<&'a str>, id: Option<TraitId>) -> Trait<'a> {
-        let Found { key, fold, value, position, rank } = self;
-        Trait { name: canonical.unwrap_or(key), value, id, part: None, key, fold, position, rank }
+        let Found { member: Member { key, value, source }, fold, position, rank } = self;
+        let name = canonical.unwrap_or(key);
+        Trait { name, value, source: source_under(name, key, source), id, part: None, key, fold, position, rank }
     }
+}
+
+/// Returns a member's source where it leaves under the name that it came with.
+fn source_under<'a>(name: &str, key: &str, source: &'a str) -> &'a str {
+    if name == key { source } else { "" }
 }
 
 /// Lets `found` take the place of `entry` if it is better: non-null first, then rank, then input order (T3).
@@ -275,15 +284,17 @@ fn compete<'a>(
     has_canonical_name: bool,
     collisions: &mut ArenaVec<'a, Collision<'a>>,
 ) {
-    let is_better = (found.value.is_null(), found.rank) < (entry.value.is_null(), entry.rank);
-    let mut lost = found.key;
+    let Member { key, value, source } = found.member;
+    let is_better = (value.is_null(), found.rank) < (entry.value.is_null(), entry.rank);
+    let mut lost = key;
     if is_better {
-        lost = std::mem::replace(&mut entry.key, found.key);
-        entry.value = found.value;
+        lost = std::mem::replace(&mut entry.key, key);
+        entry.value = value;
         entry.rank = found.rank;
         if !has_canonical_name {
             entry.name = entry.key;
         }
+        entry.source = source_under(entry.name, key, source);
     }
     collisions.push(Collision { name: entry.name, kept: entry.key, lost });
 }

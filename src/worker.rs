@@ -67,7 +67,7 @@ struct Worker<'a, S, D> {
     emissions: Emissions,
     tally: Tally,
     epoch: Epoch,
-    /// When an epoch ends; under exactly once its interval follows what commits cost.
+    /// When an epoch ends; its interval follows what commits cost.
     bounds: EpochBounds,
     is_held: bool,
     progress_at: Instant,
@@ -281,7 +281,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         let took = clock::now() - began;
         metrics::commit_took(took);
-        self.bounds.interval = interval_after(&self.setup.config.delivery, took);
+        self.bounds.interval = interval_after(&self.setup.config.delivery.epoch, took);
         Ok(true)
     }
 

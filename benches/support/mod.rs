@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use groupcast::destination::{Catalogue, Instance, Plan};
+use groupcast::destination::{Catalogue, Instance, Material, Plan};
 use groupcast::diagnostic::{Diagnostics, Place};
 use groupcast::envelope::Emissions;
 use groupcast::event::Event;
@@ -168,7 +168,8 @@ impl Readings {
         let index = self.advance();
         self.arena.reset();
         let observer = &mut ();
-        let mut run = self.plan.start(&self.events[index], None, 0, &self.arena, observer);
+        let material = Material::new(&self.events[index], &self.arena);
+        let mut run = self.plan.start(&material, None, 0, observer);
         self.out.clear();
         for operation in self.plan.operations() {
             if run.check_due(operation).is_ok() {

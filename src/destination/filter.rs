@@ -59,12 +59,16 @@ impl Case {
     pub(super) const WORDS: &'static [(&'static str, Case)] =
         &[("snake", Case::Snake), ("camel", Case::Camel), ("title", Case::Title), ("upper", Case::Upper)];
 
-    fn apply<'a>(self, key: &str, arena: &'a Bump) -> &'a str {
-        let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
-        if self == Case::Snake && snake(key, &mut cased).is_some() {
-            return cased.into_bump_str();
+    fn apply<'a>(self, key: &'a str, arena: &'a Bump) -> &'a str {
+        if self == Case::Snake {
+            if is_snake(key) {
+                return key;
+            }
+            if let Some(cased) = snake(key, arena) {
+                return cased;
+            }
         }
-        cased.clear();
+        let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
         let written = match self {
             Case::Snake => write!(cased, "{}", AsSnakeCase(key)),
             Case::Camel => write!(cased, "{}", AsLowerCamelCase(key)),
@@ -80,28 +84,44 @@ impl Case {
     }
 }
 
-/// Does what heck does, to the keys that nearly all are: ASCII, whose capitals stand where a word begins and nowhere else.
-/// `None` for others.
-fn snake(key: &str, cased: &mut ArenaString<'_>) -> Option<()> {
-    let mut before = b' ';
+/// Returns whether a key is in snake case, as most that are ASCII are.
+fn is_snake(key: &str) -> bool {
+    let is_word_byte = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut before = b'_';
+    let is_snake = key.bytes().all(|byte| {
+        let follows = is_word_byte(&byte) || byte == b'_' && before != b'_';
+        before = byte;
+        follows
+    });
+    is_snake && before != b'_'
+}
+
+/// Does what heck does, to a key that is ASCII; `None` for others.
+fn snake<'a>(key: &str, arena: &'a Bump) -> Option<&'a str> {
+    key.is_ascii().then_some(())?;
+    // At most a `_` before each letter.
+    let cased = arena.alloc_slice_fill_copy(2 * key.len(), b'_');
+    let (mut length, mut is_in_word, mut is_lower, mut is_upper) = (0, false, false, false);
     let mut bytes = key.bytes().peekable();
     while let Some(byte) = bytes.next() {
         if !byte.is_ascii_alphanumeric() {
-            byte.is_ascii().then_some(())?;
-            before = b' ';
+            (is_in_word, is_lower, is_upper) = (false, false, false);
             continue;
         }
-        if byte.is_ascii_uppercase() {
-            let is_capital = (before == b' ' || before.is_ascii_lowercase()) && bytes.peek()?.is_ascii_lowercase();
-            is_capital.then_some(())?;
+        let begins_word =
+            byte.is_ascii_uppercase() && (is_lower || is_upper && bytes.peek().is_some_and(u8::is_ascii_lowercase));
+        if (begins_word || !is_in_word) && length > 0 {
+            length += 1;
         }
-        if !cased.is_empty() && (before == b' ' || byte.is_ascii_uppercase()) {
-            cased.push('_');
+        // A digit is neither, and changes nothing.
+        if byte.is_ascii_alphabetic() {
+            (is_lower, is_upper) = (byte.is_ascii_lowercase(), byte.is_ascii_uppercase());
         }
-        cased.push(char::from(byte.to_ascii_lowercase()));
-        before = byte;
+        is_in_word = true;
+        *cased.get_mut(length)? = byte.to_ascii_lowercase();
+        length += 1;
     }
-    Some(())
+    str::from_utf8(cased.get(..length)?).ok()
 }
 
 /// Is told of what a filter leaves out: the code, and the key if one of a map's is meant.
@@ -219,7 +239,7 @@ fn retained<'a>(items: &'a [Item<'a>], arena: &'a Bump, mut is_kept: impl FnMut(
 
 fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option<Value<'a>> {
     let instant = match value {
-        Value::Date(instant, _) => *instant,
+        Value::Date(instant, _) => **instant,
         Value::Raw(raw) => Instant::from_json(*raw)?,
         Value::Text(text) => Instant::from_text(text)?,
         Value::Json(json) => Instant::from_json(Raw::parse(json).ok()?)?,
@@ -272,6 +292,13 @@ fn boolean<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
 }
 
 fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Value<'a>> {
+    // What a string is in JSON is longer than the text itself, and a text has at most as many characters as bytes.
+    if let Value::Raw(raw) = value
+        && raw.is_plain_string()
+        && raw.text().len() <= length
+    {
+        return Some(value);
+    }
     let value = string(value, arena)?;
     let text = value.text(arena)?;
     // A text has at most as many characters as bytes.
@@ -337,7 +364,7 @@ pub(super) fn open<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Option<&'a [
         Value::Map(items) => Ok(Some(items)),
         Value::Raw(raw) if raw.kind() == Kind::Object => {
             let members = raw.members(arena).map_err(|_| Reason::InvalidString)?;
-            Ok(Some(collected(members.iter().map(|member| Item::new(member.key, member.value)), arena)))
+            Ok(Some(collected(members.iter().map(Item::of), arena)))
         }
         Value::Json(json) if json.starts_with('{') => Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw), arena)),
         Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
@@ -347,11 +374,7 @@ pub(super) fn open<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Option<&'a [
 }
 
 fn renamed<'a>(items: &[Item<'a>], arena: &'a Bump, new_key: impl Fn(&'a str) -> &'a str) -> &'a [Item<'a>] {
-    let rename = |item: &Item<'a>| {
-        let key = new_key(item.key);
-        Item { key, is_renamed: item.is_renamed || key != item.key, ..*item }
-    };
-    collected(items.iter().map(rename), arena)
+    collected(items.iter().map(|item| item.renamed(new_key(item.key))), arena)
 }
 
 fn joined<'a>(parts: [&str; 3], arena: &'a Bump) -> &'a str {
@@ -369,7 +392,7 @@ fn flatten<'a>(items: &[Item<'a>], separator: &str, flat: &mut ArenaVec<'a, Item
         }
         let inner = open(item.value, arena)?.unwrap_or_default().iter().map(|member| {
             let key = joined([item.key, separator, member.key], arena);
-            Item { key, is_renamed: true, id: None, ..*member }
+            Item { is_renamed: true, ..Item::new(key, member.value) }
         });
         flatten(collected(inner, arena), separator, flat, arena)?;
     }
@@ -418,10 +441,12 @@ mod tests {
             .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
         let arena = Bump::new();
         let mut n_short = 0;
-        for key in keys.chain(["totalBilled", "Total Billed", "HTTPServer2", "x", ""].map(str::to_owned)) {
-            let mut cased = ArenaString::new_in(&arena);
-            if snake(&key, &mut cased).is_some() {
-                assert_eq!(cased.as_str(), AsSnakeCase(&key).to_string(), "{key:?}");
+        let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", ""];
+        for key in keys.chain(words.map(str::to_owned)) {
+            let expected = AsSnakeCase(&key).to_string();
+            assert!(!is_snake(&key) || key == expected, "{key:?}");
+            if let Some(cased) = snake(&key, &arena) {
+                assert_eq!(cased, expected, "{key:?}");
                 n_short += 1;
             }
         }

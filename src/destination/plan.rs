@@ -12,7 +12,7 @@ use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
 use super::filter::{self, Filter, Sink};
-use super::value::{Item, Value, collected, write_member};
+use super::value::{Item, Value, collected};
 
 /// One instance's operations, settings filled in.
 #[derive(Debug)]
@@ -184,23 +184,67 @@ impl Plan {
         &self.operations
     }
 
-    /// Starts on one event. `options` is the event's flag object for this destination; what must be put together on the way
-    /// is kept in `arena`.
+    /// Starts on one event. `options` is the event's flag object for this destination.
     pub fn start<'a, O: Observer>(
         &'a self,
-        event: &'a Event<'a>,
+        material: &'a Material<'a>,
         options: Option<Raw<'a>>,
         destination: usize,
-        arena: &'a Bump,
         observer: &'a mut O,
     ) -> Run<'a, O> {
-        Run { plan: self, event, options, destination, arena, observer, properties: None, is_testing: false }
+        let Material { event, arena, .. } = *material;
+        Run { plan: self, material, event, options, destination, arena, observer, properties: None, is_testing: false }
+    }
+}
+
+/// One event, and what several plans need of it in the same form.
+#[derive(Debug)]
+pub struct Material<'a> {
+    event: &'a Event<'a>,
+    /// All traits under canonical names, one for each of the event's entries.
+    traits: &'a [Item<'a>],
+    arena: &'a Bump,
+}
+
+impl<'a> Material<'a> {
+    /// Takes an event. What must be put together on the way is kept in `arena`.
+    #[must_use]
+    pub fn new(event: &'a Event<'a>, arena: &'a Bump) -> Material<'a> {
+        let items = event.traits.entries().iter().map(|entry| {
+            let is_address = entry.id == Some(TraitId::ADDRESS);
+            let value = if is_address { address(event, None, arena) } else { Value::from_raw(entry.value) };
+            Item { key: entry.name, value, source: entry.source, id: entry.id, is_renamed: false }
+        });
+        Material { event, traits: collected(items, arena), arena }
+    }
+
+    /// Returns the traits without those that are named elsewhere, and the address without its parts that are.
+    fn rest(&self, named: &Named) -> &'a [Item<'a>] {
+        let is_named = |entry: &Trait<'_>| {
+            entry.id.is_some_and(|id| named.has(id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
+        };
+        let items = self.event.traits.entries().iter().zip(self.traits).filter(|(entry, _)| !is_named(entry));
+        let items = items.map(|(_, item)| match item.id {
+            Some(TraitId::ADDRESS) => Item { value: address(self.event, Some(named), self.arena), ..*item },
+            _ => *item,
+        });
+        collected(items.filter(|item| !matches!(item.value, Value::Absent)), self.arena)
+    }
+
+    /// Returns the whole event with trait keys canonical.
+    fn members(&self) -> &'a [Item<'a>] {
+        let members = self.event.members.iter().map(|member| match member.key {
+            "traits" => Item::new(member.key, Value::Map(self.traits)),
+            _ => Item::of(member),
+        });
+        collected(members, self.arena)
     }
 }
 
 /// One event on its way through one plan.
 pub struct Run<'a, O> {
     plan: &'a Plan,
+    material: &'a Material<'a>,
     event: &'a Event<'a>,
     options: Option<Raw<'a>>,
     destination: usize,
@@ -388,8 +432,7 @@ impl<'a, O: Observer> Run<'a, O> {
         let policy = map.nulls.unwrap_or(self.plan.nulls);
         self.note_nulls(&Value::Map(items), policy, &map.subject);
         for item in items {
-            let policy = if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep };
-            write_member(item.key, is_first, out, |out| item.value.write(policy, out));
+            item.write(policy, is_first, out);
         }
         Ok(())
     }
@@ -516,7 +559,7 @@ impl<'a, O: Observer> Run<'a, O> {
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
             Source::Member => id(event.member()),
             Source::MessageId => event.field("messageId").map_or(Value::Absent, Value::from_raw),
-            Source::Timestamp => event.time.map_or(Value::Absent, |time| Value::Date(time.instant, time.raw)),
+            Source::Timestamp => event.time.as_ref().map_or(Value::Absent, |time| Value::Date(&time.instant, time.raw)),
             Source::Trait(id, trait_type) => {
                 let value = event.traits.get(*id).map_or(Value::Absent, |found| Value::from_raw(found.value));
                 self.typed(value, *trait_type, subject)
@@ -526,16 +569,16 @@ impl<'a, O: Observer> Run<'a, O> {
                 self.typed(value, TraitType::Text, subject)
             }
             Source::Address => match event.traits.get(TraitId::ADDRESS) {
-                Some(address) => self.typed(trait_value(address, event, None, self.arena), TraitType::Address, subject),
+                Some(_) => self.typed(address(event, None, self.arena), TraitType::Address, subject),
                 None => Value::Absent,
             },
-            Source::Traits => Value::Map(trait_items(event, None, self.arena)),
-            Source::Rest(named) => Value::Map(trait_items(event, Some(named), self.arena)),
+            Source::Traits => Value::Map(self.material.traits),
+            Source::Rest(named) => Value::Map(self.material.rest(named)),
             Source::Properties => Value::Map(self.properties()?.items),
             Source::Cleared => Value::List(self.properties()?.cleared),
             Source::Context(path) => follow(event.field("context"), path, self.arena)?,
             Source::Options(path) => follow(self.options, path, self.arena)?,
-            Source::Event => Value::Map(event_items(event, self.arena)),
+            Source::Event => Value::Map(self.material.members()),
             Source::Raw => Value::Raw(event.raw),
         })
     }
@@ -549,7 +592,7 @@ impl<'a, O: Observer> Run<'a, O> {
             (TraitType::Any, value) => Some(value),
             (TraitType::Address, value) => matches!(value, Value::Map(_)).then_some(value),
             (TraitType::Date, Value::Raw(raw)) => {
-                crate::date::Instant::from_json(raw).map(|instant| Value::Date(instant, Some(raw)))
+                crate::date::Instant::from_json(raw).map(|instant| Value::Date(self.arena.alloc(instant), Some(raw)))
             }
             (TraitType::Date, _) => None,
             (TraitType::Integer, value) => filter::integer(&value, self.arena),
@@ -582,7 +625,7 @@ impl<'a, O: Observer> Run<'a, O> {
             match step {
                 Step::Field { key, value: Template::Value(pipeline), .. } => {
                     let Some(key) = self.key(key)? else { continue };
-                    let item = Item { key, value: self.evaluate(pipeline)?, id: None, is_renamed: false };
+                    let item = Item::new(key, self.evaluate(pipeline)?);
                     self.add_property(item, pipeline.nulls, Some(&pipeline.subject), &mut properties);
                 }
                 Step::Field { key, value, .. } => {
@@ -590,7 +633,7 @@ impl<'a, O: Observer> Run<'a, O> {
                     let mut json = Vec::new();
                     if self.write(value, &mut json)? {
                         let value = Value::Json(self.arena.alloc_str(&String::from_utf8_lossy(&json)));
-                        properties.items.push(Item { key, value, id: None, is_renamed: false });
+                        properties.items.push(Item::new(key, value));
                     }
                 }
                 Step::Spread { map, siblings } => {
@@ -722,28 +765,7 @@ fn follow<'a>(start: Option<Raw<'a>>, path: &[String], arena: &'a Bump) -> Resul
     Ok(Value::from_raw(value))
 }
 
-/// Returns the traits under canonical names, without those that are named elsewhere.
-fn trait_items<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> &'a [Item<'a>] {
-    let is_named = |entry: &Trait<'_>| {
-        named.is_some_and(|named| {
-            entry.id.is_some_and(|id| named.has(id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
-        })
-    };
-    let entries = event.traits.entries().iter().filter(|entry| !is_named(entry));
-    let items = entries.map(|entry| Item {
-        key: entry.name,
-        value: trait_value(entry, event, named, arena),
-        id: entry.id,
-        is_renamed: false,
-    });
-    collected(items.filter(|item| !matches!(item.value, Value::Absent)), arena)
-}
-
-/// Returns a trait's value; the address as a map of those members that are not named elsewhere, absent if all are.
-fn trait_value<'a>(entry: &Trait<'a>, event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
-    if entry.id == Some(TraitId::ADDRESS) { address(event, named, arena) } else { Value::from_raw(entry.value) }
-}
-
+/// Returns the address as a map of those members that are not named elsewhere, absent if all are.
 fn address<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
     let address = event.traits.address();
     if let Some(whole) = address.whole() {
@@ -753,19 +775,8 @@ fn address<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> 
     }
     let is_named =
         |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
-    let items = address.items().iter().filter(|item| !is_named(item)).map(|item| Item::new(item.name, item.value));
+    let items = address.items().iter().filter(|item| !is_named(item));
+    let items = items.map(|item| Item { source: item.source, ..Item::new(item.name, Value::from_raw(item.value)) });
     let items = collected(items, arena);
     if items.is_empty() && !address.items().is_empty() { Value::Absent } else { Value::Map(items) }
-}
-
-/// Returns the whole event with trait keys canonical.
-fn event_items<'a>(event: &'a Event<'a>, arena: &'a Bump) -> &'a [Item<'a>] {
-    let members = event.members.iter().map(|member| {
-        let mut item = Item::new(member.key, member.value);
-        if member.key == "traits" {
-            item.value = Value::Map(trait_items(event, None, arena));
-        }
-        item
-    });
-    collected(members, arena)
 }

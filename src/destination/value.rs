@@ -4,7 +4,7 @@ use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
 use crate::date::{Instant, Unit};
-use crate::json::{self, Kind, Raw};
+use crate::json::{self, Kind, Member, Raw};
 use crate::traits::TraitId;
 
 use super::definition::NullPolicy;
@@ -23,7 +23,7 @@ pub(super) enum Value<'a> {
     /// Valid JSON made here: a number, a boolean, an array or an object.
     Json(&'a str),
     /// A date, and its source bytes if it has any.
-    Date(Instant, Option<Raw<'a>>),
+    Date(&'a Instant, Option<Raw<'a>>),
     /// A map that was opened.
     Map(&'a [Item<'a>]),
     /// A list that was made here.
@@ -35,6 +35,8 @@ pub(super) enum Value<'a> {
 pub(super) struct Item<'a> {
     pub(super) key: &'a str,
     pub(super) value: Value<'a>,
+    /// Key and value as JSON, where both are as they came in just that form; else empty.
+    pub(super) source: &'a str,
     /// The trait that it is.
     pub(super) id: Option<TraitId>,
     /// Whether a filter changed its key.
@@ -42,8 +44,42 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn new(key: &'a str, value: Raw<'a>) -> Item<'a> {
-        Item { key, value: Value::from_raw(value), id: None, is_renamed: false }
+    /// Returns an entry that was put together here.
+    pub(super) fn new(key: &'a str, value: Value<'a>) -> Item<'a> {
+        Item { key, value, source: "", id: None, is_renamed: false }
+    }
+
+    pub(super) fn of(member: &Member<'a>) -> Item<'a> {
+        Item { source: member.source, ..Item::new(member.key, Value::from_raw(member.value)) }
+    }
+
+    pub(super) fn renamed(self, key: &'a str) -> Item<'a> {
+        if key == self.key { self } else { Item { key, source: "", is_renamed: true, ..self } }
+    }
+
+    /// Appends `"key":value` with the comma before it, or nothing at all if the value says nothing. A null goes by `nulls`;
+    /// those that stand deeper belong to the trait's own value, and only its source says what they mean there.
+    pub(super) fn write(&self, nulls: NullPolicy, is_first: &mut bool, out: &mut Vec<u8>) {
+        // A filter that changed the value left it in another form than its source's.
+        if let (false, Value::Raw(_)) = (self.source.is_empty(), self.value) {
+            if !std::mem::take(is_first) {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.source.as_bytes());
+            return;
+        }
+        let policy = if matches!(self.value, Value::Null) { nulls } else { NullPolicy::Keep };
+        let start = out.len();
+        if !*is_first {
+            out.push(b',');
+        }
+        json::write_quoted(self.key, out);
+        out.push(b':');
+        if self.value.write(policy, out) {
+            *is_first = false;
+        } else {
+            out.truncate(start);
+        }
     }
 }
 
@@ -92,7 +128,7 @@ impl<'a> Value<'a> {
             Value::Text(text) => Some(text),
             Value::Json(json) if json.starts_with(['{', '[']) => None,
             Value::Json(json) => Some(json),
-            Value::Date(instant, None) => Some(formatted(*instant, Unit::Iso8601, arena)),
+            Value::Date(instant, None) => Some(formatted(**instant, Unit::Iso8601, arena)),
         }
     }
 
@@ -147,10 +183,7 @@ fn write_map(items: &[Item<'_>], policy: NullPolicy, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut is_first = true;
     for item in items {
-        write_member(item.key, &mut is_first, out, |out| {
-            // What stands deeper belongs to the trait's own value: only its source says what null means there.
-            item.value.write(if matches!(item.value, Value::Null) { policy } else { NullPolicy::Keep }, out)
-        });
+        item.write(policy, &mut is_first, out);
     }
     out.push(b'}');
 }
@@ -164,28 +197,6 @@ fn write_list(values: &[Value<'_>], out: &mut Vec<u8>) {
         value.write(NullPolicy::Keep, out);
     }
     out.push(b']');
-}
-
-/// Appends `"key":value` with the comma before it, or nothing at all if `value` writes nothing.
-pub(super) fn write_member(
-    key: &str,
-    is_first: &mut bool,
-    out: &mut Vec<u8>,
-    value: impl FnOnce(&mut Vec<u8>) -> bool,
-) -> bool {
-    let start = out.len();
-    if !*is_first {
-        out.push(b',');
-    }
-    json::write_quoted(key, out);
-    out.push(b':');
-    let is_written = value(out);
-    if is_written {
-        *is_first = false;
-    } else {
-        out.truncate(start);
-    }
-    is_written
 }
 
 fn raw_text<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<&'a str> {

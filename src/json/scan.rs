@@ -13,6 +13,8 @@ pub(super) struct Scanner<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quoted<'a> {
     pub(super) text: &'a str,
+    /// Where it begins in the scanned text.
+    pub(super) start: usize,
     /// Whether it holds no escape, so that its characters are the text between the quotes.
     pub(super) is_plain: bool,
 }
@@ -79,6 +81,11 @@ impl<'a> Scanner<'a> {
                 _ => return None,
             }
         }
+    }
+
+    /// Returns what was read since `start`.
+    pub(super) fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.position).unwrap_or_default()
     }
 
     /// Returns whether nothing but white space is left.
@@ -152,7 +159,7 @@ impl<'a> Scanner<'a> {
         let text = self.text.get(start..self.position)?;
         self.skip_space();
         self.take(b':')?;
-        Some(Quoted { text, is_plain })
+        Some(Quoted { text, start, is_plain })
     }
 
     /// Passes a string whose opening quote is passed; returns whether it holds no escape.

@@ -4,7 +4,7 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
 use super::vocabulary::{PARTS, Part, Target, Vocabulary, fold_in};
-use super::{Collision, Rank};
+use super::{Collision, Rank, source_under};
 use crate::json::{Kind, LoneSurrogate, Member, Raw};
 
 /// An event's address.
@@ -21,6 +21,8 @@ pub struct AddressItem<'a> {
     pub name: &'a str,
     /// Its value as it came.
     pub value: Raw<'a>,
+    /// Name and value as [`Member::source`] has them; empty where the name is not the key that came.
+    pub source: &'a str,
     /// The part that it is.
     pub part: Option<Part>,
     key: &'a str,
@@ -66,14 +68,16 @@ impl<'a> Address<'a> {
         };
         let members = value.map_or(Ok(Default::default()), |value| value.members(arena))?;
         let mut address = Address { shape, items: ArenaVec::with_capacity_in(members.len() + PARTS.len(), arena) };
-        for Member { key, value } in members.iter().copied() {
-            match vocabulary.target(fold_in(key, arena)) {
+        for member in members {
+            match vocabulary.target(fold_in(member.key, arena)) {
                 Some((Target::Part(part), rank)) => {
-                    let rank = if part.name() == key { Rank::Canonical } else { rank };
-                    address.add(Some(part), key, value, rank, None, collisions);
+                    let rank = if part.name() == member.key { Rank::Canonical } else { rank };
+                    address.add(part, member, rank, None, collisions);
                 }
                 Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
-                    address.items.push(AddressItem { name: key, value, part: None, key, rank: Rank::Spelling, position: None });
+                    let Member { key, value, source } = *member;
+                    let rank = Rank::Spelling;
+                    address.items.push(AddressItem { name: key, value, source, part: None, key, rank, position: None });
                 }
             }
         }
@@ -82,25 +86,23 @@ impl<'a> Address<'a> {
 
     fn add(
         &mut self,
-        part: Option<Part>,
-        key: &'a str,
-        value: Raw<'a>,
+        part: Part,
+        member: &Member<'a>,
         rank: Rank,
         position: Option<usize>,
         collisions: &mut ArenaVec<'a, Collision<'a>>,
     ) {
-        let name = match part {
-            Some(part) => part.name(),
-            None => key,
-        };
-        let Some(item) = self.items.iter_mut().find(|item| item.part == part) else {
-            self.items.push(AddressItem { name, value, part, key, rank, position });
+        let (name, Member { key, value, source }) = (part.name(), *member);
+        let source = source_under(name, key, source);
+        let Some(item) = self.items.iter_mut().find(|item| item.part == Some(part)) else {
+            self.items.push(AddressItem { name, value, source, part: Some(part), key, rank, position });
             return;
         };
         let mut lost = key;
         if (value.is_null(), rank) < (item.value.is_null(), item.rank) {
             lost = std::mem::replace(&mut item.key, key);
             item.value = value;
+            item.source = source;
             item.rank = rank;
         }
         collisions.push(Collision { name, kept: item.key, lost });
@@ -110,12 +112,11 @@ impl<'a> Address<'a> {
     pub(super) fn add_part(
         &mut self,
         part: Part,
-        key: &'a str,
-        value: Raw<'a>,
+        member: &Member<'a>,
         position: usize,
         collisions: &mut ArenaVec<'a, Collision<'a>>,
     ) {
-        self.add(Some(part), key, value, Rank::Alias, Some(position), collisions);
+        self.add(part, member, Rank::Alias, Some(position), collisions);
     }
 
     /// Brings parts from outside into input order, behind those of the object; a null address clears what nothing gave.
@@ -130,6 +131,7 @@ impl<'a> Address<'a> {
                 self.items.push(AddressItem {
                     name,
                     value: Raw::NULL,
+                    source: "",
                     part: Some(part),
                     key: name,
                     rank: Rank::Alias,

@@ -123,7 +123,7 @@ fn folded_characters(characters: impl Iterator<Item = char>) -> impl Iterator<It
 
 /// A trait that the vocabulary knows, as an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TraitId(usize);
+pub struct TraitId(u32);
 
 impl TraitId {
     /// The reserved trait `address`.
@@ -133,7 +133,7 @@ impl TraitId {
 
     /// Returns a small number of its own for each trait of a vocabulary.
     pub(crate) fn index(self) -> usize {
-        self.0
+        self.0 as usize
     }
 }
 
@@ -267,8 +267,9 @@ impl Vocabulary {
     }
 
     fn add(&mut self, canonical: Option<Cow<'static, str>>, trait_type: TraitType) -> TraitId {
+        let index = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(Name { canonical, trait_type });
-        TraitId(self.names.len() - 1)
+        TraitId(index)
     }
 
     fn add_known(&mut self, name: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::clock;
-use crate::config::{Delivery, EpochBounds, Guarantee};
+use crate::config::EpochBounds;
 use crate::watermark::Watermarks;
 
 /// What was taken since the last commit.
@@ -38,16 +38,12 @@ impl Epoch {
     }
 }
 
-/// Returns how long the next epoch may last after a commit that took `took`: under exactly once at least five times that,
-/// up to a second, since a transaction costs the brokers more than a commit of offsets does.
-pub(super) fn interval_after(delivery: &Delivery, took: Duration) -> Duration {
+/// Returns how long the next epoch may last after a commit that took `took`: at least five times that, up to a second. What
+/// was read waits for what was sent while it commits, and the last batches before it leave half empty.
+pub(super) fn interval_after(configured: &EpochBounds, took: Duration) -> Duration {
     const COMMITS_AN_EPOCH: u32 = 5;
     const LONGEST_STRETCH: Duration = Duration::from_secs(1);
-    let configured = delivery.epoch.interval;
-    match delivery.guarantee {
-        Guarantee::AtLeastOnce => configured,
-        Guarantee::ExactlyOnce => configured.max((took * COMMITS_AN_EPOCH).min(LONGEST_STRETCH)),
-    }
+    configured.interval.max((took * COMMITS_AN_EPOCH).min(LONGEST_STRETCH))
 }
 
 #[cfg(test)]
@@ -74,17 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn an_exactly_once_epoch_is_worth_its_commit() {
-        let check = |guarantee, took, expected| {
+    fn an_epoch_is_worth_its_commit() {
+        let check = |took, expected| {
             let epoch = EpochBounds { interval: Duration::from_millis(100), ..BOUNDS };
-            let delivery = Delivery { guarantee, epoch, shutdown_timeout: Duration::ZERO };
-            let interval = interval_after(&delivery, Duration::from_millis(took));
+            let interval = interval_after(&epoch, Duration::from_millis(took));
             assert_eq!(interval, Duration::from_millis(expected), "{took}");
         };
-        check(Guarantee::ExactlyOnce, 10, 100);
-        check(Guarantee::ExactlyOnce, 50, 250);
-        check(Guarantee::ExactlyOnce, 5000, 1000);
-        check(Guarantee::AtLeastOnce, 5000, 100);
+        check(10, 100);
+        check(50, 250);
+        check(5000, 1000);
     }
 
     #[test]
