@@ -165,11 +165,7 @@ fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<So
     let in_use = |error| Fault::Fatal(format!("http.listen {address}: {error}"));
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(in_use)?;
     let address = listener.local_addr().map_err(in_use)?;
-    runtime.spawn(async move {
-        if let Err(error) = http::serve(listener, watched).await {
-            tracing::error!(error = %error, "the HTTP page has ended");
-        }
-    });
+    runtime.spawn(http::serve(listener, watched));
     Ok(address)
 }
 

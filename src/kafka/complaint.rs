@@ -1,9 +1,5 @@
 //! What a client complains of when a broker does not let it in, and what a person can do about it.
 
-use rdkafka::client::{Client, ClientContext};
-
-use crate::kafka::native;
-
 /// What librdkafka or a broker says, all of it, and what to do. The first row that fits counts.
 const ADVICE: &[(&[&str], &str)] = &[
     (&["OIDC"], "check sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret"),
@@ -49,12 +45,16 @@ pub(super) fn with_advice(complaint: &str) -> String {
     }
 }
 
-/// Takes what a client has complained of that got no answer, and returns what says most, with what to do about it.
-pub(super) fn of<C: ClientContext>(client: &Client<C>) -> Option<String> {
-    let mut complaints = native::complaints(client);
-    let telling = complaints.iter().position(|complaint| advice(complaint).is_some());
-    let chosen = telling.map(|index| complaints.swap_remove(index)).or_else(|| complaints.pop())?;
-    let told = with_advice(plain(&chosen));
+/// Returns which of a client's complaints says that it will never be let in as it is.
+pub(super) fn lockout(complaints: &[String]) -> Option<String> {
+    let is_lockout = |complaint: &&String| ["SASL", "SSL", "OIDC", "JWT"].iter().any(|word| complaint.contains(word));
+    complaints.iter().find(is_lockout).map(|complaint| with_advice(plain(complaint)))
+}
+
+/// Returns which of the complaints of a client that got no answer says most, with what to do about it.
+pub(super) fn most_telling(complaints: &[String]) -> Option<String> {
+    let telling = complaints.iter().find(|complaint| advice(complaint).is_some());
+    let told = with_advice(plain(telling.or(complaints.last())?));
     // While all is well a connection ends as well; one that ends before the first answer is not wanted.
     Some(if telling.is_none() && told.contains("Disconnected") { format!("{told}; {WANTS_MORE}") } else { told })
 }

@@ -180,12 +180,14 @@ fn admin(config: &Config) -> Result<AdminClient<DefaultClientContext>, Fault> {
 fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[String]) -> Result<Vec<TopicDescription>, String> {
     let all: Vec<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
     native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
-        // A broker that does not let us in lets nobody ask in another way.
-        if let Some(complaint) = complaint::of(client) {
+        tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
+        let complaints = native::complaints(client);
+        if let Some(complaint) = complaint::lockout(&complaints) {
             return Err(format!("no broker answers: {complaint}"));
         }
-        tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
-        all.iter().map(|name| describe_plainly(client, config, name)).collect()
+        let described: Result<_, String> = all.iter().map(|name| describe_plainly(client, config, name)).collect();
+        described
+            .map_err(|error| complaint::most_telling(&complaints).map_or(error, |said| format!("no broker answers: {said}")))
     })
 }
 
@@ -249,7 +251,7 @@ pub(crate) fn partition_count<C: ClientContext>(
     timeout: Duration,
 ) -> Result<Option<i32>, String> {
     let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| {
-        let cause = complaint::of(client).unwrap_or_else(|| error.to_string());
+        let cause = complaint::most_telling(&native::complaints(client)).unwrap_or_else(|| error.to_string());
         format!("no broker answers about topic {topic}: {cause}")
     })?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
