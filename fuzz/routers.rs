@@ -27,7 +27,7 @@ pub fn one(definition: Arc<Definition>) -> Option<Router> {
     let mut diagnostics = Diagnostics::new("fuzz");
     let settings = definition.read_settings(None, Default::default(), &mut diagnostics);
     let name = "fuzz".to_owned();
-    let instance = Instance { name, is_named: false, definition, topic: None, enabled_by_default: Some(true), settings };
+    let instance = Instance { name, is_named: false, definition, topic: None, enabled_by_default: Some(true), traits: Default::default(), settings };
     (!diagnostics.has_errors()).then(|| of([instance]))
 }
 
@@ -52,7 +52,7 @@ fn instances(definition: &Arc<Definition>) -> Vec<Instance> {
             is_named: false,
             definition: definition.clone(),
             topic: None,
-            enabled_by_default: Some(true),
+            enabled_by_default: Some(true), traits: Default::default(),
             settings,
         });
     }

@@ -5,6 +5,7 @@
 mod destinations;
 mod fields;
 mod merge;
+mod privacy;
 pub mod properties;
 mod read;
 mod secrets;

@@ -73,6 +73,7 @@ source: {{ topics: [events] }}
 destinations:
   - use: mixpanel
     settings: {{ token: {{ env: PLANTED }} }}
+    traits: {{ deny: [email], hash: [name, tags], salt: {{ env: PLANTED }} }}
   - use: hubspot
   - use: webhook
 http: {{ listen: 127.0.0.1:0 }}
@@ -94,7 +95,9 @@ log: {{ format: json, level: trace }}
         let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
         command.args(arguments).arg("--config").arg(self.path(configuration)).current_dir(self.folder.path());
         // What comes from the environment and the command line is a secret, too, where its name says so.
-        command.env("PLANTED", "s3cr3t-variable").env("GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD", "s3cr3t-over");
+        command
+            .env("PLANTED", "s3cr3t-in-a-variable")
+            .env("GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD", "s3cr3t-over");
         command
             .args(["--set", "kafka.properties.ssl.key.password=s3cr3t-flag"])
             .env("RUST_LOG", "trace")
@@ -209,7 +212,7 @@ fn no_fault_of_a_configuration_shows_a_secret() {
     let planted = Planted::new();
     let text = planted.text();
     let name = planted.path("broken.yaml").display().to_string();
-    let environment = [("PLANTED".to_owned(), "s3cr3t-variable".to_owned())];
+    let environment = [("PLANTED".to_owned(), "s3cr3t-in-a-variable".to_owned())];
     let (mut n_faulty, mut broken) = (0, Vec::new());
     for changed in changes(&text) {
         let told = match Config::from_text(&name, &changed, &environment, &[]) {
