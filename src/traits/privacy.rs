@@ -147,7 +147,7 @@ impl Privacy {
 
     /// Returns what becomes of a member of the address that is no part.
     fn of_other_member(&self) -> Treatment {
-        self.of_trait(TraitId::ADDRESS).max_if(self.allowed.as_ref().is_some_and(|allowed| !allowed.has(TraitId::ADDRESS)))
+        self.of_trait(TraitId::ADDRESS).or_deny_if(self.allowed.as_ref().is_some_and(|allowed| !allowed.has(TraitId::ADDRESS)))
     }
 
     /// Returns whether some part of the address is treated in its own way, so that one in a single line cannot leave.
@@ -161,7 +161,7 @@ impl Privacy {
 
 impl Treatment {
     /// Denies what would pass, where that is so.
-    fn max_if(self, is_so: bool) -> Treatment {
+    fn or_deny_if(self, is_so: bool) -> Treatment {
         if is_so && self == Treatment::Pass { Treatment::Deny } else { self }
     }
 }

@@ -68,7 +68,7 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         for member in members {
             let (mut treatment, is_address) = of(self, member.key);
             let is_line = is_address && !matches!(member.value.kind(), Kind::Object | Kind::Null);
-            treatment = treatment.max_if(is_line && self.privacy.splits_address());
+            treatment = treatment.or_deny_if(is_line && self.privacy.splits_address());
             match treatment {
                 Treatment::Pass => kept.push((*member, treatment, is_address && !is_line)),
                 Treatment::Hash => {
