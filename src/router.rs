@@ -11,6 +11,7 @@ use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Label
 use crate::event::{Event, Limits, Rejection};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
+use crate::selection::Replay;
 use crate::traits::{Privacy, Vocabulary};
 use crate::verdict::{Note, Observer, Outcome, Reason, Refusal, Verdict};
 
@@ -33,8 +34,8 @@ pub struct Routing {
     pub dead_letters: DeadLetterRules,
     /// The most a record may be.
     pub limits: Limits,
-    /// The name of the replay that this is part of (semantics K4).
-    pub replay: Option<String>,
+    /// The replay that this is.
+    pub replay: Option<Replay>,
 }
 
 /// Where dead letters go, and which are written.
@@ -64,7 +65,7 @@ pub struct Router {
     format: Format,
     writes_event_dead_letters: bool,
     limits: Limits,
-    replay: Option<String>,
+    replay: Option<Replay>,
 }
 
 #[derive(Debug, Clone)]
@@ -110,7 +111,11 @@ impl Router {
         for instance in &routing.destinations {
             let privacy = Privacy::new(&instance.traits, &mut vocabulary);
             match instance.compile(&mut vocabulary) {
-                Ok(plan) => destinations.push(Destination::new(instance, plan, privacy)),
+                Ok(plan) => {
+                    let is_once = routing.replay.as_ref().is_some_and(|replay| !replay.repeats_additions);
+                    let plan = if is_once { plan.without_additions() } else { plan };
+                    destinations.push(Destination::new(instance, plan, privacy));
+                }
                 Err(diagnostics) => faults.extend(diagnostics),
             }
         }
@@ -130,7 +135,8 @@ impl Router {
             vocabulary,
             flags: std::sync::Arc::new(flags),
             format: routing.format,
-            writes_event_dead_letters: routing.dead_letters.events,
+            // What is no group event became a dead letter when it came first.
+            writes_event_dead_letters: routing.dead_letters.events && routing.replay.is_none(),
             limits: routing.limits,
             replay: routing.replay,
         };
@@ -222,6 +228,9 @@ impl Router {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
         };
+        if let Some(reason) = self.replay.as_ref().and_then(|replay| replay.selection.leaves_out(&event, arena)) {
+            return Verdict::Ignored(reason);
+        }
         let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
             return self.reject(record, source, verdict, "a key of integrations", emissions);
@@ -267,7 +276,11 @@ impl<'a> Shared<'a> {
     fn new(router: &'a Router, record: &Record<'a>, event: &Event<'_>, emissions: &mut Emissions) -> Self {
         let group_key = emissions.share(event.group_id.text.as_bytes());
         let member_key = event.member().map_or_else(|| group_key.clone(), |member| emissions.share(member.text.as_bytes()));
-        Shared { group_key, member_key, attributes: Attributes::new(record, router.replay.as_deref(), emissions) }
+        Shared {
+            group_key,
+            member_key,
+            attributes: Attributes::new(record, router.replay.as_ref().map(|replay| replay.name.as_str()), emissions),
+        }
     }
 }
 

@@ -93,6 +93,8 @@ codes! {
         // Ignored.
         Tombstone = "tombstone": "the record's value is null",
         NotGroup = "not_group": "the event's type is not group",
+        NotSelected = "not_selected": "the replay's selection leaves it out",
+        Superseded = "superseded": "its group has a newer event behind the replay's range",
         // Dead letters of a whole record, in the order of semantics E13.
         RecordTooLarge = "record_too_large": "the record is larger than the limit",
         UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array or a binary frame, not one event",

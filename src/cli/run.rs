@@ -12,6 +12,7 @@ use super::report::Failure;
 use crate::config::{Config, Log, LogFormat};
 use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
+use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::process;
 use crate::router::Router;
@@ -33,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
     let topics = Topics::check(&config, router.topics()).map_err(failure)?;
-    let service = Service::start(Arc::clone(&config), router, topics).map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
     service.start_over_when_stuck();
     let files = arguments.config.clone();

@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::config::Config;
 use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
+use crate::kafka::range::Range;
 use crate::kafka::topics::partition_count;
 use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 use crate::record::Position;
@@ -24,15 +25,15 @@ pub struct Lookup {
 
 /// Offsets of one partition: from the first up to, but not with, the last.
 #[derive(Debug, Clone, Copy)]
-struct Window<'t> {
-    topic: &'t str,
-    partition: i32,
-    from: i64,
-    to: i64,
+pub(super) struct Window<'t> {
+    pub(super) topic: &'t str,
+    pub(super) partition: i32,
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
 impl Window<'_> {
-    fn position(&self) -> Position<'_> {
+    pub(super) fn position(&self) -> Position<'_> {
         Position { topic: self.topic, partition: self.partition, offset: self.from }
     }
 }
@@ -49,6 +50,10 @@ impl Lookup {
         Ok(Lookup { consumer: settings.create().map_err(|error| Fault::of(Call::Open, &error))? })
     }
 
+    pub(super) fn consumer(&self) -> &BaseConsumer {
+        &self.consumer
+    }
+
     /// Reads the record at `position`.
     ///
     /// # Errors
@@ -56,7 +61,7 @@ impl Lookup {
     pub fn at(&self, position: Position<'_>) -> Result<OwnedMessage, Fault> {
         let Position { topic, partition, offset } = position;
         // Of a topic that is not there, or not shown to us, the next question says only that there is no such partition.
-        self.partition_count(topic)?;
+        self.n_partitions(topic)?;
         let (low, high) = self.bounds(topic, partition)?;
         if offset < low || offset >= high {
             let holds = if low == high { "nothing".to_owned() } else { format!("offsets {low} to {}", high - 1) };
@@ -127,9 +132,31 @@ impl Lookup {
         })
     }
 
-    fn each_partition(&self, topics: &[String], mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// Returns the partitions of `topics`, each as a range with nothing in it.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a topic does not exist or no broker answers.
+    pub fn partitions(&self, topics: &[String]) -> Result<Vec<Range>, Fault> {
+        let mut partitions = Vec::new();
         for topic in topics {
-            for partition in 0..self.partition_count(topic)? {
+            let empty = |partition| Range { topic: topic.clone(), partition, from: 0, to: 0 };
+            partitions.extend((0..self.n_partitions(topic)?).map(empty));
+        }
+        Ok(partitions)
+    }
+
+    fn n_partitions(&self, topic: &str) -> Result<i32, Fault> {
+        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
+        count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))
+    }
+
+    pub(super) fn each_partition(
+        &self,
+        topics: &[String],
+        mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for topic in topics {
+            for partition in 0..self.n_partitions(topic)? {
                 let (from, to) = self.bounds(topic, partition)?;
                 visit(Window { topic, partition, from, to })?;
             }
@@ -137,19 +164,14 @@ impl Lookup {
         Ok(())
     }
 
-    fn partition_count(&self, topic: &str) -> Result<i32, Fault> {
-        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
-        count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))
-    }
-
     /// Returns the first offset that a partition holds and the one behind its last.
-    fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
         let bounds = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
         bounds.map_err(|error| Fault::Fatal(format!("{topic}/{partition}: {error}")))
     }
 
     /// Reads all records of `window`, in order.
-    fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
+    pub(super) fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
         if window.from >= window.to {
             return Ok(());
         }

@@ -5,8 +5,10 @@ pub mod delivery;
 pub mod embedded;
 pub mod ends;
 pub mod fault;
+pub mod ledger;
 pub mod lookup;
 mod native;
+pub mod range;
 pub mod source;
 pub mod topics;
 

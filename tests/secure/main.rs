@@ -178,7 +178,8 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
     let unread = format!("no right to read topic {}; grant Read on it", setup.source);
     let unwritten = format!("no right to write to topic {}.dead; grant Write on it", setup.prefix);
     let unseen = format!("topic {}: TopicAuthorizationFailed (Broker: Topic authorization failed); grant Read", setup.source);
-    let commands: [Needs<'_>; 6] = [
+    let replaying = Right { name: format!("{}.replay.", setup.group), pattern: 4, ..group.clone() };
+    let commands: [Needs<'_>; 7] = [
         ("run", &setup, vec![(&read, &unread), (&write, &unwritten), (&group, "grant Read on the consumer group")]),
         (
             "run",
@@ -193,6 +194,11 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
         ("check --broker", &setup, vec![(&read, &unread), (&write, &unwritten)]),
         (&record, &setup, vec![(&read, &unseen)]),
         ("explain --group-id g0", &setup, vec![(&read, &unseen)]),
+        (
+            "replay --from beginning --yes --name NEW",
+            &setup,
+            vec![(&read, &unseen), (&write, &unwritten), (&replaying, "grant Read on the consumer group")],
+        ),
         ("suggest --sample 10", &setup, vec![(&read, &unseen)]),
     ];
     for (command, setup, needed) in commands {
@@ -210,7 +216,7 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
 }
 
 fn assert_works(fortress: &Fortress, command: &str, setup: &Setup) {
-    let mut worker = Worker::run(command, setup);
+    let mut worker = start(command, setup);
     if command == "run" {
         worker = worker.ready();
         let n_before = routed(&worker);
@@ -221,9 +227,14 @@ fn assert_works(fortress: &Fortress, command: &str, setup: &Setup) {
     assert_eq!(status.code(), Some(0), "{command}: {}", worker.log());
 }
 
+/// Starts a command; a replay has a name of its own each time, since one that is done misses no right.
+fn start(command: &str, setup: &Setup) -> Worker {
+    Worker::run(&command.replace("NEW", &unique("r")), setup)
+}
+
 /// Fails where a command does not say so, however it goes on: a running worker waits until it is given the right.
 fn assert_complains(command: &str, setup: &Setup, says: &str) {
-    let mut worker = Worker::run(command, setup);
+    let mut worker = start(command, setup);
     until(LIMIT, says, || {
         let log = worker.log();
         let has_ended = worker.has_ended().is_some();

@@ -29,7 +29,11 @@ impl Source {
             let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
             offset.filter(|offset| matches!(offset, Offset::Offset(_)))
         };
-        self.reposition(&self.list(|assigned| committed(assigned).unwrap_or(assigned.start))?)?;
+        let wanted = |assigned: &Assigned| committed(assigned).unwrap_or(assigned.start);
+        let done: Vec<bool> = self.partitions.iter().map(|assigned| self.is_done(assigned, wanted(assigned))).collect();
+        let positions = self.list(wanted)?;
+        self.partitions.iter_mut().zip(done).for_each(|(assigned, is_done)| assigned.is_done = is_done);
+        self.reposition(&positions)?;
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
