@@ -1,7 +1,9 @@
 //! The command line: parse, call, print. One file a subcommand.
 
+mod backfill;
 mod check;
 mod completions;
+mod dead_letters;
 mod demo;
 mod destinations;
 mod explain;
@@ -30,6 +32,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
@@ -61,6 +64,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Replay(replay::Arguments),
+    DeadLetters(dead_letters::Arguments),
     Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),

@@ -11,7 +11,7 @@ use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Label
 use crate::event::{Event, Limits, Rejection};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
-use crate::selection::Replay;
+use crate::selection::{Letters, Replay};
 use crate::traits::{Privacy, Vocabulary};
 use crate::verdict::{Note, Observer, Outcome, Reason, Refusal, Verdict};
 
@@ -136,7 +136,8 @@ impl Router {
             flags: std::sync::Arc::new(flags),
             format: routing.format,
             // What is no group event became a dead letter when it came first.
-            writes_event_dead_letters: routing.dead_letters.events && routing.replay.is_none(),
+            writes_event_dead_letters: routing.dead_letters.events
+                && routing.replay.as_ref().is_none_or(|replay| replay.letters.is_some()),
             limits: routing.limits,
             replay: routing.replay,
         };
@@ -218,6 +219,13 @@ impl Router {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Verdict {
+        let letters = self.replay.as_ref().and_then(|replay| replay.letters.as_ref());
+        let opened = match letters.map(|letters| self.open(letters, record)) {
+            None => None,
+            Some(Ok(source)) => Some(source),
+            Some(Err(reason)) => return Verdict::Ignored(reason),
+        };
+        let record = opened.as_ref().unwrap_or(record);
         let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first())
         else {
             return Verdict::Routed;
@@ -238,7 +246,12 @@ impl Router {
         let shared = Shared::new(self, record, &event, emissions);
         let material = &Material::new(&event, arena);
         let call = Call { router: self, record, source, event: &event, arena, material, shared };
+        let only = record.letter.filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
+        let only = only.and_then(|letter| letter.destination);
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
+            if only.is_some_and(|only| only != destination.name) {
+                continue;
+            }
             let outcome = match decision.excluded {
                 Some(reason) => Outcome::Skipped(reason),
                 None => call.emit(index, destination, decision, emissions, observer),
@@ -246,6 +259,14 @@ impl Router {
             observer.outcome(index, outcome);
         }
         Verdict::Routed
+    }
+
+    /// Returns the source record of a dead letter, or why it is passed over.
+    fn open<'a>(&self, letters: &Letters, record: &Record<'a>) -> Result<Record<'a>, Reason> {
+        let source = letters.open(record)?;
+        let failed = source.letter.and_then(|letter| letter.destination).filter(|_| !letters.is_for_all);
+        let is_configured = failed.is_none_or(|failed| self.destination_names().any(|name| name == failed));
+        if is_configured { Ok(source) } else { Err(Reason::NotConfigured) }
     }
 
     fn reject(

@@ -7,6 +7,7 @@ use bumpalo::Bump;
 
 use crate::event::Event;
 use crate::json::{Kind, Raw};
+use crate::record::Record;
 use crate::traits::{Fold, Part};
 use crate::verdict::Reason;
 
@@ -19,6 +20,43 @@ pub struct Replay {
     pub selection: Selection,
     /// Whether operations that add rather than set are sent again too.
     pub repeats_additions: bool,
+    /// Which dead letters are redriven; absent where source records are read.
+    pub letters: Option<Letters>,
+}
+
+/// The dead letters that a redrive takes.
+#[derive(Debug, Clone, Default)]
+pub struct Letters {
+    /// Of one of these reasons, by code; of any where there are none.
+    pub reasons: Vec<String>,
+    /// Of one of these destinations; of any, or of a whole record, where there are none.
+    pub destinations: Vec<String>,
+    /// Whether a destination's share goes to all destinations, and not to that one alone.
+    pub is_for_all: bool,
+    /// How often one is redriven at most.
+    pub max_attempts: u32,
+}
+
+impl Letters {
+    /// Returns the source record that a dead letter holds.
+    ///
+    /// # Errors
+    /// Why it is not redriven.
+    pub fn open<'a>(&self, record: &Record<'a>) -> Result<Record<'a>, Reason> {
+        let letter = record.letter.ok_or(Reason::NoDeadLetter)?;
+        let is_taken = (self.reasons.is_empty() || self.reasons.iter().any(|reason| reason == letter.reason))
+            && (self.destinations.is_empty() || self.destinations.iter().any(|name| Some(name.as_str()) == letter.destination));
+        if !is_taken {
+            return Err(Reason::NotSelected);
+        }
+        if letter.is_cut {
+            return Err(Reason::LetterCut);
+        }
+        if letter.attempts >= self.max_attempts {
+            return Err(Reason::AttemptsSpent);
+        }
+        Ok(Record { position: letter.source, timestamp: letter.timestamp, ..*record })
+    }
 }
 
 /// The events that a replay takes; all of them by default.
@@ -172,7 +210,7 @@ impl Groups {
 mod tests {
     use super::*;
     use crate::event::Limits;
-    use crate::record::{Position, Record};
+    use crate::record::{Letter, Position};
     use crate::traits::Vocabulary;
 
     const EVENT: &str = r#"{"type":"group","groupId":7,"userId":"u1","context":{"library":{"name":"js"}},
@@ -181,7 +219,8 @@ mod tests {
     fn check(selection: &Selection, expected: Option<Reason>) {
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
         let position = Position { topic: "events", partition: 0, offset: 0 };
-        let record = Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None };
+        let record =
+            Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None, letter: None };
         let event = Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
         assert_eq!(selection.leaves_out(&event, &arena), expected, "{selection:?}");
     }
@@ -227,6 +266,42 @@ mod tests {
         assert!(superseded.add("7"));
         assert!(!superseded.add("7"));
         check(&Selection { superseded, ..Selection::default() }, Some(Reason::Superseded));
+    }
+
+    #[test]
+    fn opens_the_letters_that_are_meant() {
+        let letter = Letter {
+            reason: "too_large",
+            detail: "",
+            source: Position { topic: "events", partition: 3, offset: 7 },
+            timestamp: Some(5),
+            destination: Some("webhook"),
+            attempts: 1,
+            is_cut: false,
+        };
+        let check = |letters: &Letters, letter: Option<Letter<'_>>, expected: Option<Reason>| {
+            let position = Position { topic: "events.dead", partition: 0, offset: 0 };
+            let record = Record { position, timestamp: None, key: None, value: Some(b"{}"), traceparent: None, letter };
+            let opened = letters.open(&record);
+            assert_eq!(opened.err(), expected, "{letters:?} {letter:?}");
+            if let Ok(source) = opened {
+                assert_eq!((source.position.to_string().as_str(), source.timestamp), ("events/3/7", Some(5)));
+            }
+        };
+        let any = Letters { max_attempts: 2, ..Letters::default() };
+        check(&any, Some(letter), None);
+        check(&any, None, Some(Reason::NoDeadLetter));
+        check(&any, Some(Letter { attempts: 2, ..letter }), Some(Reason::AttemptsSpent));
+        check(&any, Some(Letter { is_cut: true, ..letter }), Some(Reason::LetterCut));
+        let of = |reason: &str, destination: &str| Letters {
+            reasons: vec![reason.to_owned()],
+            destinations: vec![destination.to_owned()],
+            ..any.clone()
+        };
+        check(&of("too_large", "webhook"), Some(letter), None);
+        check(&of("invalid_json", "webhook"), Some(letter), Some(Reason::NotSelected));
+        check(&of("too_large", "hubspot"), Some(letter), Some(Reason::NotSelected));
+        check(&of("too_large", "webhook"), Some(Letter { destination: None, ..letter }), Some(Reason::NotSelected));
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
     }
     let router = Router::new(Routing { source_topics: vec!["t".to_owned()], destinations, ..Routing::default() }).unwrap();
     let position = Position { topic: "t", partition: 0, offset: 0 };
-    let record = Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None, letter: None };
     let mut emissions = Emissions::default();
     assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut ()), Verdict::Routed);
     let texts = emissions.iter().map(|emission| {

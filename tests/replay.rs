@@ -5,16 +5,17 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::Offset;
-use rdkafka::message::Message;
+use rdkafka::message::{Headers, Message};
 use serde_json::Value;
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
+use support::requests::Requests;
 use support::source::Source;
 use support::topics::Ends;
 use support::worker::{Setup, Worker};
@@ -82,16 +83,7 @@ impl Stage {
     /// Returns those of `records` whose source lies in the ranges of offsets, one for each partition.
     fn within(records: Records, from: &[usize], to: &[usize]) -> Records {
         let is_within = |(_, text): &(String, String)| {
-            // A lone surrogate leaves as it came, and no parser takes it.
-            let record: Value = serde_json::from_str(&text.replace(r"\ud800", "?")).expect("JSON");
-            let parts: Vec<usize> = record["id"]
-                .as_str()
-                .expect("an id")
-                .split('/')
-                .skip(1)
-                .take(2)
-                .map(|part| part.parse().expect("a number"))
-                .collect();
+            let parts: Vec<usize> = source_of(text).split('/').map(|part| part.parse().expect("a number")).collect();
             (from[parts[0]]..to[parts[0]]).contains(&parts[1])
         };
         records.into_iter().filter(|(record, _)| is_within(record)).collect()
@@ -190,6 +182,128 @@ fn every_command_of_the_recipe_runs() {
     assert_eq!(stage.records("hubspot", Some("lost-hour")), Records::new(), "nothing is as old as that");
     let those = Stage::within(sent, &[0, 0, 40, 0, 0, 0], &[0, 0, 50, 0, 0, 0]);
     assert_eq!(stage.records("webhook", Some("those-ten")), those);
+}
+
+/// A dead letter, read from its headers: reason, destination, source position, attempts.
+type LetterOf = (String, Option<String>, String, Option<String>);
+
+impl Stage {
+    fn letters(&self) -> Vec<LetterOf> {
+        let mut letters = Vec::new();
+        topics::read(self.brokers, &format!("{}.dead", self.setup.prefix), |message| {
+            let headers = message.headers().expect("a dead letter has headers");
+            let header = |name: &str| {
+                let found = headers.iter().find(|header| header.key == name)?;
+                found.value.map(|value| String::from_utf8_lossy(value).into_owned())
+            };
+            let part = |name| header(name).expect("each has it");
+            let source = format!("{}/{}", part("source_partition"), part("source_offset"));
+            letters.push((part("reason"), header("destination"), source, header("attempts")));
+        });
+        letters.sort();
+        letters
+    }
+}
+
+#[test]
+fn dead_letters_are_redriven_each_once_after_their_cause_is_mended() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers, "exactly_once");
+    stage.source.produce(8_000);
+    stage.serve();
+    let letters = stage.letters();
+    let reasons: BTreeSet<&str> = letters.iter().map(|(reason, ..)| reason.as_str()).collect();
+    assert!(reasons.len() > 8, "{reasons:?}");
+    let mended = ["too_large", "too_many_traits", "record_too_large"];
+    assert!(mended.iter().all(|reason| reasons.contains(reason)), "{reasons:?}");
+
+    let (code, said) = stage.run(&["dead-letters", "counts"]);
+    assert_eq!(code, Some(0), "{said}");
+    for reason in &reasons {
+        let count = letters.iter().filter(|(of, ..)| of == reason).count();
+        let counted = said.lines().find(|line| line.split_whitespace().next() == Some(reason)).expect("each is listed");
+        assert_eq!(counted.split_whitespace().nth(2), Some(count.to_string().as_str()), "{said}");
+    }
+    let (code, said) = stage.run(&["dead-letters", "list", "--reason", "too_large", "--json", "--limit", "5"]);
+    assert_eq!((code, said.matches("\"position\"").count()), (Some(0), 5), "{said}");
+    let position = said.split("\"position\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a position").to_owned();
+    let (code, said) = stage.run(&["dead-letters", "show", &position]);
+    assert_eq!((code, said.contains("too_large: the record that would leave is larger")), (Some(0), true), "{said}");
+
+    let mut requests = Requests::to(brokers);
+    requests.set_topic(&format!("{}.webhook", stage.setup.prefix), "max.message.bytes", "10000000");
+    let redrive = [
+        "dead-letters",
+        "redrive",
+        "--name",
+        "mended",
+        "--rate",
+        "400",
+        "--yes",
+        "--set",
+        "limits.traits=100000",
+        "--set",
+        "limits.record_bytes=10000000",
+    ];
+    let config = stage.config();
+    for _ in 0..3 {
+        let mut worker = Worker::start_with(config.clone(), 0, &redrive);
+        let webhook = Ends::of_logs(brokers, &[format!("{}.webhook", stage.setup.prefix)]);
+        let wanted = webhook.sum() + 20;
+        until(LIMIT, "it sends", || {
+            worker.assert_runs();
+            (webhook.sum() >= wanted).then_some(())
+        });
+        worker.kill();
+    }
+    let mut worker = Worker::start_with(config, 0, &redrive);
+    assert_eq!(worker.end(LIMIT).code(), Some(0), "{}", worker.log());
+    stage.settle();
+
+    let replayed = stage.records("webhook", Some("mended"));
+    assert!(replayed.values().all(|count| *count == 1), "each once");
+    let sources: Vec<String> = replayed.keys().map(|(_, text)| source_of(text)).collect();
+    for (reason, destination, source, _) in &letters {
+        let is_mended = mended.contains(&reason.as_str()) && destination.as_deref().is_none_or(|name| name == "webhook");
+        let times = sources.iter().filter(|of| *of == source).count();
+        // An event can have been left out by its flags.
+        assert!(times == usize::from(is_mended) || (is_mended && destination.is_none()), "{reason} {source}: {times}");
+    }
+    assert!(sources.len() > 20, "{}", sources.len());
+    let failed: Vec<LetterOf> = stage.letters().into_iter().filter(|(.., attempts)| attempts.is_some()).collect();
+    let expected: Vec<LetterOf> = letters
+        .iter()
+        .filter(|(reason, ..)| !mended.contains(&reason.as_str()))
+        .map(|(reason, destination, source, _)| (reason.clone(), destination.clone(), source.clone(), Some("1".to_owned())))
+        .collect();
+    assert_eq!(failed, expected, "what fails again is a dead letter again, once");
+    let hubspot = stage.records("hubspot", Some("mended"));
+    let shares: BTreeSet<&String> =
+        letters.iter().filter(|(_, name, ..)| name.is_some()).map(|(.., source, _)| source).collect();
+    assert!(hubspot.keys().all(|(_, text)| !shares.contains(&source_of(text))), "a share goes to its destination alone");
+}
+
+#[test]
+fn every_command_about_dead_letters_runs() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers, "at_least_once");
+    stage.source.produce(1_500);
+    stage.serve();
+    let page = include_str!("../docs/dead-letters.md");
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("groupcast ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let command = command.replace("--config groupcast.yaml", "").replace("group-events", &stage.setup.prefix);
+        let (code, said) = stage.run(&command.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(code, Some(0), "{command}: {said}");
+        println!("$ groupcast {command}\n{said}");
+    }
+}
+
+fn source_of(text: &str) -> String {
+    // A lone surrogate leaves as it came, and no parser takes it.
+    let record: Value = serde_json::from_str(&text.replace(r"\ud800", "?")).expect("JSON");
+    record["id"].as_str().expect("an id").split('/').skip(1).take(2).collect::<Vec<_>>().join("/")
 }
 
 #[test]

@@ -163,6 +163,20 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
     assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
     assert!(process.wait().unwrap().success(), "{}", said());
     copying.join().unwrap();
+    // What could not be sent, which only `show` prints.
+    for (arguments, allowed) in [
+        (&["dead-letters", "list"][..], &[][..]),
+        (&["dead-letters", "counts"], &[]),
+        (&["dead-letters", "show", "events.dead/0/0"], &[VALUE]),
+        (&["dead-letters", "redrive", "--yes", "--name", "again"], &[]),
+        (&["replay", "--from", "beginning", "--yes", "--name", "once-more"], &[]),
+    ] {
+        let (stdout, stderr) = planted.run(arguments, "good.yaml");
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
+        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE]);
+        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
+        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
+    }
     let mut stdout = String::new();
     process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_clean("standard output", &stdout, &[SECRET, VALUE]);

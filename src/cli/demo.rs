@@ -133,7 +133,8 @@ impl Observer for Listener {
 
 fn tell<'a>(router: &Router, offset: i64, event: &'a str, title: &'a str) -> Told<'a> {
     let position = Position { topic: SOURCE, partition: 0, offset };
-    let record = Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut scratch, mut emissions, mut listener) = (Scratch::default(), Emissions::default(), Listener::default());
     let verdict = router.route(&record, &mut scratch, &mut emissions, &mut listener);
     Told { title, event, verdict, outcomes: listener.outcomes, n_records: emissions.len() }

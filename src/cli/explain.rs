@@ -16,7 +16,7 @@ use self::text::Page;
 use super::report::Failure;
 use super::{ConfigArguments, check_names, position, terminal};
 use crate::config::Config;
-use crate::explanation::explain;
+use crate::explanation::{Explanation, explain};
 use crate::json::{Kind, Raw};
 use crate::kafka;
 use crate::kafka::lookup::Lookup;
@@ -78,7 +78,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let position = Position { topic, partition: 0, offset: 0 };
             explain(
                 &router,
-                &Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None },
+                &Record {
+                    position,
+                    timestamp: None,
+                    key: None,
+                    value: Some(event.trim_ascii()),
+                    traceparent: None,
+                    letter: None,
+                },
             )
         }
     };
@@ -90,9 +97,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &explanation).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        Page { out: &mut out, width: terminal::width() }.write(&explanation)?;
+        write_explanation(&explanation, &mut out)?;
     }
     Ok(())
+}
+
+/// Lays an explanation out for people.
+pub(super) fn write_explanation(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+    Page { out, width: terminal::width() }.write(explanation)
 }
 
 /// Returns the record on Kafka that the arguments name, if they name one.

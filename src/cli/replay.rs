@@ -1,30 +1,12 @@
 //! `groupcast replay`: a part of the source topics once more, for some destinations and some events.
 
-mod count;
-mod said;
-mod watch;
-
-use std::hash::Hasher;
-use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::Arc;
-
 use clap::Args;
-use fnv::FnvHasher;
 
-use self::count::Counts;
-use self::said::{Moment, limit};
-use super::report::{Failure, say};
-use super::{ConfigArguments, check_names, run};
-use crate::config::Config;
-use crate::kafka::fault::Fault;
-use crate::kafka::ledger::{Entry, Ledger};
-use crate::kafka::lookup::Lookup;
-use crate::kafka::range::{Lost, Range};
-use crate::kafka::source::bound::{Rate, Reading};
-use crate::kafka::topics::Topics;
-use crate::router::{Router, Routing};
+use super::backfill::{self, Job, Moment};
+use super::report::Failure;
+use super::{ConfigArguments, check_names};
+use crate::kafka::source::bound::Rate;
 use crate::selection::{Groups, Replay, Selection, Wanted};
-use crate::service::{Service, set_limits};
 
 /// Sends a part of the source topics once more, to all destinations or some of them
 ///
@@ -49,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LIMIT", default_value = "now", value_parser = Moment::parse)]
     to: Vec<Moment>,
     /// The replay's name: letters, digits, `.`, `_` and `-`
-    #[arg(long, value_name = "NAME", value_parser = said::name)]
+    #[arg(long, value_name = "NAME", value_parser = backfill::name)]
     name: String,
     /// Only these source topics
     #[arg(long, value_name = "TOPIC")]
@@ -73,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     repeat_additions: bool,
     /// At most so many events a second, or bytes: 500, 2MB
-    #[arg(long, value_name = "RATE", value_parser = said::rate)]
+    #[arg(long, value_name = "RATE", value_parser = backfill::rate)]
     rate: Option<Rate>,
     /// Count what would leave, show some of it, and send nothing
     #[arg(long)]
@@ -84,193 +66,42 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { name, topic, destination, group_id, user_id, wanted, skip_superseded, repeat_additions, .. } = arguments;
     let mut config = arguments.config.load()?;
-    check_names("destination", &arguments.destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
-    check_names("source topic", &arguments.topic, config.source.topics.iter().map(String::as_str))?;
-    if !arguments.topic.is_empty() {
-        config.source.topics.retain(|topic| arguments.topic.contains(topic));
+    check_names("destination", destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
+    check_names("source topic", topic, config.source.topics.iter().map(String::as_str))?;
+    let mut routing = config.routing();
+    if !destination.is_empty() {
+        routing.destinations.retain(|instance| destination.contains(&instance.name));
     }
-    config.source.group_id = format!("{}.replay.{}", config.source.group_id, arguments.name);
-    // The page's address is the running service's.
-    config.http = None;
-    run::start_log(&said::quieter(&config.log))?;
-    Plan { arguments, config: &Arc::new(config) }.carry_out()
+    if !topic.is_empty() {
+        config.source.topics.retain(|known| topic.contains(known));
+    }
+    let selection = Selection {
+        group_ids: group_id.clone(),
+        user_ids: user_id.clone(),
+        wanted: wanted.clone(),
+        superseded: Groups::default(),
+    };
+    let replay = Replay { name: name.clone(), selection, repeats_additions: *repeat_additions, letters: None };
+    let job = Job {
+        kind: "replay",
+        from: &arguments.from,
+        to: &arguments.to,
+        skips_superseded: *skip_superseded,
+        rate: arguments.rate,
+        is_dry_run: arguments.dry_run,
+        is_agreed: arguments.yes,
+        fingerprint: job_fingerprint(arguments),
+        replay,
+        routing,
+    };
+    job.run(config)
 }
 
-/// A replay, asked for.
-struct Plan<'a> {
-    arguments: &'a Arguments,
-    config: &'a Arc<Config>,
-}
-
-impl Plan<'_> {
-    fn carry_out(&self) -> Result<(), Failure> {
-        let (lookup, ledger) = (Lookup::open(self.config).map_err(failure)?, Ledger::open(self.config).map_err(failure)?);
-        let partitions = lookup.partitions(&self.config.source.topics).map_err(failure)?;
-        let begun = ledger.read(&partitions).map_err(failure)?;
-        self.check_same(&begun)?;
-        let ranges =
-            if begun.is_empty() { self.find(&lookup)? } else { begun.iter().map(|entry| entry.range.clone()).collect() };
-        let left: Vec<Range> = match begun.as_slice() {
-            [] => ranges.clone(),
-            begun => begun.iter().map(|entry| Range { from: entry.next, ..entry.range.clone() }).collect(),
-        };
-        self.tell(&begun, &ranges);
-        if left.iter().all(Range::is_empty) {
-            return Ok(());
-        }
-        let superseded = self.superseded(&lookup, &ranges)?;
-        if !self.is_agreed(&lookup, &left, &superseded)? {
-            return Ok(());
-        }
-        if begun.is_empty() && !ledger.begin(&ranges, self.fingerprint()).map_err(failure)? {
-            let others = ledger.read(&partitions).map_err(failure)?;
-            self.check_same(&others)?;
-        }
-        self.send(&ledger, &partitions, superseded)
-    }
-
-    /// Refuses a name that stands for something else.
-    fn check_same(&self, begun: &[Entry]) -> Result<(), Failure> {
-        if begun.iter().all(|entry| entry.fingerprint == self.fingerprint()) {
-            return Ok(());
-        }
-        let name = &self.arguments.name;
-        Err(Failure::Argument(format!(
-            "replay {name} was begun with other arguments\n  hint: repeat them to go on with it, or take another name"
-        )))
-    }
-
-    /// Stands for all that decides what the replay sends.
-    fn fingerprint(&self) -> u64 {
-        let Arguments { from, to, destination, group_id, user_id, wanted, skip_superseded, repeat_additions, .. } =
-            self.arguments;
-        let sorted = |names: &[String]| {
-            let mut names = names.to_vec();
-            names.sort_unstable();
-            names
-        };
-        let asked = (sorted(&self.config.source.topics), sorted(destination), sorted(group_id), sorted(user_id));
-        let mut hasher = FnvHasher::default();
-        hasher.write(format!("{from:?} {to:?} {asked:?} {wanted:?} {skip_superseded} {repeat_additions}").as_bytes());
-        hasher.finish()
-    }
-
-    /// Finds what is to be read, and says what of it is lost.
-    fn find(&self, lookup: &Lookup) -> Result<Vec<Range>, Failure> {
-        let (from, to) = (limit("--from", &self.arguments.from)?, limit("--to", &self.arguments.to)?);
-        let (ranges, lost) = lookup.ranges(&self.config.source.topics, &from, &to).map_err(failure)?;
-        lost.iter().for_each(say_lost);
-        Ok(ranges)
-    }
-
-    fn tell(&self, begun: &[Entry], ranges: &[Range]) {
-        let (name, topics) = (&self.arguments.name, self.config.source.topics.join(", "));
-        let total: i64 = ranges.iter().map(Range::len).sum();
-        let left: i64 = begun.iter().map(Entry::left).sum();
-        let (n_filled, n_partitions) = (ranges.iter().filter(|range| !range.is_empty()).count(), ranges.len());
-        say(format_args!("replay {name}: {total} offsets in {n_filled} of {n_partitions} partitions of {topics}"));
-        match (begun, left) {
-            ([], _) if total == 0 => say("there is no record in that range"),
-            ([], _) => {}
-            (_, 0) => say("it is done already; nothing is left to send"),
-            (_, left) => say(format_args!("it was begun before; {left} offsets are left")),
-        }
-    }
-
-    /// Returns the groups that have newer events, where that is asked for or will be told.
-    fn superseded(&self, lookup: &Lookup, ranges: &[Range]) -> Result<Groups, Failure> {
-        let mut groups = Groups::default();
-        if self.arguments.skip_superseded || self.counts_first() {
-            let router = self.router(Groups::default())?;
-            for range in lookup.behind(ranges).map_err(failure)?.iter().filter(|range| !range.is_empty()) {
-                lookup.read_range(range, |message| count::add_group(&router, &message, &mut groups)).map_err(failure)?;
-            }
-        }
-        Ok(groups)
-    }
-
-    fn counts_first(&self) -> bool {
-        self.arguments.dry_run || !self.arguments.yes
-    }
-
-    /// Counts what would leave where nobody has said yes to it, and asks.
-    fn is_agreed(&self, lookup: &Lookup, left: &[Range], newer: &Groups) -> Result<bool, Failure> {
-        let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-        if !self.counts_first() {
-            return Ok(true);
-        }
-        if !self.arguments.dry_run && !can_ask {
-            return Err(Failure::Argument(
-                "there is no terminal to ask at\n  hint: --dry-run counts what would leave, --yes sends it".to_owned(),
-            ));
-        }
-        let router = self.router(if self.arguments.skip_superseded { newer.clone() } else { Groups::default() })?;
-        // What is too large for its topic becomes a dead letter, here as there.
-        set_limits(&router, &Topics::check(self.config, router.topics()).map_err(failure)?);
-        let mut counts = Counts::new(&router, newer);
-        watch::count(lookup, left, &mut counts).map_err(failure)?;
-        counts.write(&mut anstream::stdout().lock())?;
-        if self.arguments.dry_run {
-            return Ok(false);
-        }
-        write!(anstream::stderr(), "\nSend it? [y/N] ")?;
-        io::stderr().flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        let is_agreed = matches!(answer.trim(), "y" | "Y" | "yes");
-        if !is_agreed {
-            say("nothing is sent");
-        }
-        Ok(is_agreed)
-    }
-
-    fn router(&self, superseded: Groups) -> Result<Router, Failure> {
-        let Arguments { name, destination, group_id, user_id, wanted, repeat_additions, .. } = self.arguments;
-        let mut routing: Routing = self.config.routing();
-        if !destination.is_empty() {
-            routing.destinations.retain(|instance| destination.contains(&instance.name));
-        }
-        let (group_ids, user_ids, wanted) = (group_id.clone(), user_id.clone(), wanted.clone());
-        let selection = Selection { group_ids, user_ids, wanted, superseded };
-        routing.replay = Some(Replay { name: name.clone(), selection, repeats_additions: *repeat_additions });
-        Ok(Router::new(routing)?)
-    }
-
-    fn send(&self, ledger: &Ledger, partitions: &[Range], superseded: Groups) -> Result<(), Failure> {
-        let router = self.router(if self.arguments.skip_superseded { superseded } else { Groups::default() })?;
-        let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
-        let reading = Reading::Replay(self.arguments.rate);
-        let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
-        service.stop_on_signals().map_err(failure)?;
-        service.start_over_when_stuck();
-        let seen = watch::follow(&service, || ledger.read(partitions));
-        service.stop();
-        let ended = service.wait();
-        let left: i64 = ledger.read(partitions).map_err(failure)?.iter().map(Entry::left).sum();
-        let name = &self.arguments.name;
-        if left > 0 {
-            let why = ended.err().or(seen.err()).map_or_else(String::new, |fault| format!(": {fault}"));
-            say(format_args!("replay {name} stopped{why}; {left} offsets are left, and the same command goes on with them"));
-            return Err(Failure::Said(1));
-        }
-        say(format_args!("replay {name} is done"));
-        Ok(())
-    }
-}
-
-fn say_lost(lost: &Lost) {
-    let Lost { topic, partition, oldest, offsets } = lost;
-    match offsets {
-        Some(count) => say(format_args!(
-            "warning: {topic}/{partition}: {count} offsets of the range are gone to retention; it begins at {oldest}"
-        )),
-        None => say(format_args!(
-            "warning: {topic}/{partition}: older records than {oldest} are gone to retention, perhaps some of the range"
-        )),
-    }
-}
-
-fn failure(fault: Fault) -> Failure {
-    run::failure(fault)
+fn job_fingerprint(arguments: &Arguments) -> u64 {
+    let Arguments { from, to, topic, destination, group_id, user_id, wanted, skip_superseded, repeat_additions, .. } =
+        arguments;
+    let asked = [topic, destination, group_id, user_id].map(|names| backfill::sorted(names));
+    backfill::fingerprint(&format!("{from:?} {to:?} {asked:?} {wanted:?} {skip_superseded} {repeat_additions}"))
 }

@@ -115,6 +115,33 @@ impl Lookup {
         Ok(latest)
     }
 
+    /// Returns the newest records of a range that are wanted, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn newest(
+        &self,
+        range: &Range,
+        limit: usize,
+        is_wanted: impl Fn(&OwnedMessage) -> bool,
+    ) -> Result<Vec<OwnedMessage>, Fault> {
+        let (mut newest, mut to) = (Vec::new(), range.to);
+        while to > range.from && newest.len() < limit {
+            let from = range.from.max(to - WINDOW);
+            let mut found = Vec::new();
+            let window = Window { topic: &range.topic, partition: range.partition, from, to };
+            self.read(window, |message| {
+                if is_wanted(&message) {
+                    found.push(message);
+                }
+            })?;
+            newest.extend(found.into_iter().rev());
+            to = from;
+        }
+        newest.truncate(limit);
+        Ok(newest)
+    }
+
     /// Reads the last records of `topics`, about `count` in all, an equal share of each partition.
     ///
     /// # Errors

@@ -81,10 +81,7 @@ impl Source {
             consumer,
             partitions: Vec::new(),
             is_paused: false,
-            pace: match reading {
-                Reading::Live => None,
-                Reading::Replay(rate) => Some(Pace::new(rate.map(|rate| rate.share(config.source.workers)))),
-            },
+            pace: Pace::of(reading, config.source.workers),
             start: config.source.start,
             on_gap: config.source.on_gap,
             max_poll_interval: Duration::from_millis(milliseconds),
@@ -172,7 +169,8 @@ impl Intake for Source {
         match self.consumer.poll(timeout) {
             None => Ok(Polled::Nothing),
             Some(Ok(message)) => {
-                let record = kafka::record(&message);
+                let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
+                let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
                 if let Some(pace) = &mut self.pace {
                     if !bound::admit(&self.consumer, &mut self.partitions, record.position)? {
                         return Ok(Polled::Nothing);

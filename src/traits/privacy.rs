@@ -199,7 +199,8 @@ mod tests {
         let arena = Bump::new();
         let value = format!(r#"{{"type":"group","groupId":"g","x":1.0,"traits":{traits}}}"#);
         let position = Position { topic: "t", partition: 0, offset: 0 };
-        let record = Record { position, timestamp: None, key: None, value: Some(value.as_bytes()), traceparent: None };
+        let record =
+            Record { position, timestamp: None, key: None, value: Some(value.as_bytes()), traceparent: None, letter: None };
         let event = Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
         let mut notes = Vec::new();
         let noted = |note: Note<'_>| notes.push(format!("{}:{}", note.code.code().trim_start_matches("trait_"), note.subject));
@@ -231,6 +232,7 @@ mod tests {
             r#"{"name":"A","Plan":{"a":[1]}} denied:other denied:email"#,
         );
         check("allow:", r#"{"name":"A"}"#, r#"{} denied:name"#);
+        check("allow: name", r#"{"address":{"city":"C"},"name":"A"}"#, r#"{"name":"A"} denied:address"#);
         check("allow: name; deny: name", r#"{"name":"A"}"#, r#"{} denied:name"#);
     }
 

@@ -17,6 +17,8 @@ pub enum Reading {
     Live,
     /// To where the group's notes say ([`Note`](crate::kafka::ledger::Note)), at most at this rate.
     Replay(Option<Rate>),
+    /// The same, of dead letters.
+    Redrive(Option<Rate>),
 }
 
 /// The most that is read a second.
@@ -55,6 +57,8 @@ impl Rate {
 #[derive(Debug)]
 pub(super) struct Pace {
     rate: Option<Rate>,
+    /// Whether what is read are dead letters.
+    pub(super) is_redrive: bool,
     next_at: Instant,
 }
 
@@ -62,8 +66,14 @@ pub(super) struct Pace {
 const BURST: Duration = Duration::from_millis(500);
 
 impl Pace {
-    pub(super) fn new(rate: Option<Rate>) -> Pace {
-        Pace { rate, next_at: Instant::now() }
+    /// Returns the pace of one of `n_workers`; none where reading goes on and on.
+    pub(super) fn of(reading: Reading, n_workers: usize) -> Option<Pace> {
+        let (rate, is_redrive) = match reading {
+            Reading::Live => return None,
+            Reading::Replay(rate) => (rate, false),
+            Reading::Redrive(rate) => (rate, true),
+        };
+        Some(Pace { rate: rate.map(|rate| rate.share(n_workers)), is_redrive, next_at: Instant::now() })
     }
 
     /// Waits until the next record is due, at most `timeout`; returns what is left of that, or `None` if it is not yet due.
@@ -127,18 +137,21 @@ mod tests {
             key: Some(b"12"),
             value: Some(value),
             traceparent: None,
+            letter: None,
         };
         assert_eq!(Rate::Records(200.0).share(2).time_of(&record(b"")), Duration::from_millis(10));
         assert_eq!(Rate::Bytes(1000.0).time_of(&record(b"12345678")), Duration::from_millis(10));
         assert_eq!(Rate::Bytes(0.001).time_of(&record(b"12345678")), Duration::from_secs(10));
 
-        let mut pace = Pace::new(Some(Rate::Records(1000.0)));
+        let mut pace = Pace::of(Reading::Replay(Some(Rate::Records(2000.0))), 2).unwrap();
         let began = Instant::now();
         for _ in 0..50 {
             while pace.wait(Duration::from_millis(1)).is_none() {}
             pace.count(&record(b""));
         }
         assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
-        assert_eq!(Pace::new(None).wait(Duration::from_secs(60)), Some(Duration::from_secs(60)));
+        let unhurried = Pace::of(Reading::Redrive(None), 1).unwrap();
+        assert_eq!(unhurried.wait(Duration::from_secs(60)), Some(Duration::from_secs(60)));
+        assert!(Pace::of(Reading::Live, 1).is_none());
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Counts<'a> {
     router: &'a Router,
     /// The groups that have newer events behind the range.
     newer: &'a Groups,
+    /// Whether what is read are dead letters.
+    is_redrive: bool,
     /// Those of them that are in it.
     superseded: Groups,
     n_records: u64,
@@ -60,10 +62,11 @@ impl Observer for Refused {
 }
 
 impl<'a> Counts<'a> {
-    pub(super) fn new(router: &'a Router, newer: &'a Groups) -> Counts<'a> {
+    pub(super) fn new(router: &'a Router, newer: &'a Groups, is_redrive: bool) -> Counts<'a> {
         Counts {
             router,
             newer,
+            is_redrive,
             superseded: newer.empty(),
             n_records: 0,
             n_events: 0,
@@ -82,7 +85,8 @@ impl<'a> Counts<'a> {
     pub(super) fn add(&mut self, message: &OwnedMessage) {
         self.n_records += 1;
         self.emissions.clear();
-        let verdict = self.router.route(&kafka::record(message), &mut self.scratch, &mut self.emissions, &mut self.refused);
+        let record = if self.is_redrive { kafka::dead_letter(message) } else { kafka::record(message) };
+        let verdict = self.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.refused);
         match verdict {
             Verdict::Routed => self.n_events += 1,
             Verdict::Ignored(reason) | Verdict::DeadLettered(reason) => *self.rejected.entry(reason).or_default() += 1,

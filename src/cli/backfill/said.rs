@@ -21,7 +21,7 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    pub(super) fn parse(text: &str) -> Result<Moment, String> {
+    pub(crate) fn parse(text: &str) -> Result<Moment, String> {
         match text {
             "beginning" => return Ok(Moment::Beginning),
             "now" => return Ok(Moment::Now),
@@ -42,13 +42,14 @@ impl Moment {
     }
 }
 
+/// Returns the time that lies so long before now: `2h`, `3d`.
 fn before_now(text: &str) -> Option<Timestamp> {
     let ago: Span = text.parse().ok()?;
     Timestamp::now().to_zoned_datetime(TimeZone::UTC).checked_sub(ago.abs()).ok().map(|zoned| zoned.timestamp())
 }
 
 /// Returns the limit that several values of one argument mean together.
-pub(super) fn limit(argument: &str, moments: &[Moment]) -> Result<Limit, Failure> {
+pub(crate) fn limit(argument: &str, moments: &[Moment]) -> Result<Limit, Failure> {
     let offsets: Vec<(String, i32, i64)> = moments
         .iter()
         .filter_map(|moment| match moment {
@@ -70,7 +71,7 @@ pub(super) fn limit(argument: &str, moments: &[Moment]) -> Result<Limit, Failure
 const UNITS: [(&str, f64); 6] = [("KiB", 1024.0), ("MiB", 1_048_576.0), ("kB", 1e3), ("KB", 1e3), ("MB", 1e6), ("B", 1.0)];
 
 /// Reads `500` (events a second) or `2MB` (bytes a second).
-pub(super) fn rate(text: &str) -> Result<Rate, String> {
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     let text = text.strip_suffix("/s").unwrap_or(text);
     let unit = UNITS.iter().find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, bytes)));
     let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 1.0);
@@ -82,7 +83,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
 }
 
 /// Reads a name that can be part of a group's.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if text.is_empty() || text.len() > 100 || !text.bytes().all(is_plain) {
         return Err("expected 1 to 100 letters, digits, `.`, `_` or `-`".to_owned());
