@@ -12,6 +12,7 @@ pub mod traits;
 pub mod flags;
 pub mod event;
 pub mod destination;
+pub mod latest;
 pub mod selection;
 pub mod router;
 pub mod examples;

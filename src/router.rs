@@ -236,7 +236,7 @@ impl Router {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
         };
-        if let Some(reason) = self.replay.as_ref().and_then(|replay| replay.selection.leaves_out(&event, arena)) {
+        if let Some(reason) = self.leaves_out(&event, arena) {
             return Verdict::Ignored(reason);
         }
         let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
@@ -259,6 +259,11 @@ impl Router {
             observer.outcome(index, outcome);
         }
         Verdict::Routed
+    }
+
+    /// Returns why a replay passes the event over; `None` where it does not.
+    pub fn leaves_out<'a>(&self, event: &Event<'a>, arena: &'a Bump) -> Option<Reason> {
+        self.replay.as_ref()?.selection.leaves_out(event, arena)
     }
 
     /// Returns the source record of a dead letter, or why it is passed over.

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::Offset;
 use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use support::generator::{DESTINATIONS, MAX_WEBHOOK_BYTES};
 use support::requests::Requests;
@@ -304,6 +305,73 @@ fn source_of(text: &str) -> String {
     // A lone surrogate leaves as it came, and no parser takes it.
     let record: Value = serde_json::from_str(&text.replace(r"\ud800", "?")).expect("JSON");
     record["id"].as_str().expect("an id").split('/').skip(1).take(2).collect::<Vec<_>>().join("/")
+}
+
+/// Folds events as the rules say, knowing nothing of the program: absent keeps, null clears, members are collected.
+#[derive(Default)]
+struct Fold {
+    traits: BTreeMap<String, Value>,
+    members: BTreeSet<String>,
+    newest: String,
+}
+
+#[test]
+fn the_latest_state_of_each_group_is_what_its_events_come_to() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let stage = Stage::new(brokers, "at_least_once");
+    let producer: BaseProducer =
+        topics::client(brokers).set("partitioner", "murmur2_random").create().expect("the settings are valid");
+    let mut folds: BTreeMap<String, Fold> = BTreeMap::new();
+    // A multiplier that visits all residues, for a mix that is the same each time.
+    let picks = (0..4_000_u64).map(|index| index.wrapping_mul(2_654_435_761) >> 7);
+    for (index, pick) in picks.enumerate() {
+        let (group, user) = (format!("g{}", pick % 90), format!("u{}", pick / 90 % 7));
+        let name = ["plan", "seats", "tier", "name", "city"][usize::try_from(pick % 5).expect("small")];
+        let value = if pick % 11 == 0 { Value::Null } else { Value::from(format!("v{index}")) };
+        let spelled = if pick % 3 == 0 { name.to_uppercase() } else { name.to_owned() };
+        let event = format!(
+            r#"{{"type":"group","messageId":"m{index}","groupId":"{group}","userId":"{user}","traits":{{"{spelled}":{value}}}}}"#
+        );
+        let fold = folds.entry(group.clone()).or_default();
+        fold.traits.insert(name.to_owned(), value);
+        fold.members.insert(user.clone());
+        fold.newest = format!("m{index}");
+        while producer.send(BaseRecord::to(&stage.source.topic).key(&group).payload(&event)).is_err() {
+            producer.poll(Duration::from_millis(10));
+        }
+    }
+    producer.flush(LIMIT).expect("the brokers take the events");
+    let replay = ["replay", "--from", "beginning", "--name", "latest", "--latest-per-group", "--destination", "webhook"];
+    let (code, said) = stage.run(&[&replay[..], &["--dry-run"]].concat());
+    let n_records: usize = folds.values().map(|fold| fold.members.len()).sum();
+    assert_eq!((code, said.contains(&format!("webhook event.post  {n_records}"))), (Some(0), true), "{n_records}: {said}");
+    let (code, said) = stage.run(&[&replay[..], &["--yes"]].concat());
+    let done = format!("the latest state of {} groups", folds.len());
+    assert_eq!((code, said.contains(&done)), (Some(0), true), "{said}");
+
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for ((key, text), count) in stage.records("webhook", Some("latest")) {
+        let record: Value = serde_json::from_str(&text).expect("JSON");
+        let (data, fold) = (&record["data"], &folds[&key]);
+        assert_eq!((count, data["messageId"].as_str()), (1, Some(fold.newest.as_str())), "{text}");
+        let is_new = seen.entry(key).or_default().insert(data["userId"].as_str().expect("a user").to_owned());
+        assert!(is_new, "each member once: {text}");
+        // What a name's spelling was last is what it leaves under; reserved ones have their own.
+        let found: BTreeMap<String, Value> = data["traits"].as_object().expect("traits").iter().flat_map(flat).collect();
+        if !found.is_empty() {
+            assert_eq!(found, fold.traits, "{text}");
+        }
+    }
+    let members: BTreeMap<String, BTreeSet<String>> = folds.into_iter().map(|(group, fold)| (group, fold.members)).collect();
+    assert_eq!(seen, members);
+}
+
+/// Returns traits by lower-case name, an address's parts among them.
+fn flat((name, value): (&String, &Value)) -> Vec<(String, Value)> {
+    match value.as_object() {
+        Some(parts) => parts.iter().flat_map(flat).collect(),
+        None => vec![(name.to_lowercase(), value.clone())],
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A part of a topic read once more by the service's own loop: found, counted, agreed to, sent, followed to its end.
 
 mod count;
+mod latest;
 mod said;
 mod watch;
 
@@ -32,6 +33,8 @@ pub(super) struct Job<'a> {
     pub(super) from: &'a [Moment],
     pub(super) to: &'a [Moment],
     pub(super) skips_superseded: bool,
+    /// Whether each group's latest state is sent instead of its history.
+    pub(super) is_latest: bool,
     pub(super) rate: Option<Rate>,
     pub(super) is_dry_run: bool,
     /// Whether somebody has said yes to it already.
@@ -64,6 +67,9 @@ impl Job<'_> {
         // The page's address is the running service's.
         config.http = None;
         run::start_log(&said::quieter(&config.log))?;
+        if self.is_latest {
+            config = latest::at_least_once(config);
+        }
         Plan { job: &self, config: &Arc::new(config) }.carry_out()
     }
 }
@@ -76,6 +82,12 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn carry_out(&self) -> Result<(), Failure> {
         let (lookup, ledger) = (Lookup::open(self.config).map_err(failure)?, Ledger::open(self.config).map_err(failure)?);
+        if self.job.is_latest {
+            let ranges = self.find(&lookup)?;
+            self.tell(&[], &ranges);
+            self.check_can_ask()?;
+            return if ranges.iter().all(Range::is_empty) { Ok(()) } else { latest::run(self, &lookup, &ranges) };
+        }
         let partitions = lookup.partitions(&self.config.source.topics).map_err(failure)?;
         let begun = ledger.read(&partitions).map_err(failure)?;
         self.check_same(&begun)?;
@@ -156,20 +168,30 @@ impl Plan<'_> {
 
     /// Counts what would leave where nobody has said yes to it, and asks.
     fn is_agreed(&self, lookup: &Lookup, left: &[Range], newer: &Groups) -> Result<bool, Failure> {
-        let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !self.counts_first() {
             return Ok(true);
         }
-        if !self.job.is_dry_run && !can_ask {
-            return Err(Failure::Argument(
-                "there is no terminal to ask at\n  hint: --dry-run counts what would leave, --yes sends it".to_owned(),
-            ));
-        }
+        self.check_can_ask()?;
         let router = self.router(if self.job.skips_superseded { newer.clone() } else { Groups::default() })?;
         // What is too large for its topic becomes a dead letter, here as there.
         set_limits(&router, &Topics::check(self.config, router.topics()).map_err(failure)?);
-        let mut counts = Counts::new(&router, newer, self.is_redrive());
-        watch::count(lookup, left, &mut counts).map_err(failure)?;
+        let mut counts = Counts::new(&router, newer);
+        watch::count(lookup, left, self.is_redrive(), &mut counts).map_err(failure)?;
+        self.ask(&counts)
+    }
+
+    fn check_can_ask(&self) -> Result<(), Failure> {
+        let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if can_ask || self.job.is_dry_run || self.job.is_agreed {
+            return Ok(());
+        }
+        Err(Failure::Argument(
+            "there is no terminal to ask at\n  hint: --dry-run counts what would leave, --yes sends it".to_owned(),
+        ))
+    }
+
+    /// Shows what would leave, and asks whether to send it.
+    fn ask(&self, counts: &Counts<'_>) -> Result<bool, Failure> {
         counts.write(&mut anstream::stdout().lock())?;
         if self.job.is_dry_run {
             return Ok(false);

@@ -51,6 +51,12 @@ pub(super) struct Arguments {
     /// Leave out events of groups that have a newer event behind the range
     #[arg(long)]
     skip_superseded: bool,
+    /// Send the latest state of each group once instead of its history
+    ///
+    /// What a group's events in the range come to: absent keeps, null clears. Each member is linked once. One process does it, at
+    /// least once; it is not resumable. States that do not fit into memory are put into a file in the folder for temporary files.
+    #[arg(long)]
+    latest_per_group: bool,
     /// Also what adds rather than sets, such as a charge: sent twice, it counts twice
     #[arg(long)]
     repeat_additions: bool,
@@ -89,6 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         from: &arguments.from,
         to: &arguments.to,
         skips_superseded: *skip_superseded,
+        is_latest: arguments.latest_per_group,
         rate: arguments.rate,
         is_dry_run: arguments.dry_run,
         is_agreed: arguments.yes,

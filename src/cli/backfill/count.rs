@@ -11,6 +11,7 @@ use crate::envelope::{Emission, Emissions};
 use crate::event::Event;
 use crate::json;
 use crate::kafka;
+use crate::record::Record;
 use crate::router::{Router, Scratch};
 use crate::selection::Groups;
 use crate::verdict::{Observer, Outcome, Reason, Verdict};
@@ -31,8 +32,6 @@ pub(super) struct Counts<'a> {
     router: &'a Router,
     /// The groups that have newer events behind the range.
     newer: &'a Groups,
-    /// Whether what is read are dead letters.
-    is_redrive: bool,
     /// Those of them that are in it.
     superseded: Groups,
     n_records: u64,
@@ -62,11 +61,10 @@ impl Observer for Refused {
 }
 
 impl<'a> Counts<'a> {
-    pub(super) fn new(router: &'a Router, newer: &'a Groups, is_redrive: bool) -> Counts<'a> {
+    pub(super) fn new(router: &'a Router, newer: &'a Groups) -> Counts<'a> {
         Counts {
             router,
             newer,
-            is_redrive,
             superseded: newer.empty(),
             n_records: 0,
             n_events: 0,
@@ -82,17 +80,16 @@ impl<'a> Counts<'a> {
     }
 
     /// Counts what becomes of one record.
-    pub(super) fn add(&mut self, message: &OwnedMessage) {
+    pub(super) fn add(&mut self, record: &Record<'_>) {
         self.n_records += 1;
         self.emissions.clear();
-        let record = if self.is_redrive { kafka::dead_letter(message) } else { kafka::record(message) };
-        let verdict = self.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.refused);
+        let verdict = self.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.refused);
         match verdict {
             Verdict::Routed => self.n_events += 1,
             Verdict::Ignored(reason) | Verdict::DeadLettered(reason) => *self.rejected.entry(reason).or_default() += 1,
         }
         if matches!(verdict, Verdict::Routed | Verdict::Ignored(Reason::Superseded)) && !self.newer.is_empty() {
-            self.add_superseded(message);
+            self.add_superseded(record);
         }
         for emission in self.emissions.iter() {
             let bytes = u64::try_from(emission.size()).unwrap_or_default();
@@ -110,9 +107,9 @@ impl<'a> Counts<'a> {
         }
     }
 
-    fn add_superseded(&mut self, message: &OwnedMessage) {
-        let (arena, record) = (Bump::new(), kafka::record(message));
-        let event = Event::parse(&record, self.router.limits(), self.router.vocabulary(), &arena, &mut ());
+    fn add_superseded(&mut self, record: &Record<'_>) {
+        let arena = Bump::new();
+        let event = Event::parse(record, self.router.limits(), self.router.vocabulary(), &arena, &mut ());
         if let Some(event) = event.ok().filter(|event| self.newer.holds(event.group_id.text)) {
             self.superseded.add(event.group_id.text);
         }

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::count::Counts;
 use crate::cli::report::say;
+use crate::kafka;
 use crate::kafka::fault::Fault;
 use crate::kafka::ledger::Entry;
 use crate::kafka::lookup::Lookup;
@@ -20,13 +21,14 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts all records of the ranges.
-pub(super) fn count(lookup: &Lookup, ranges: &[Range], counts: &mut Counts<'_>) -> Result<(), Fault> {
+pub(super) fn count(lookup: &Lookup, ranges: &[Range], is_redrive: bool, counts: &mut Counts<'_>) -> Result<(), Fault> {
     let mut progress = Progress::new("counting", ranges.iter().map(Range::len).sum(), 0);
     let mut before = 0;
     for range in ranges {
         lookup.read_range(range, |message| {
-            counts.add(&message);
-            progress.set(before + rdkafka::Message::offset(&message) - range.from + 1);
+            let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
+            counts.add(&record);
+            progress.set(before + record.position.offset - range.from + 1);
         })?;
         before += range.len();
         progress.set(before);
@@ -60,7 +62,7 @@ pub(super) fn follow(service: &Service, read: impl Fn() -> Result<Vec<Entry>, Fa
 }
 
 /// How much of something is done.
-struct Progress {
+pub(super) struct Progress {
     what: &'static str,
     bar: ProgressBar,
     is_terminal: bool,
@@ -71,7 +73,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(what: &'static str, total: i64, first: i64) -> Progress {
+    pub(super) fn new(what: &'static str, total: i64, first: i64) -> Progress {
         let is_terminal = io::stderr().is_terminal();
         let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
@@ -84,7 +86,7 @@ impl Progress {
         Progress { what, bar, is_terminal, began: now, first, line_at: now + LINE_INTERVAL }
     }
 
-    fn set(&mut self, done: i64) {
+    pub(super) fn set(&mut self, done: i64) {
         self.bar.set_position(u64::try_from(done).unwrap_or_default());
         if !self.is_terminal && Instant::now() >= self.line_at {
             self.line_at = Instant::now() + LINE_INTERVAL;
@@ -102,7 +104,7 @@ impl Progress {
         say(format_args!("{}: {done} of {total} offsets, {rate} a second, time left: {left}", self.what));
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
         if !self.is_terminal {
             self.say_line(i64::try_from(self.bar.position()).unwrap_or_default());

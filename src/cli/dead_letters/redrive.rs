@@ -64,6 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         from: std::slice::from_ref(since),
         to: std::slice::from_ref(until),
         skips_superseded: false,
+        is_latest: false,
         rate: arguments.rate,
         is_dry_run: arguments.dry_run,
         is_agreed: arguments.yes,
