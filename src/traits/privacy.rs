@@ -262,6 +262,10 @@ mod tests {
         );
         // In one line nobody knows what is the city.
         check("deny: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
+        check("hash: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
+        check("allow: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
+        check("allow: address city", r#"{"address":"1 Way, C"}"#, r#"{"address":"1 Way, C"}"#);
+        check("allow: city", r#"{"address":null}"#, r#"{"address":null}"#);
         check("deny: email", r#"{"address":"1 Way, C"}"#, r#"{"address":"1 Way, C"}"#);
     }
 
