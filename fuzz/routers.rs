@@ -27,7 +27,15 @@ pub fn one(definition: Arc<Definition>) -> Option<Router> {
     let mut diagnostics = Diagnostics::new("fuzz");
     let settings = definition.read_settings(None, Default::default(), &mut diagnostics);
     let name = "fuzz".to_owned();
-    let instance = Instance { name, is_named: false, definition, topic: None, enabled_by_default: Some(true), traits: Default::default(), settings };
+    let instance = Instance {
+        name,
+        is_named: false,
+        definition,
+        topic: None,
+        enabled_by_default: Some(true),
+        traits: Default::default(),
+        settings,
+    };
     (!diagnostics.has_errors()).then(|| of([instance]))
 }
 
@@ -45,14 +53,14 @@ fn instances(definition: &Arc<Definition>) -> Vec<Instance> {
         if !seen.insert(json) {
             continue;
         }
-        let settings =
-            definition.read_settings(example.settings.as_ref(), example.place, &mut Diagnostics::new("settings"));
+        let settings = definition.read_settings(example.settings.as_ref(), example.place, &mut Diagnostics::new("settings"));
         instances.push(Instance {
             name: format!("{}-{}", definition.id, seen.len()),
             is_named: false,
             definition: definition.clone(),
             topic: None,
-            enabled_by_default: Some(true), traits: Default::default(),
+            enabled_by_default: Some(true),
+            traits: Default::default(),
             settings,
         });
     }

@@ -19,7 +19,8 @@ mod routers;
 static ROUTER: LazyLock<Router> = LazyLock::new(routers::all);
 
 /// An event of another customer. Its mark stands nowhere else.
-const BEFORE: &[u8] = br#"{"type":"group","groupId":"q7zgroup","userId":"q7zuser","traits":{"name":"q7zname","q7zkey":["q7z"]}}"#;
+const BEFORE: &[u8] =
+    br#"{"type":"group","groupId":"q7zgroup","userId":"q7zuser","traits":{"name":"q7zname","q7zkey":["q7z"]}}"#;
 const MARK: &[u8] = b"q7z";
 
 /// A record that leaves may be this many times as long as what came, with what is written around it.
@@ -46,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn record(value: &[u8]) -> Record<'_> {
     let position = Position { topic: routers::TOPIC, partition: 0, offset: 0 };
-    Record { position, timestamp: Some(1_700_000_000_000), key: None, value: Some(value), traceparent: None }
+    Record { position, timestamp: Some(1_700_000_000_000), key: None, value: Some(value), traceparent: None, letter: None }
 }
 
 fn has_mark(bytes: &[u8]) -> bool {

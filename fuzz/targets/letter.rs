@@ -33,9 +33,8 @@ const NAMES: [&str; 12] = [
 fuzz_target!(|input: (Vec<(u8, Option<Vec<u8>>)>, Option<Vec<u8>>)| {
     let (written, value) = input;
     let named = written.iter().map(|(index, value)| (NAMES[usize::from(*index) % NAMES.len()], value));
-    let headers = named.fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: value.as_ref() })
-    });
+    let headers =
+        named.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
     let message = OwnedMessage::new(value, None, routers::TOPIC.to_owned(), Timestamp::NotAvailable, 0, 0, Some(headers));
     let record = dead_letter(&message);
     let mut emissions = Emissions::default();
