@@ -17,6 +17,7 @@ use super::report::Failure;
 /// For fish: groupcast completions fish > ~/.config/fish/completions/groupcast.fish
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[expect(rustdoc::broken_intra_doc_links, reason = "the help text shows a shell's index")]
 pub(super) struct CompletionsArguments {
     /// The shell to write for
     shell: Shell,
