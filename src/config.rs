@@ -65,6 +65,8 @@ pub struct Config {
 pub struct Kafka {
     /// Addresses to start from, `host:port`, comma separated.
     pub brokers: String,
+    /// What all clients call themselves unless a property says otherwise; absent, each worker's has a name of its own.
+    pub client_id: Option<&'static str>,
     /// librdkafka properties of every client.
     pub properties: Properties,
     /// librdkafka properties of consumers, over [`Kafka::properties`].

@@ -5,6 +5,8 @@
 
 mod shelf;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::shelf::{Shelf, ShelfError};
@@ -32,8 +34,8 @@ pub struct Order {
 pub struct State {
     /// By fold, each once.
     traits: Vec<Said>,
-    /// By kind and id, each once.
-    members: Vec<Member>,
+    /// By kind and id, each once; a group can have very many.
+    members: BTreeMap<String, Member>,
     /// The newest event.
     order: Order,
     /// Its record's own timestamp.
@@ -58,11 +60,22 @@ struct Said {
 /// Somebody who belongs to the group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Member {
-    is_user: bool,
-    /// JSON as it came.
+    /// The event's member that names them, JSON as it came: `"userId":"u1"`.
     id: String,
     order: Order,
     timestamp: Option<i64>,
+}
+
+impl Said {
+    fn size(&self) -> usize {
+        self.fold.len() + self.name.len() + self.value.len() + 120
+    }
+}
+
+impl Member {
+    fn size(&self) -> usize {
+        self.id.len() + 120
+    }
 }
 
 /// One event of a state, to be routed.
@@ -83,9 +96,13 @@ impl State {
     /// Returns what one event says.
     #[must_use]
     pub fn of(event: &Event<'_>, order: Order, timestamp: Option<i64>) -> State {
-        let member = |is_user: bool, id: &Id<'_>| Member { is_user, id: id.raw.text().to_owned(), order, timestamp };
-        let user = event.user_id.as_ref().map(|id| member(true, id));
-        let anonymous = event.anonymous_id.as_ref().map(|id| member(false, id));
+        // A number is the same id as a string of its digits (semantics E4).
+        let member = |name: &str, id: &Id<'_>| {
+            let json = format!(r#""{name}":{}"#, id.raw.text());
+            (format!("{name} {}", id.text), Member { id: json, order, timestamp })
+        };
+        let user = event.user_id.as_ref().map(|id| member("userId", id));
+        let anonymous = event.anonymous_id.as_ref().map(|id| member("anonymousId", id));
         let mut rest = Vec::new();
         for other in event.members.iter().filter(|member| !APART.contains(&member.key)) {
             rest.push(b',');
@@ -103,33 +120,46 @@ impl State {
         }
     }
 
-    /// Adds what `other` says of the same group; whichever came first, the result is the same.
-    pub fn merge(&mut self, other: State) {
+    /// Adds what `other` says of the same group; whichever came first, the result is the same. Returns about how many bytes
+    /// more it takes.
+    pub fn merge(&mut self, other: State) -> usize {
+        let mut grown = 0;
         for said in other.traits {
             match self.traits.iter_mut().find(|known| known.fold == said.fold && known.is_in_address == said.is_in_address) {
-                Some(known) if known.order < said.order => *known = said,
+                Some(known) if known.order < said.order => {
+                    grown += said.value.len().saturating_sub(known.value.len());
+                    *known = said;
+                }
                 Some(_) => {}
-                None => self.traits.push(said),
+                None => {
+                    grown += said.size();
+                    self.traits.push(said);
+                }
             }
         }
-        for member in other.members {
-            match self.members.iter_mut().find(|known| known.is_user == member.is_user && known.id == member.id) {
+        for (id, member) in other.members {
+            match self.members.get_mut(&id) {
                 Some(known) if known.order < member.order => *known = member,
                 Some(_) => {}
-                None => self.members.push(member),
+                None => {
+                    grown += id.len() + member.size();
+                    self.members.insert(id, member);
+                }
             }
         }
         if self.order < other.order {
             (self.order, self.timestamp) = (other.order, other.timestamp);
+            grown += other.rest.len().saturating_sub(self.rest.len());
             (self.rest, self.group_id) = (other.rest, other.group_id);
         }
+        grown
     }
 
     /// Returns about how many bytes it takes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let traits: usize = self.traits.iter().map(|said| said.fold.len() + said.name.len() + said.value.len() + 120).sum();
-        let members: usize = self.members.iter().map(|member| member.id.len() + 80).sum();
+        let traits: usize = self.traits.iter().map(Said::size).sum();
+        let members: usize = self.members.iter().map(|(id, member)| id.len() + member.size()).sum();
         traits + members + self.rest.len() + self.group_id.len() + 200
     }
 
@@ -137,9 +167,10 @@ impl State {
     #[must_use]
     pub fn events(mut self) -> Vec<Folded> {
         self.traits.sort_by(|a, b| (a.order, &a.fold).cmp(&(b.order, &b.fold)));
-        self.members.sort_by(|a, b| (b.order, &a.id).cmp(&(a.order, &b.id)));
+        let mut members: Vec<&Member> = self.members.values().collect();
+        members.sort_by(|a, b| (b.order, &a.id).cmp(&(a.order, &b.id)));
         let traits = self.traits_json();
-        let mut members = self.members.iter();
+        let mut members = members.into_iter();
         let newest = members.next();
         let mut events = vec![Folded { event: self.event(newest, &traits), order: self.order, timestamp: self.timestamp }];
         events.extend(members.map(|member| Folded {
@@ -152,9 +183,7 @@ impl State {
 
     fn event(&self, member: Option<&Member>, traits: &str) -> String {
         let State { group_id, rest, .. } = self;
-        let member = member.map_or_else(String::new, |Member { is_user, id, .. }| {
-            format!(r#","{}":{id}"#, if *is_user { "userId" } else { "anonymousId" })
-        });
+        let member = member.map_or_else(String::new, |Member { id, .. }| format!(",{id}"));
         format!(r#"{{"type":"group","groupId":{group_id}{member}{rest},"traits":{traits}}}"#)
     }
 
@@ -241,7 +270,9 @@ mod tests {
     fn check(events: &[&str], expected: &[(&str, i64)]) {
         let mut states = events.iter().zip(0..).map(|(event, offset)| state(event, offset));
         let mut whole = states.next().unwrap();
-        states.for_each(|state| whole.merge(state));
+        for state in states {
+            whole.merge(state);
+        }
         let found: Vec<_> = whole.events().into_iter().map(|folded| (folded.event, folded.order.offset)).collect();
         let expected: Vec<_> = expected.iter().map(|(event, offset)| ((*event).to_owned(), *offset)).collect();
         assert_eq!(found, expected);
@@ -269,9 +300,13 @@ mod tests {
                 r#"{"type":"group","groupId":7,"anonymousId":"x"}"#,
                 r#"{"type":"group","groupId":7,"userId":"u1"}"#,
                 r#"{"type":"group","groupId":7}"#,
+                r#"{"type":"group","groupId":7,"userId":9}"#,
+                r#"{"type":"group","groupId":7,"userId":"9"}"#,
+                r#"{"type":"group","groupId":7,"userId":"u1"}"#,
             ],
             &[
-                (r#"{"type":"group","groupId":7,"userId":"u1","traits":{"name":"a"}}"#, 3),
+                (r#"{"type":"group","groupId":7,"userId":"u1","traits":{"name":"a"}}"#, 6),
+                (r#"{"type":"group","groupId":7,"userId":"9","traits":{}}"#, 5),
                 (r#"{"type":"group","groupId":7,"anonymousId":"x","traits":{}}"#, 1),
             ],
         );
@@ -308,7 +343,9 @@ mod tests {
             let fold = |states: Vec<State>| {
                 let mut states = states.into_iter();
                 let mut whole = states.next().unwrap();
-                states.for_each(|state| whole.merge(state));
+                for state in states {
+            whole.merge(state);
+        }
                 whole.events()
             };
             let mut shuffled = states.clone();

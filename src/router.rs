@@ -38,6 +38,17 @@ pub struct Routing {
     pub replay: Option<Replay>,
 }
 
+impl Routing {
+    /// Returns the same with every secret masked, for what is shown to people.
+    #[must_use]
+    pub fn redacted(mut self) -> Routing {
+        for instance in &mut self.destinations {
+            instance.settings = instance.settings.redacted();
+        }
+        self
+    }
+}
+
 /// Where dead letters go, and which are written.
 #[derive(Debug, Clone)]
 pub struct DeadLetterRules {

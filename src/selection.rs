@@ -95,7 +95,7 @@ pub struct Wanted {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum WantedPlace {
-    /// A trait, however the event spells it.
+    /// A trait, or a part of the address by its name alone, however the event spells it.
     Trait(Fold),
     Part(Part),
     /// Keys from the event's own members down.
@@ -141,9 +141,7 @@ impl Wanted {
 
     fn is_in<'a>(&self, event: &Event<'a>, arena: &'a Bump) -> bool {
         let found = match &self.place {
-            WantedPlace::Trait(fold) => {
-                event.traits.entries().iter().find(|entry| fold.is_of(entry.name)).map(|entry| entry.value)
-            }
+            WantedPlace::Trait(fold) => event.traits.meant_by(fold),
             WantedPlace::Part(part) => event.traits.address().part(*part),
             WantedPlace::Field(keys) => field(event, keys, arena),
         };
@@ -214,7 +212,7 @@ mod tests {
     use crate::traits::Vocabulary;
 
     const EVENT: &str = r#"{"type":"group","groupId":7,"userId":"u1","context":{"library":{"name":"js"}},
-        "traits":{"Monthly Spend":12.50,"plan":"gr\u0065en","city":"Austin","active":true,"gone":null}}"#;
+        "traits":{"Monthly Spend":12.50,"plan":"gr\u0065en","city":"Austin","zip":"7","active":true,"gone":null,"created":"2020-01-01"}}"#;
 
     fn check(selection: &Selection, expected: Option<Reason>) {
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
@@ -236,6 +234,13 @@ mod tests {
             ("traits.gone=null", true),
             ("traits.absent=null", false),
             ("traits.address.city=Austin", true),
+            ("traits.city=Austin", true),
+            ("traits.City=Rome", false),
+            ("traits.zip=7", true),
+            ("traits.postal_code=7", true),
+            ("traits.state=7", false),
+            ("traits.created=2020-01-01", true),
+            ("traits.createdAt=2020-01-01", true),
             ("context.library.name=js", true),
             ("context.library.version=1", false),
             ("userId=u1", true),

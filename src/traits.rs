@@ -219,6 +219,22 @@ impl<'a> Traits<'a> {
         self.slots.get(id.index()).and_then(|index| self.entries.get(*index as usize))
     }
 
+    /// Returns the value of the trait, or of the address's part, that a name of this fold means, aliases too.
+    #[must_use]
+    pub fn meant_by(&self, fold: &Fold) -> Option<Raw<'a>> {
+        let fold = fold.as_str();
+        let entry = |is_it: &dyn Fn(&&Trait<'a>) -> bool| self.entries.iter().find(is_it).map(|entry| entry.value);
+        match self.vocabulary.target(fold) {
+            Some((Target::Trait(id), _)) => self.get(id).map(|entry| entry.value),
+            // Beside an address that is a text, and for a state alone, a part's name is a trait's.
+            Some((Target::Part(part) | Target::FlatPart(part), _)) => {
+                let stated = self.address.part(part);
+                stated.or_else(|| entry(&|entry| entry.part == Some(part) || entry.fold == fold))
+            }
+            None => entry(&|entry| entry.fold == fold),
+        }
+    }
+
     /// Returns all traits in order, the address among them as one.
     #[must_use]
     pub fn entries(&self) -> &[Trait<'a>] {

@@ -6,8 +6,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -96,8 +98,12 @@ impl Stage {
 
     /// Runs `groupcast` to its end; returns its exit code and what it printed.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        Stage::run_with(&self.config(), arguments)
+    }
+
+    fn run_with(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-        let output = command.args(arguments).arg("--config").arg(self.config()).output().expect("the program is built");
+        let output = command.args(arguments).arg("--config").arg(config).output().expect("the program is built");
         let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         (output.status.code(), said + &complaint)
     }
@@ -349,6 +355,12 @@ fn the_latest_state_of_each_group_is_what_its_events_come_to() {
     let done = format!("the latest state of {} groups", folds.len());
     assert_eq!((code, said.contains(&done)), (Some(0), true), "{said}");
 
+    let (code, said) = stage.run(&[&replay[..], &["--yes"]].concat());
+    assert_eq!((code, said.contains("it is done already")), (Some(0), true), "{said}");
+    let history: Vec<&str> = replay.iter().copied().filter(|argument| *argument != "--latest-per-group").collect();
+    let (code, said) = stage.run(&[&history[..], &["--yes"]].concat());
+    assert_eq!((code, said.contains("begun with other arguments")), (Some(2), true), "{said}");
+
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for ((key, text), count) in stage.records("webhook", Some("latest")) {
         let record: Value = serde_json::from_str(&text).expect("JSON");
@@ -372,6 +384,111 @@ fn flat((name, value): (&String, &Value)) -> Vec<(String, Value)> {
         Some(parts) => parts.iter().flat_map(flat).collect(),
         None => vec![(name.to_lowercase(), value.clone())],
     }
+}
+
+#[test]
+fn a_state_that_cannot_be_sent_is_told() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let stage = Stage::new(brokers, "at_least_once");
+    for (group, trait_name) in [("g1", "a"), ("g1", "b"), ("g2", "a")] {
+        let event = format!(r#"{{"type":"group","groupId":"{group}","traits":{{"{trait_name}":1}}}}"#);
+        topics::write(brokers, &stage.source.topic, group.as_bytes(), event.as_bytes());
+    }
+    let latest = ["replay", "--from", "beginning", "--name", "big", "--latest-per-group", "--yes", "--set", "limits.traits=1"];
+    let (code, said) = stage.run(&latest);
+    assert_eq!((code, said.contains("warning: 1 states are not sent")), (Some(1), true), "{said}");
+    assert!(said.contains("too_many_traits: the event has more traits than the limit"), "{said}");
+    let keys: Vec<String> = stage.records("webhook", Some("big")).into_keys().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["g2"], "the others are sent");
+}
+
+#[test]
+fn a_dry_run_shows_no_secret() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let stage = Stage::new(brokers, "at_least_once");
+    let event =
+        r#"{"type":"group","groupId":"g1","userId":"u1","context":{"traits":{"name":"Ann"}},"traits":{"name":"Initech"}}"#;
+    topics::write(brokers, &stage.source.topic, b"g1", event.as_bytes());
+    let config = stage.config();
+    let canny = format!("  - {{ use: canny, topic: {}.webhook, settings: {{ api_key: hunter2 }} }}\n", stage.setup.prefix);
+    let text = fs::read_to_string(&config).expect("it was written just now") + &canny;
+    fs::write(&config, text).expect("it can be written again");
+    for how in [&[][..], &["--latest-per-group"]] {
+        let dry = ["replay", "--from", "beginning", "--name", "shown", "--destination", "canny", "--dry-run"];
+        let (code, said) = Stage::run_with(&config, &[&dry[..], how].concat());
+        assert_eq!((code, said.contains("Initech"), said.contains("(secret)")), (Some(0), true, true), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn what_retention_takes_meanwhile_is_told_and_nobody_waits_for_it() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers, "at_least_once");
+    stage.setup.on_gap = "continue";
+    stage.source.produce(2_000);
+    stage.serve();
+    let (topic, end) = (stage.source.topic.clone(), stage.source.ends()[2]);
+    let (from, to) = (format!("{topic}/2/0"), format!("{topic}/2/{end}"));
+    let arguments = ["replay", "--from", &from, "--to", &to, "--name", "gone", "--yes"];
+    let webhook = [format!("{}.webhook", stage.setup.prefix)];
+    let ends = Ends::of_logs(brokers, &webhook);
+    let before = ends.sum();
+    let slowly = [&arguments[..], &["--rate", "50"]].concat();
+    let mut worker = Worker::start_with(stage.config(), 0, &slowly);
+    until(LIMIT, "it sends", || {
+        worker.assert_runs();
+        (ends.sum() > before + 5).then_some(())
+    });
+    worker.kill();
+    // Behind the range, so that something is there to read but nothing to send.
+    stage.source.produce(1_000);
+    topics::truncate_to(brokers, &topic, 2, Offset::Offset(i64::try_from(end).expect("tests are small")));
+    let mut worker = Worker::start_with(stage.config(), 0, &arguments);
+    let status = worker.end(LIMIT);
+    let said = worker.log();
+    assert_eq!((status.code(), said.contains("replay gone is done")), (Some(0), true), "{said}");
+    assert!(said.contains(&format!("to {}; retention or compaction took it", end - 1)), "{said}");
+    let (code, said) = stage.run(&arguments);
+    assert_eq!((code, said.contains("it is done already")), (Some(0), true), "{said}");
+}
+
+#[test]
+fn one_who_says_yes_too_late_sends_nothing_again() {
+    let Some(brokers) = kafka::brokers() else { return };
+    if Command::new("script").arg("--version").output().is_err() {
+        kafka::skip("no `script`, which lends a terminal");
+        return;
+    }
+    let mut stage = Stage::new(brokers, "at_least_once");
+    stage.source.produce(300);
+    stage.serve();
+    let arguments = "replay --from beginning --name asked --destination webhook";
+    let program = env!("CARGO_BIN_EXE_groupcast");
+    let command = format!("{program} {arguments} --config {}", stage.config().display());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut terminal = terminal.spawn().expect("script is there");
+    let mut screen = terminal.stdout.take().expect("it is piped");
+    let mut shown = String::new();
+    while !shown.contains("Send it? [y/N]") {
+        let mut bytes = [0; 4096];
+        let n_read = screen.read(&mut bytes).expect("a pipe can be read");
+        assert_ne!(n_read, 0, "it ended: {shown}");
+        shown += &String::from_utf8_lossy(&bytes[..n_read]);
+    }
+    assert!(shown.contains("example 1"), "{shown}");
+
+    let others: Vec<&str> = arguments.split(' ').chain(["--yes"]).collect();
+    let (code, said) = stage.run(&others);
+    assert_eq!(code, Some(0), "{said}");
+    let sent = stage.records("webhook", Some("asked"));
+    assert!(sent.len() > 100 && sent.values().all(|count| *count == 1), "{}", sent.len());
+    terminal.stdin.take().expect("it is piped").write_all(b"y\n").expect("it waits for an answer");
+    screen.read_to_string(&mut shown).expect("a pipe can be read");
+    assert!(terminal.wait().expect("it is ours").success(), "{shown}");
+    assert!(shown.contains("replay asked is done"), "{shown}");
+    assert_eq!(stage.records("webhook", Some("asked")), sent);
 }
 
 #[test]

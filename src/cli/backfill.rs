@@ -2,6 +2,7 @@
 
 mod count;
 mod latest;
+mod place;
 mod said;
 mod watch;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use fnv::FnvHasher;
 
 use self::count::Counts;
+use self::place::Place;
 pub(super) use self::said::{Moment, limit, name, rate};
 use super::report::{Failure, say};
 use super::run;
@@ -32,6 +34,8 @@ pub(super) struct Job<'a> {
     pub(super) kind: &'static str,
     pub(super) from: &'a [Moment],
     pub(super) to: &'a [Moment],
+    /// All topics that a job of this name may have, those that are read among them.
+    pub(super) known_topics: Vec<String>,
     pub(super) skips_superseded: bool,
     /// Whether each group's latest state is sent instead of its history.
     pub(super) is_latest: bool,
@@ -64,6 +68,8 @@ impl Job<'_> {
     /// Does the job on the topics of `config`, whose group's name becomes a part of the job's own.
     pub(super) fn run(self, mut config: Config) -> Result<(), Failure> {
         config.source.group_id = format!("{}.{}.{}", config.source.group_id, self.kind, self.replay.name);
+        // A quota of its own can be given to it: quotas go by this name.
+        config.kafka.client_id = Some(if self.kind == "redrive" { "groupcast-redrive" } else { "groupcast-replay" });
         // The page's address is the running service's.
         config.http = None;
         run::start_log(&said::quieter(&config.log))?;
@@ -82,34 +88,39 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn carry_out(&self) -> Result<(), Failure> {
         let (lookup, ledger) = (Lookup::open(self.config).map_err(failure)?, Ledger::open(self.config).map_err(failure)?);
-        if self.job.is_latest {
-            let ranges = self.find(&lookup)?;
-            self.tell(&[], &ranges);
-            self.check_can_ask()?;
-            return if ranges.iter().all(Range::is_empty) { Ok(()) } else { latest::run(self, &lookup, &ranges) };
-        }
-        let partitions = lookup.partitions(&self.config.source.topics).map_err(failure)?;
+        let partitions = lookup.partitions(&self.job.known_topics).map_err(failure)?;
         let begun = ledger.read(&partitions).map_err(failure)?;
         self.check_same(&begun)?;
         let ranges =
             if begun.is_empty() { self.find(&lookup)? } else { begun.iter().map(|entry| entry.range.clone()).collect() };
         let left: Vec<Range> = match begun.as_slice() {
             [] => ranges.clone(),
-            begun => begun.iter().map(|entry| Range { from: entry.next, ..entry.range.clone() }).collect(),
+            begun => begun.iter().map(Entry::rest).collect(),
         };
         self.tell(&begun, &ranges);
         if left.iter().all(Range::is_empty) {
             return Ok(());
         }
+        self.check_can_ask()?;
         let superseded = self.superseded(&lookup, &ranges)?;
-        if !self.is_agreed(&lookup, &left, &superseded)? {
+        let place = Place { lookup, ledger, partitions, ranges };
+        if self.job.is_latest {
+            return latest::run(self, &place, superseded);
+        }
+        if !self.is_agreed(&place.lookup, &left, &superseded)? {
             return Ok(());
         }
-        if begun.is_empty() && !ledger.begin(&ranges, self.job.fingerprint).map_err(failure)? {
-            let others = ledger.read(&partitions).map_err(failure)?;
-            self.check_same(&others)?;
+        self.begin(&place)?;
+        self.send(&place, superseded)
+    }
+
+    /// Writes down what is to be done, unless that stands there already.
+    fn begin(&self, place: &Place) -> Result<(), Failure> {
+        let Place { ledger, partitions, ranges, .. } = place;
+        if ledger.begin(partitions, ranges, self.job.fingerprint).map_err(failure)? {
+            return Ok(());
         }
-        self.send(&ledger, &partitions, superseded)
+        self.check_same(&ledger.read(partitions).map_err(failure)?)
     }
 
     /// Refuses a name that stands for something else.
@@ -171,11 +182,12 @@ impl Plan<'_> {
         if !self.counts_first() {
             return Ok(true);
         }
-        self.check_can_ask()?;
-        let router = self.router(if self.job.skips_superseded { newer.clone() } else { Groups::default() })?;
+        let superseded = if self.job.skips_superseded { newer.clone() } else { Groups::default() };
+        let shown = Router::new(self.routing(superseded.clone()).redacted())?;
+        let router = self.router(superseded)?;
         // What is too large for its topic becomes a dead letter, here as there.
         set_limits(&router, &Topics::check(self.config, router.topics()).map_err(failure)?);
-        let mut counts = Counts::new(&router, newer);
+        let mut counts = Counts::new(&router, &shown, newer);
         watch::count(lookup, left, self.is_redrive(), &mut counts).map_err(failure)?;
         self.ask(&counts)
     }
@@ -208,22 +220,29 @@ impl Plan<'_> {
     }
 
     fn router(&self, superseded: Groups) -> Result<Router, Failure> {
-        let mut replay = self.job.replay.clone();
-        replay.selection.superseded = superseded;
-        Ok(Router::new(Routing { replay: Some(replay), ..self.job.routing.clone() })?)
+        Ok(Router::new(self.routing(superseded))?)
     }
 
-    fn send(&self, ledger: &Ledger, partitions: &[Range], superseded: Groups) -> Result<(), Failure> {
+    fn routing(&self, superseded: Groups) -> Routing {
+        let mut replay = self.job.replay.clone();
+        replay.selection.superseded = superseded;
+        Routing { replay: Some(replay), ..self.job.routing.clone() }
+    }
+
+    fn send(&self, place: &Place, superseded: Groups) -> Result<(), Failure> {
         let router = self.router(if self.job.skips_superseded { superseded } else { Groups::default() })?;
         let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
         let reading = if self.is_redrive() { Reading::Redrive(self.job.rate) } else { Reading::Replay(self.job.rate) };
         let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
         service.stop_on_signals().map_err(failure)?;
         service.start_over_when_stuck();
-        let seen = watch::follow(&service, || ledger.read(partitions));
+        let seen = watch::follow(&service, || place.ledger.read(&place.partitions), |entries| place.is_drained(entries));
         service.stop();
         let ended = service.wait();
-        let left: i64 = ledger.read(partitions).map_err(failure)?.iter().map(Entry::left).sum();
+        if ended.is_ok() && seen.is_ok() {
+            place.finish_drained().map_err(failure)?;
+        }
+        let left: i64 = place.ledger.read(&place.partitions).map_err(failure)?.iter().map(Entry::left).sum();
         let (kind, name) = (self.job.kind, &self.job.replay.name);
         if left > 0 {
             let why = ended.err().or(seen.err()).map_or_else(String::new, |fault| format!(": {fault}"));

@@ -58,10 +58,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
-    let mut routing = config.routing();
-    for instance in &mut routing.destinations {
-        instance.settings = instance.settings.redacted();
-    }
+    let routing = config.routing().redacted();
     check_names("destination", &arguments.destination, routing.destinations.iter().map(|instance| instance.name.as_str()))?;
     let router = Router::new(routing)?;
     let mut explanation = match on_kafka(arguments, &config)? {

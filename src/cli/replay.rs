@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = arguments.config.load()?;
     check_names("destination", destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
     check_names("source topic", topic, config.source.topics.iter().map(String::as_str))?;
-    let mut routing = config.routing();
+    let (mut routing, known_topics) = (config.routing(), config.source.topics.clone());
     if !destination.is_empty() {
         routing.destinations.retain(|instance| destination.contains(&instance.name));
     }
@@ -95,6 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         from: &arguments.from,
         to: &arguments.to,
         skips_superseded: *skip_superseded,
+        known_topics,
         is_latest: arguments.latest_per_group,
         rate: arguments.rate,
         is_dry_run: arguments.dry_run,
@@ -107,8 +108,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn job_fingerprint(arguments: &Arguments) -> u64 {
-    let Arguments { from, to, topic, destination, group_id, user_id, wanted, skip_superseded, repeat_additions, .. } =
-        arguments;
+    let Arguments { from, to, topic, destination, group_id, user_id, wanted, .. } = arguments;
+    let Arguments { skip_superseded, latest_per_group, repeat_additions, .. } = arguments;
     let asked = [topic, destination, group_id, user_id].map(|names| backfill::sorted(names));
-    backfill::fingerprint(&format!("{from:?} {to:?} {asked:?} {wanted:?} {skip_superseded} {repeat_additions}"))
+    let how = format!("{skip_superseded} {latest_per_group} {repeat_additions}");
+    backfill::fingerprint(&format!("{from:?} {to:?} {asked:?} {wanted:?} {how}"))
 }

@@ -72,7 +72,7 @@ fn kafka(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Kafka {
     let properties_of = (properties("properties"), properties("consumer_properties"), properties("producer_properties"));
     fields.finish(diagnostics);
     let (properties, consumer_properties, producer_properties) = properties_of;
-    Kafka { brokers, properties, consumer_properties, producer_properties }
+    Kafka { brokers, client_id: None, properties, consumer_properties, producer_properties }
 }
 
 fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {

@@ -59,6 +59,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Returns what is still to be done.
+    #[must_use]
+    pub fn rest(&self) -> Range {
+        Range { from: self.next, ..self.range.clone() }
+    }
+
     /// Returns how many offsets are still to be done.
     #[must_use]
     pub fn left(&self) -> i64 {
@@ -126,16 +132,32 @@ impl Ledger {
     }
 
     /// Writes down where the replay begins and ends, before anybody takes part. Returns whether it did: another process may
-    /// have been faster, and is at it already.
+    /// have been faster, and is at it or has even done it. `partitions` are all that a replay of the name may have.
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the group does not take it.
-    pub fn begin(&self, ranges: &[Range], fingerprint: u64) -> Result<bool, Fault> {
-        let begun = list(ranges.iter().map(|range| {
+    pub fn begin(&self, partitions: &[Range], ranges: &[Range], fingerprint: u64) -> Result<bool, Fault> {
+        // What was counted and agreed to took its time.
+        if !self.read(partitions)?.is_empty() {
+            return Ok(false);
+        }
+        self.write(ranges.iter().map(|range| (range, range.from, fingerprint)))
+    }
+
+    /// Writes down that `entries` are done. Returns whether it did: whoever is still at it does so in the end.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where the group does not take it.
+    pub fn finish(&self, entries: &[Entry]) -> Result<bool, Fault> {
+        self.write(entries.iter().map(|entry| (&entry.range, entry.range.to, entry.fingerprint)))
+    }
+
+    fn write<'a>(&self, entries: impl Iterator<Item = (&'a Range, i64, u64)>) -> Result<bool, Fault> {
+        let offsets = list(entries.map(|(range, next, fingerprint)| {
             let note = Note { from: range.from, to: range.to, fingerprint };
-            (range, Offset::Offset(range.from), note.to_string())
+            (range, Offset::Offset(next), note.to_string())
         }))?;
-        match native::commit(self.consumer.client(), &begun, COMMIT_TIMEOUT) {
+        match native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT) {
             Ok(()) => Ok(true),
             // Only a group without members takes offsets of one who is none.
             Err(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration) => Ok(false),

@@ -155,7 +155,7 @@ fn transactional_id(config: &Config, worker: usize, static_member: Option<&str>)
 
 fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) {
     settings.set("bootstrap.servers", &config.kafka.brokers);
-    settings.set("client.id", format!("groupcast-{worker}"));
+    settings.set("client.id", config.kafka.client_id.map_or_else(|| format!("groupcast-{worker}"), str::to_owned));
     settings.set("allow.auto.create.topics", "false");
     // Client telemetry to the brokers (KIP-714) is for the operator to switch on.
     settings.set("enable.metrics.push", "false");

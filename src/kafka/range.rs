@@ -118,6 +118,16 @@ impl Lookup {
         self.read(Window { topic: &range.topic, partition: range.partition, from: range.from, to: range.to }, each)
     }
 
+    /// Returns whether a range still holds a record; retention and compaction may have taken them since it was found.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn holds_record(&self, range: &Range) -> Result<bool, Fault> {
+        let (low, high) = self.bounds(&range.topic, range.partition)?;
+        let (from, to) = (range.from.max(low), range.to.min(high));
+        Ok(self.last_record(Window { topic: &range.topic, partition: range.partition, from, to })?.is_some())
+    }
+
     /// Returns the offset that a limit means in one partition; `None` where it means nothing in particular there.
     fn resolve(&self, limit: &Limit, whole: &Window<'_>) -> Result<Option<i64>, Fault> {
         Ok(match limit {

@@ -51,11 +51,8 @@ impl Shelf {
     /// Where the file cannot be written.
     pub fn add(&mut self, group_id: &str, state: State) -> Result<(), ShelfError> {
         match self.hot.get_mut(group_id) {
-            Some(known) => {
-                let before = known.size();
-                known.merge(state);
-                self.hot_bytes = self.hot_bytes.saturating_sub(before) + known.size();
-            }
+            // Only what is new is measured: an event of a large group must not cost the whole of it.
+            Some(known) => self.hot_bytes += known.merge(state),
             None => {
                 self.hot_bytes += state.size() + group_id.len();
                 self.hot.insert(group_id.to_owned(), state);
@@ -139,7 +136,7 @@ mod tests {
         };
         State {
             traits: vec![said("a".to_owned()), said(format!("t{}", offset % 3))],
-            members: Vec::new(),
+            members: Default::default(),
             order,
             timestamp: None,
             rest: String::new(),

@@ -30,6 +30,8 @@ pub(super) fn add_group(router: &Router, message: &OwnedMessage, groups: &mut Gr
 /// What would leave.
 pub(super) struct Counts<'a> {
     router: &'a Router,
+    /// The same without secrets, for examples.
+    shown: &'a Router,
     /// The groups that have newer events behind the range.
     newer: &'a Groups,
     /// Those of them that are in it.
@@ -61,9 +63,10 @@ impl Observer for Refused {
 }
 
 impl<'a> Counts<'a> {
-    pub(super) fn new(router: &'a Router, newer: &'a Groups) -> Counts<'a> {
+    pub(super) fn new(router: &'a Router, shown: &'a Router, newer: &'a Groups) -> Counts<'a> {
         Counts {
             router,
+            shown,
             newer,
             superseded: newer.empty(),
             n_records: 0,
@@ -91,6 +94,7 @@ impl<'a> Counts<'a> {
         if matches!(verdict, Verdict::Routed | Verdict::Ignored(Reason::Superseded)) && !self.newer.is_empty() {
             self.add_superseded(record);
         }
+        let mut fresh = Vec::new();
         for emission in self.emissions.iter() {
             let bytes = u64::try_from(emission.size()).unwrap_or_default();
             self.n_bytes += bytes;
@@ -99,12 +103,28 @@ impl<'a> Counts<'a> {
                 continue;
             };
             let (records, total) = self.operations.entry((destination, operation.index)).or_default();
-            if *records == 0 && self.examples.len() < EXAMPLES {
-                self.examples.push(example(self.router, &emission));
+            if *records == 0 {
+                fresh.push((destination, operation.index));
             }
             *records += 1;
             *total += bytes;
         }
+        if !fresh.is_empty() && self.examples.len() < EXAMPLES {
+            self.add_examples(record, &fresh);
+        }
+    }
+
+    /// Keeps what `wanted` operations make of a record, with their secrets masked.
+    fn add_examples(&mut self, record: &Record<'_>, wanted: &[(usize, usize)]) {
+        self.emissions.clear();
+        self.shown.route(record, &mut self.scratch, &mut self.emissions, &mut ());
+        let is_wanted = |emission: &Emission<'_>| {
+            let operation = emission.destination.zip(emission.operation.map(|operation| operation.index));
+            operation.is_some_and(|operation| wanted.contains(&operation))
+        };
+        let room = EXAMPLES.saturating_sub(self.examples.len());
+        let examples = self.emissions.iter().filter(is_wanted).take(room);
+        self.examples.extend(examples.map(|emission| example(self.shown, &emission)));
     }
 
     fn add_superseded(&mut self, record: &Record<'_>) {

@@ -1,5 +1,6 @@
 //! The latest state of each group instead of its history: folded first, then sent, at least once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use rdkafka::message::OwnedMessage;
 
 use super::count::Counts;
 use super::watch::Progress;
-use super::{Plan, failure};
+use super::{Place, Plan, failure};
 use crate::cli::report::{Failure, say};
 use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
@@ -19,33 +20,34 @@ use crate::kafka::ends::Outlet;
 use crate::kafka::fault::Fault;
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::Range;
-use crate::kafka::source::bound::Rate;
 use crate::kafka::topics::Topics;
 use crate::latest::{Folded, Order, Shelf, ShelfError, State};
 use crate::record::Record;
-use crate::router::{Router, Scratch};
+use crate::router::{Router, Routing, Scratch};
 use crate::selection::Groups;
 use crate::service::set_limits;
 use crate::status::Status;
+use crate::verdict::{Reason, Verdict};
 
 /// How much is handed over at a time.
 const BATCH_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Folds the ranges, asks, and sends.
-pub(super) fn run(plan: &Plan<'_>, lookup: &Lookup, ranges: &[Range]) -> Result<(), Failure> {
-    let newer = plan.superseded(lookup, ranges)?;
+pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), Failure> {
     // The events that are folded are selected one by one; what they come to is sent whole.
     let choosing = plan.router(if plan.job.skips_superseded { newer.clone() } else { Groups::default() })?;
     let mut shelf = Shelf::new(std::env::temp_dir());
-    fold(plan, lookup, ranges, &choosing, &mut shelf)?;
+    fold(plan, &place.lookup, &place.ranges, &choosing, &mut shelf)?;
     let mut whole = plan.job.replay.clone();
     whole.selection = Default::default();
-    let router = Router::new(crate::router::Routing { replay: Some(whole), ..plan.job.routing.clone() })?;
+    let routing = Routing { replay: Some(whole), ..plan.job.routing.clone() };
+    let shown = Router::new(routing.clone().redacted())?;
+    let router = Router::new(routing)?;
     let topics = Topics::check(plan.config, router.topics()).map_err(failure)?;
     set_limits(&router, &topics);
     if plan.counts_first() {
-        let mut counts = Counts::new(&router, &newer);
+        let mut counts = Counts::new(&router, &shown, &newer);
         each(&mut shelf, &plan.config.source.topics, |record, _| {
             counts.add(record);
             Ok(())
@@ -54,9 +56,42 @@ pub(super) fn run(plan: &Plan<'_>, lookup: &Lookup, ranges: &[Range]) -> Result<
             return Ok(());
         }
     }
-    let n_groups = send(plan, &router, topics, &mut shelf)?;
-    say(format_args!("{} {} is done: the latest state of {n_groups} groups", plan.job.kind, plan.job.replay.name));
+    plan.begin(place)?;
+    let sent = send(plan, &router, topics, &mut shelf)?;
+    sent.tell(&plan.job.replay.name)?;
+    place.ledger.finish(&place.ledger.read(&place.partitions).map_err(failure)?).map_err(failure)?;
     Ok(())
+}
+
+/// What became of the states.
+#[derive(Default)]
+struct Sent {
+    n_groups: usize,
+    /// Records of which no event can be read: what is put together can be larger than each of its parts.
+    refused: BTreeMap<Reason, (usize, String)>,
+}
+
+impl Sent {
+    fn add(&mut self, record: &Record<'_>, verdict: Verdict) {
+        if let Verdict::Ignored(reason) | Verdict::DeadLettered(reason) = verdict {
+            let (count, _) = self.refused.entry(reason).or_insert_with(|| (0, record.position.to_string()));
+            *count += 1;
+        }
+    }
+
+    fn tell(&self, name: &str) -> Result<(), Failure> {
+        let Sent { n_groups, refused } = self;
+        for (reason, (count, position)) in refused {
+            let (code, sentence) = (reason.code(), reason.sentence());
+            say(format_args!("warning: {count} states are not sent, the first is that of {position}: {code}: {sentence}"));
+        }
+        if !refused.is_empty() {
+            say(format_args!("replay {name} ended without them"));
+            return Err(Failure::Said(1));
+        }
+        say(format_args!("replay {name} is done: the latest state of {n_groups} groups"));
+        Ok(())
+    }
 }
 
 fn fold(plan: &Plan<'_>, lookup: &Lookup, ranges: &[Range], router: &Router, shelf: &mut Shelf) -> Result<(), Failure> {
@@ -129,29 +164,28 @@ impl From<Fault> for Stopped {
     }
 }
 
-/// Sends everything and waits until it is acknowledged; returns of how many groups.
-fn send(plan: &Plan<'_>, router: &Router, topics: Topics, shelf: &mut Shelf) -> Result<usize, Failure> {
+/// Sends everything and waits until it is acknowledged.
+fn send(plan: &Plan<'_>, router: &Router, topics: Topics, shelf: &mut Shelf) -> Result<Sent, Failure> {
     let mut delivery = Delivery::open(plan.config, Arc::new(topics), Arc::new(Status::new(0))).map_err(failure)?;
-    let (mut emissions, mut scratch, mut n_groups) = (Emissions::default(), Scratch::default(), 0_usize);
-    let began = Instant::now();
-    let (mut n_events, mut n_bytes) = (0_u32, 0_u32);
+    let (mut emissions, mut scratch, mut sent) = (Emissions::default(), Scratch::default(), Sent::default());
+    // When the next record is due.
+    let mut next_at = Instant::now();
     each(shelf, &plan.config.source.topics, |record, is_first| {
-        n_groups += usize::from(is_first);
-        n_events = n_events.saturating_add(1);
-        n_bytes = n_bytes.saturating_add(u32::try_from(record.value.map_or(0, <[u8]>::len)).unwrap_or(u32::MAX));
-        router.route(record, &mut scratch, &mut emissions, &mut ());
-        let seconds = match plan.job.rate {
-            None => 0.0,
-            Some(Rate::Records(rate)) => f64::from(n_events) / rate,
-            Some(Rate::Bytes(rate)) => f64::from(n_bytes) / rate,
-        };
-        std::thread::sleep(Duration::from_secs_f64(seconds).saturating_sub(began.elapsed()));
-        if emissions.bytes() < BATCH_BYTES { Ok(()) } else { hand_over(&mut delivery, &mut emissions) }
+        sent.n_groups += usize::from(is_first);
+        sent.add(record, router.route(record, &mut scratch, &mut emissions, &mut ()));
+        if emissions.bytes() >= BATCH_BYTES || plan.job.rate.is_some() {
+            hand_over(&mut delivery, &mut emissions)?;
+        }
+        if let Some(rate) = plan.job.rate {
+            next_at += rate.time_of(record);
+            std::thread::sleep(next_at.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
     })?;
     hand_over(&mut delivery, &mut emissions).map_err(failure)?;
     while !delivery.drain(PATIENCE).map_err(failure)? {}
     delivery.close();
-    Ok(n_groups)
+    Ok(sent)
 }
 
 fn hand_over(delivery: &mut Delivery, emissions: &mut Emissions) -> Result<(), Fault> {

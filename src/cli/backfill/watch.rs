@@ -17,6 +17,9 @@ use crate::service::Service;
 /// How often it is looked how far the group has come.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// After so long without progress it is looked whether there is anything left to read.
+const STALL: Duration = Duration::from_secs(5);
+
 /// How often a line is printed where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -37,10 +40,15 @@ pub(super) fn count(lookup: &Lookup, ranges: &[Range], is_redrive: bool, counts:
     Ok(())
 }
 
-/// Shows how far the group has come until it has done everything or was asked to stop.
-pub(super) fn follow(service: &Service, read: impl Fn() -> Result<Vec<Entry>, Fault>) -> Result<(), Fault> {
+/// Shows how far the group has come until it has done everything, nothing is left to read, or it was asked to stop.
+pub(super) fn follow(
+    service: &Service,
+    read: impl Fn() -> Result<Vec<Entry>, Fault>,
+    is_drained: impl Fn(&[Entry]) -> Result<bool, Fault>,
+) -> Result<(), Fault> {
     let mut progress: Option<Progress> = None;
     let mut result = Ok(());
+    let mut moved = (i64::MAX, Instant::now());
     while !service.watched().stop.is_requested() {
         match read() {
             Ok(entries) => {
@@ -49,6 +57,14 @@ pub(super) fn follow(service: &Service, read: impl Fn() -> Result<Vec<Entry>, Fa
                 progress.get_or_insert_with(|| Progress::new("sending", total, total - left)).set(total - left);
                 if left == 0 {
                     break;
+                }
+                if left < moved.0 {
+                    moved = (left, Instant::now());
+                } else if moved.1.elapsed() > STALL {
+                    if is_drained(&entries).unwrap_or(false) {
+                        break;
+                    }
+                    moved.1 = Instant::now();
                 }
                 result = Ok(());
             }

@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check_names("destination", &choice.destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
     let routing = config.routing();
     config.source.topics = topics(&config);
+    let known_topics = config.source.topics.clone();
     let letters = Letters {
         reasons: choice.reason.clone(),
         destinations: choice.destination.clone(),
@@ -64,6 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         from: std::slice::from_ref(since),
         to: std::slice::from_ref(until),
         skips_superseded: false,
+        known_topics,
         is_latest: false,
         rate: arguments.rate,
         is_dry_run: arguments.dry_run,

@@ -37,11 +37,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
-    let mut routing = config.routing();
-    for instance in &mut routing.destinations {
-        instance.settings = instance.settings.redacted();
-    }
-    let router = Router::new(routing)?;
+    let router = Router::new(config.routing().redacted())?;
     let (topic, partition, offset) = &arguments.position;
     let position = Position { topic, partition: *partition, offset: *offset };
     let message = Lookup::open(&config).and_then(|lookup| lookup.at(position)).map_err(failure)?;

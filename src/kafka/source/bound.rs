@@ -42,7 +42,7 @@ impl Rate {
     }
 
     /// Returns how long one record takes at this rate.
-    fn time_of(self, record: &Record<'_>) -> Duration {
+    pub(crate) fn time_of(self, record: &Record<'_>) -> Duration {
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
         let seconds = match self {
             Rate::Records(rate) => 1.0 / rate,
