@@ -224,6 +224,9 @@ impl Router {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
             return self.reject(record, source, verdict, "a key of integrations", emissions);
         };
+        if let Some(time) = event.time.filter(|time| time.raw.is_some()) {
+            observer.event_time(time.instant.unix_ms());
+        }
         let shared = Shared::new(self, record, &event, emissions);
         let call = Call { router: self, record, source, material: &Material::new(&event, arena), shared };
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {

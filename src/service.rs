@@ -59,6 +59,7 @@ impl Service {
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
         runtime.spawn(upkeep(watched.metrics.clone()));
+        runtime.spawn(read_statistics(Arc::clone(&watched.statuses)));
         let topic_watch = TopicWatch::open(Arc::clone(&config), Arc::clone(&topics))?;
         let learn_limits = {
             let (router, topics) = (Arc::clone(&router), Arc::clone(&topics));
@@ -162,6 +163,7 @@ fn start_workers(
             status: Arc::clone(status),
             stop: Arc::clone(&watched.stop),
             unknown_flags: unknown_flags.clone(),
+            latencies: Arc::clone(&watched.metrics.latencies),
         };
         let (topics, metrics) = (Arc::clone(&topics), watched.metrics.clone());
         let name = format!("worker-{}", status.worker);
@@ -236,6 +238,18 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, learn_limits: i
             tracing::info!("all topics can be used again");
         }
         *known = problems;
+    }
+}
+
+/// Reads what the clients say of themselves, so that no worker needs to.
+async fn read_statistics(statuses: Arc<[Arc<Status>]>) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        for status in statuses.iter() {
+            status.consumer.read();
+            status.producer.read();
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
 use crate::kafka::ends::{Intake, Outlet, Polled, Rebalance};
 use crate::kafka::fault::{Cause, Fault};
+use crate::metrics::latency::Latencies;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::{Router, Scratch};
@@ -56,6 +57,8 @@ pub struct Setup {
     pub stop: Arc<Stop>,
     /// The unknown flags that all workers have told of.
     pub unknown_flags: UnknownFlags,
+    /// How long records take, of all workers.
+    pub latencies: Arc<Latencies>,
 }
 
 struct Worker<'a, S, D> {
@@ -83,7 +86,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             pause,
             scratch: Scratch::default(),
             emissions: Emissions::default(),
-            tally: Tally::new(names, setup.unknown_flags.clone()),
+            tally: Tally::new(names, setup.unknown_flags.clone(), Arc::clone(&setup.latencies)),
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
             is_held: false,
@@ -135,7 +138,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         for _ in 0..BATCH_RECORDS {
             polled = self.source.poll(timeout, |record| {
                 let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
-                self.tally.verdict(record.position.topic, verdict);
+                self.tally.verdict(record.position.topic, record.timestamp, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
             })?;
@@ -246,7 +249,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     /// Ends the epoch, or holds it: then reading is paused until everything is acknowledged.
     fn end_epoch(&mut self) -> Result<(), Fault> {
-        metrics::in_flight(self.setup.status.worker, self.epoch.bytes);
+        self.tell();
         match self.commit(if self.is_held { HELD_PATIENCE } else { PATIENCE }) {
             Ok(true) => {
                 self.committed();
@@ -286,12 +289,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn committed(&mut self) {
+        self.source.note_committed(&self.epoch.watermarks);
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| (view.committed_at, view.uncommitted_since) = (clock::now(), None));
+        self.setup.status.update(|view| {
+            (view.committed_at, view.uncommitted_since, view.in_flight) = (clock::now(), None, 0);
+        });
         metrics::epoch(EpochResult::Committed);
-        metrics::in_flight(self.setup.status.worker, 0);
     }
 
     /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
@@ -321,7 +326,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.epoch.defer(&self.bounds);
         metrics::epoch(EpochResult::Deferred);
-        metrics::in_flight(self.setup.status.worker, 0);
     }
 
     fn set_held(&mut self, is_held: bool) -> Result<(), Fault> {
@@ -341,10 +345,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         Ok(())
     }
 
+    fn tell(&self) {
+        let (began, bytes) = (self.epoch.began, self.epoch.bytes + self.emissions.bytes());
+        self.setup.status.update(|view| (view.uncommitted_since, view.in_flight) = (began, bytes));
+    }
+
     /// Once a second: publishes the lag, and finds partitions that are not fetched.
     fn check_progress(&mut self) -> Result<(), Fault> {
-        let began = self.epoch.began;
-        self.setup.status.update(|view| view.uncommitted_since = began);
+        self.tell();
         if clock::now() - self.progress_at < PROGRESS_INTERVAL {
             return Ok(());
         }

@@ -16,6 +16,7 @@ use groupcast::kafka::embedded::EmbeddedCluster;
 use groupcast::kafka::ends::{Intake, Rebalance};
 use groupcast::kafka::source::Source;
 use groupcast::kafka::topics::Topics;
+use groupcast::metrics::family::{Family, SECTIONS};
 use groupcast::record::Position;
 use groupcast::router::Router;
 use groupcast::service::Service;
@@ -625,7 +626,12 @@ fn the_page_shows_metrics_health_and_readiness() {
     until("the lag is known", || {
         get(&service, "/metrics").1.contains(r#"groupcast_consumer_lag_records{topic="group-events",partition="0"} 0"#)
     });
+    until("the clients have told of themselves", || {
+        get(&service, "/metrics").1.contains("groupcast_broker_up{client=\"producer\"")
+    });
     let body = get(&service, "/metrics").1;
+    every_series_is_of_a_known_family(&body);
+    assert_eq!(get(&service, "/startupz").0, 200);
     for age in ["groupcast_last_commit_age_seconds", "groupcast_oldest_uncommitted_age_seconds"] {
         assert!(body.contains(&format!("{age}{{worker=\"0\"}} ")), "{age} is not in:\n{body}");
     }
@@ -633,6 +639,35 @@ fn the_page_shows_metrics_health_and_readiness() {
     let (code, body) = get(&service, "/readyz");
     assert_eq!((code, body.trim()), (503, r#"{"reasons":["output topic does not exist: webhook"],"status":"failing"}"#));
     stop(service);
+}
+
+/// The table of families is what `docs/metrics.md` is made of.
+fn every_series_is_of_a_known_family(page: &str) {
+    let known: BTreeMap<&str, &Family> =
+        SECTIONS.iter().flat_map(|(_, families)| *families).map(|family| (family.name, family)).collect();
+    let mut seen = BTreeSet::new();
+    for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let bare = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        let family = known.get(bare).unwrap_or_else(|| panic!("not in the table: {line}"));
+        let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split('=').next());
+        let labels: Vec<&str> = labels.filter(|label| !label.is_empty() && *label != "le").collect();
+        assert_eq!(labels, family.labels, "{line}");
+        assert!(page.contains(&format!("# TYPE {bare} {}\n", family.kind.word())), "{line}");
+        assert_eq!(page.matches(&format!("# HELP {bare} {}\n", family.help)).count(), 1, "{line}");
+        seen.insert(bare);
+    }
+    // What a service that has done its work and met no fault has no series of.
+    let of_faults = [
+        "groupcast_notes_total",
+        "groupcast_gap_offsets_skipped_total",
+        "groupcast_topic_refused",
+        "groupcast_topic_problems",
+        "groupcast_client_errors_total",
+    ];
+    let unseen: Vec<&str> = known.keys().copied().filter(|name| !seen.contains(name) && !of_faults.contains(name)).collect();
+    assert!(unseen.is_empty(), "never said: {unseen:?} in\n{page}");
 }
 
 /// Starts `groupcast run` as a process of its own.

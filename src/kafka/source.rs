@@ -6,6 +6,7 @@
 //! forget for good (its issue 5586).
 
 mod gap;
+mod lag;
 mod position;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-use self::position::{list, next_offset};
+use self::lag::{Behind, number};
+use self::position::list;
 use crate::config::{Config, OnGap, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
@@ -50,8 +52,13 @@ struct Assigned {
     partition: i32,
     /// Where reading began; [`Offset::Beginning`] where nothing was committed and the oldest record is wanted.
     start: Offset,
-    /// Since when it ought to be fetched.
+    /// When the group gave it to us.
     since: Instant,
+    /// When it was fetched for all we know, or need not be.
+    fetched_at: Instant,
+    /// The group's offset, as far as we know.
+    committed: Option<i64>,
+    behind: Behind,
 }
 
 impl Source {
@@ -63,7 +70,7 @@ impl Source {
         let settings = consumer_settings(config, status.worker);
         let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
         let consumer: BaseConsumer<SourceContext> = status
-            .call("open consumer", || settings.create_with_context(SourceContext::new(status.worker)))
+            .call("open consumer", || settings.create_with_context(SourceContext::new(Arc::clone(&status))))
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
@@ -82,6 +89,7 @@ impl Source {
     /// Makes the call that answers `rebalance`.
     fn answer(&self, rebalance: &Rebalance) -> KafkaResult<()> {
         self.status.call("assign", || answer(&self.consumer, rebalance))?;
+        metrics::rebalance(self.status.worker, if matches!(rebalance, Rebalance::Assign(_)) { "assign" } else { "revoke" });
         *self.consumer.context().wanted() = None;
         Ok(())
     }
@@ -99,14 +107,18 @@ impl Source {
             partition: element.partition(),
             start: element.offset(),
             since: Instant::now(),
+            fetched_at: Instant::now(),
+            committed: number(element.offset()),
+            behind: Behind::default(),
         }));
         self.tell();
     }
 
     fn tell(&self) {
         let partitions = self.partitions.len();
-        self.status.update(|view| (view.is_member, view.partitions) = (true, partitions));
-        metrics::assigned_partitions(self.status.worker, partitions);
+        self.status.update(|view| {
+            (view.is_member, view.was_member, view.partitions) = (true, true, partitions);
+        });
         tracing::info!(worker = self.status.worker, partitions, "the group has changed our partitions");
     }
 }
@@ -153,12 +165,16 @@ impl Intake for Source {
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
         self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
-        for element in partitions.elements() {
-            metrics::lag(element.topic(), element.partition(), 0);
-        }
         self.partitions.retain(|assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_none());
+        let mut lags = self.status.lags();
+        lags.retain(|lag| partitions.find_partition(&lag.topic, lag.partition).is_none());
+        self.status.set_lags(lags);
         self.tell();
         Ok(())
+    }
+
+    fn note_committed(&mut self, watermarks: &Watermarks) {
+        self.remember_committed(watermarks);
     }
 
     fn is_lost(&self) -> bool {
@@ -193,27 +209,13 @@ impl Intake for Source {
         self.is_paused = is_paused;
         self.pause(&self.list(|_| Offset::Invalid)?)?;
         for assigned in &mut self.partitions {
-            assigned.since = Instant::now();
+            assigned.fetched_at = Instant::now();
         }
         Ok(())
     }
 
     fn check_progress(&mut self) -> Result<(), Fault> {
-        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
-        for assigned in &self.partitions {
-            match native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition) {
-                Some(high) => {
-                    let next = next_offset(&positions, assigned).unwrap_or_default();
-                    metrics::lag(&assigned.topic, assigned.partition, high - next);
-                }
-                None if !self.is_paused && assigned.since.elapsed() > STUCK_AFTER => {
-                    let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);
-                    return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
-                }
-                None => {}
-            }
-        }
-        Ok(())
+        self.publish_progress()
     }
 
     fn close(self) {
@@ -234,10 +236,9 @@ impl Drop for Source {
         if let Some(Err(error)) = unanswered.map(|rebalance| self.answer(&rebalance)) {
             tracing::warn!(error = %error, "a rebalance could not be answered");
         }
-        for assigned in &self.partitions {
-            metrics::lag(&assigned.topic, assigned.partition, 0);
-        }
-        metrics::assigned_partitions(self.status.worker, 0);
+        self.status.set_lags(Vec::new());
+        self.status.consumer.clear();
+        self.status.update(|view| view.partitions = 0);
     }
 }
 
@@ -258,13 +259,15 @@ fn offsets(watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
 /// Takes note of rebalances for the worker, and passes on what the client says.
 struct SourceContext {
     log: ClientLog,
+    status: Arc<Status>,
     wanted: Mutex<Option<Rebalance>>,
     is_closing: AtomicBool,
 }
 
 impl SourceContext {
-    fn new(worker: usize) -> SourceContext {
-        SourceContext { log: ClientLog::new("consumer", worker), wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
+    fn new(status: Arc<Status>) -> SourceContext {
+        let log = ClientLog::new("consumer", status.worker);
+        SourceContext { log, status, wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
     }
 
     fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
@@ -279,6 +282,10 @@ impl ClientContext for SourceContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.log.error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.status.consumer.post(statistics);
     }
 }
 

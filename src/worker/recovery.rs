@@ -18,7 +18,8 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 ) -> Result<(), Fault> {
     let mut pause = Pause::default();
     Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
-    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
+    let limit = setup.config.delivery.epoch.bytes;
+    setup.status.update(|view| view.in_flight_limit = limit);
     loop {
         let mut source = open_source()?;
         let result = run_producers(setup, &mut source, &open_delivery, &mut pause);
@@ -81,9 +82,8 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Result<(), Fault> {
     metrics::epoch(EpochResult::Rewound);
     metrics::rewind(cause.label());
-    metrics::in_flight(setup.status.worker, 0);
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| view.is_held = false);
+    setup.status.update(|view| (view.is_held, view.in_flight) = (false, 0));
     setup.stop.sleep(pause.next());
     if setup.stop.is_requested() && setup.status.view().uncommitted_since.is_some() {
         let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";

@@ -82,6 +82,7 @@ fn work(shared: &Shared, config: &Arc<Config>, worker: usize) {
             status: Arc::new(Status::new(worker)),
             stop: shared.act(worker, |broker| broker.start(worker)),
             unknown_flags: UnknownFlags::default(),
+            latencies: Arc::default(),
         };
         let open_source = || Consumer::open(shared, worker);
         let open_delivery = || Producer::open(shared, worker);

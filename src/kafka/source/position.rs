@@ -6,6 +6,7 @@ use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::lag::number;
 use super::{Assigned, Source};
 use crate::config::Start;
 use crate::kafka::REQUEST_TIMEOUT;
@@ -29,7 +30,11 @@ impl Source {
             let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
             offset.filter(|offset| matches!(offset, Offset::Offset(_)))
         };
+        let known: Vec<_> = self.partitions.iter().map(|assigned| committed(assigned).and_then(number)).collect();
         self.reposition(&self.list(|assigned| committed(assigned).unwrap_or(assigned.start))?)?;
+        for (assigned, known) in self.partitions.iter_mut().zip(known) {
+            assigned.committed = known.or(assigned.committed);
+        }
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
@@ -130,8 +135,7 @@ impl Assigned {
 /// Returns the offset after the last record that was read, or where reading began.
 pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
     let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-    let known = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
-    position.and_then(known).or_else(|| known(assigned.start))
+    position.and_then(number).or_else(|| number(assigned.start))
 }
 
 pub(super) fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {
