@@ -87,13 +87,11 @@ impl Report {
 }
 
 impl Partition {
-    /// Returns the offset up to which nothing is left to read for one who has read up to `position`: past transaction marks,
-    /// which take offsets and are never handed out.
+    /// Returns the offset that reading began at, of a partition of which nothing was read yet and nothing waits to be read.
     #[must_use]
-    pub fn read_through(&self, position: i64) -> i64 {
-        let is_all_read = self.fetchq_cnt == 0 && self.fetch_state == "active";
-        let is_about_now = self.app_offset == position || self.app_offset < 0;
-        if is_all_read && is_about_now { position.max(self.next_offset) } else { position }
+    pub fn nothing_before(&self) -> Option<i64> {
+        let is_untouched = self.fetchq_cnt == 0 && self.fetch_state == "active" && self.app_offset < 0;
+        Some(self.next_offset).filter(|next| is_untouched && *next >= 0)
     }
 }
 
@@ -141,13 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn marks_at_the_end_are_read_through_only_when_nothing_else_can_be_there() {
-        assert_eq!(partition(0, "active", 12, 10).read_through(10), 12);
-        assert_eq!(partition(0, "active", 12, -1001).read_through(10), 12, "nothing but marks since the assignment");
-        assert_eq!(partition(3, "active", 12, 10).read_through(10), 10, "records wait");
-        assert_eq!(partition(0, "active", 12, 9).read_through(10), 10, "an older report");
-        assert_eq!(partition(0, "offset-query", 12, 10).read_through(10), 10);
-        assert_eq!(partition(0, "active", 9, 10).read_through(10), 10);
+    fn an_untouched_partition_has_nothing_before_its_first_fetch() {
+        assert_eq!(partition(0, "active", 12, -1001).nothing_before(), Some(12));
+        assert_eq!(partition(3, "active", 15, -1001).nothing_before(), None, "records wait");
+        assert_eq!(partition(0, "active", 15, 15).nothing_before(), None, "its position says more");
+        assert_eq!(partition(0, "offset-query", 12, -1001).nothing_before(), None);
+        assert_eq!(partition(0, "active", -1001, -1001).nothing_before(), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{Assigned, STUCK_AFTER, Source};
 use crate::kafka::fault::{Call, Cause, Fault};
 use crate::kafka::native;
 use crate::status::Lag;
+use crate::status::report::Partition;
 use crate::watermark::Watermarks;
 
 /// Librdkafka's report may have been on its way when a partition was assigned.
@@ -58,6 +59,7 @@ impl Source {
     pub(super) fn publish_progress(&mut self) -> Result<(), Fault> {
         let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
         let (report, now) = (self.status.consumer.latest(), Instant::now());
+        let is_all_committed = self.status.view().uncommitted_since.is_none();
         let mut lags = Vec::with_capacity(self.partitions.len());
         for assigned in &mut self.partitions {
             let figures = report.as_ref().filter(|(at, _)| *at > assigned.since + SETTLED_AFTER);
@@ -72,11 +74,10 @@ impl Source {
                 return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
             }
             let Some(high) = high else { continue };
-            let position = next_offset(&positions, assigned).unwrap_or_default();
-            let mut done = assigned.committed.unwrap_or_default();
-            if position <= done {
-                done = figures.map_or(done, |figures| figures.read_through(done));
-            }
+            // A position passes transaction marks, which take offsets and are never handed out.
+            let position = next_offset(&positions, assigned).or_else(|| figures.and_then(Partition::nothing_before));
+            let committed = assigned.committed.unwrap_or_default();
+            let done = position.filter(|position| is_all_committed && *position > committed).unwrap_or(committed);
             let since = assigned.behind.see(high, done, now);
             let (topic, partition) = (assigned.topic.clone(), assigned.partition);
             lags.push(Lag { topic, partition, records: (high - done).max(0).unsigned_abs(), since });
