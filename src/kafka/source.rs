@@ -5,27 +5,26 @@
 //! so that librdkafka never asks for a partition's committed offset by itself, which a moved coordinator can make it
 //! forget for good (its issue 5586).
 
+mod context;
 mod gap;
 mod lag;
 mod position;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 
+use self::context::SourceContext;
 use self::lag::{Behind, number};
 use self::position::list;
 use crate::config::{Config, OnGap, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
-use crate::kafka::{self, COMMIT_TIMEOUT, ClientLog, consumer_settings, native};
+use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, native};
 use crate::metrics;
 use crate::record::Record;
 use crate::status::Status;
@@ -254,54 +253,4 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
 
 fn offsets(watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
     list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))
-}
-
-/// Takes note of rebalances for the worker, and passes on what the client says.
-struct SourceContext {
-    log: ClientLog,
-    status: Arc<Status>,
-    wanted: Mutex<Option<Rebalance>>,
-    is_closing: AtomicBool,
-}
-
-impl SourceContext {
-    fn new(status: Arc<Status>) -> SourceContext {
-        let log = ClientLog::new("consumer", status.worker);
-        SourceContext { log, status, wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
-    }
-
-    fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for SourceContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.log.line(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.status.consumer.post(statistics);
-    }
-}
-
-impl ConsumerContext for SourceContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let partitions = partitions.clone();
-        let rebalance = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            Rebalance::Assign(partitions)
-        } else {
-            Rebalance::Revoke(partitions)
-        };
-        if !self.is_closing.load(Ordering::Relaxed) {
-            *self.wanted() = Some(rebalance);
-        } else if let Err(error) = answer(consumer, &rebalance) {
-            // Nobody is left to act on it, and the close waits for the answer.
-            tracing::warn!(error = %error, "a rebalance could not be answered");
-        }
-    }
 }
