@@ -1,10 +1,13 @@
 //! The command line: parse, call, print. One file a subcommand.
 
+mod backfill;
 mod check;
 mod completions;
+mod dead_letters;
 mod demo;
 mod destinations;
 mod explain;
+mod replay;
 mod report;
 mod run;
 mod snippet;
@@ -19,6 +22,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::report::Failure;
 use crate::config::Config;
+use crate::diagnostic::nearest;
 
 /// Runs the program with the arguments of the process: exit code 0 done, 1 the work failed, 2 the input is wrong.
 #[must_use]
@@ -27,6 +31,8 @@ pub fn main() -> ExitCode {
     terminal::set_color(arguments.color);
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
@@ -57,6 +63,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Replay(replay::Arguments),
+    DeadLetters(dead_letters::Arguments),
     Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),
@@ -84,6 +92,31 @@ impl ConfigArguments {
         let (config, warnings) = Config::load(&self.config, &self.overrides)?;
         report::print_diagnostics(&warnings);
         Ok(config)
+    }
+}
+
+/// Reads `topic/partition/offset`, the form in which positions are printed everywhere.
+fn position(text: &str) -> Result<(String, i32, i64), String> {
+    let parts = text.rsplit('/').collect::<Vec<_>>();
+    match parts.as_slice() {
+        [offset, partition, topic] if !topic.is_empty() => {
+            let partition = partition.parse().map_err(|_| format!("not a partition: {partition}"))?;
+            let offset = offset.parse().map_err(|_| format!("not an offset: {offset}"))?;
+            Ok(((*topic).to_owned(), partition, offset))
+        }
+        _ => Err("expected topic/partition/offset".to_owned()),
+    }
+}
+
+/// Checks that each of `given` is one of `known`.
+fn check_names<'a>(what: &str, given: &[String], known: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let known: Vec<&str> = known.collect();
+    match given.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let hint = nearest(unknown, known).map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
+            Err(Failure::Argument(format!("not a configured {what}: {unknown}{hint}")))
+        }
     }
 }
 

@@ -323,6 +323,9 @@ impl Emissions {
         if let Some((_, name)) = letter.destination {
             self.header("destination", name.as_bytes());
         }
+        if let Some(before) = letter.record.letter {
+            self.header("attempts", before.attempts.saturating_add(1).to_string().as_bytes());
+        }
         let headers: usize =
             self.headers.iter().skip(first_header).map(|header| header_size(header.name, header.value.len())).sum();
         // Room for the two headers that say what was left out.

@@ -44,7 +44,8 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
         Err(faults) => return diagnostics.extend(faults),
     };
     let position = Position { topic: TOPIC, partition: 0, offset: 0 };
-    let record = Record { position, timestamp: None, key: None, value: Some(example.event.as_bytes()), traceparent: None };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(example.event.as_bytes()), traceparent: None, letter: None };
     let mut emissions = Emissions::default();
     let mut seen = Seen(None);
     let verdict = router.route(&record, &mut Scratch::default(), &mut emissions, &mut seen);

@@ -12,6 +12,8 @@ pub mod traits;
 pub mod flags;
 pub mod event;
 pub mod destination;
+pub mod latest;
+pub mod selection;
 pub mod router;
 pub mod examples;
 pub mod explanation;

@@ -33,4 +33,25 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// The W3C trace context of the record's `traceparent` header, if it is text.
     pub traceparent: Option<&'a str>,
+    /// What its headers say where it is read as a dead letter.
+    pub letter: Option<Letter<'a>>,
+}
+
+/// What the headers of a dead letter say (semantics K7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Letter<'a> {
+    /// The reason's code.
+    pub reason: &'a str,
+    /// What a person needs beyond the reason.
+    pub detail: &'a str,
+    /// Where the source record stands.
+    pub source: Position<'a>,
+    /// The source record's timestamp in Unix milliseconds, if it has one.
+    pub timestamp: Option<i64>,
+    /// The destination whose share it is; absent for a whole record.
+    pub destination: Option<&'a str>,
+    /// How often it was redriven before it came to this one.
+    pub attempts: u32,
+    /// Whether the key or the value was too large to go along.
+    pub is_cut: bool,
 }

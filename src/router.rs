@@ -11,6 +11,7 @@ use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Label
 use crate::event::{Event, Limits};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
+use crate::selection::{Letters, Replay};
 use crate::traits::Vocabulary;
 use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
 
@@ -33,8 +34,8 @@ pub struct Routing {
     pub dead_letters: DeadLetterRules,
     /// The most a record may be.
     pub limits: Limits,
-    /// The name of the replay that this is part of (semantics K4).
-    pub replay: Option<String>,
+    /// The replay that this is.
+    pub replay: Option<Replay>,
 }
 
 /// Where dead letters go, and which are written.
@@ -64,7 +65,7 @@ pub struct Router {
     format: Format,
     writes_event_dead_letters: bool,
     limits: Limits,
-    replay: Option<String>,
+    replay: Option<Replay>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +109,11 @@ impl Router {
         let mut faults = Vec::new();
         for instance in &routing.destinations {
             match instance.compile(&mut vocabulary) {
-                Ok(plan) => destinations.push(Destination::new(instance, plan)),
+                Ok(plan) => {
+                    let is_once = routing.replay.as_ref().is_some_and(|replay| !replay.repeats_additions);
+                    let plan = if is_once { plan.without_additions() } else { plan };
+                    destinations.push(Destination::new(instance, plan));
+                }
                 Err(diagnostics) => faults.extend(diagnostics),
             }
         }
@@ -128,7 +133,9 @@ impl Router {
             vocabulary,
             flags: std::sync::Arc::new(flags),
             format: routing.format,
-            writes_event_dead_letters: routing.dead_letters.events,
+            // What is no group event became a dead letter when it came first.
+            writes_event_dead_letters: routing.dead_letters.events
+                && routing.replay.as_ref().is_none_or(|replay| replay.letters.is_some()),
             limits: routing.limits,
             replay: routing.replay,
         };
@@ -210,6 +217,13 @@ impl Router {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Verdict {
+        let letters = self.replay.as_ref().and_then(|replay| replay.letters.as_ref());
+        let opened = match letters.map(|letters| self.open(letters, record)) {
+            None => None,
+            Some(Ok(source)) => Some(source),
+            Some(Err(reason)) => return Verdict::Ignored(reason),
+        };
+        let record = opened.as_ref().unwrap_or(record);
         let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first())
         else {
             return Verdict::Routed;
@@ -220,6 +234,9 @@ impl Router {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
         };
+        if let Some(reason) = self.leaves_out(&event, arena) {
+            return Verdict::Ignored(reason);
+        }
         let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
             return self.reject(record, source, verdict, "a key of integrations", emissions);
@@ -229,7 +246,12 @@ impl Router {
         }
         let shared = Shared::new(self, record, &event, emissions);
         let call = Call { router: self, record, source, material: &Material::new(&event, arena), shared };
+        let only = record.letter.filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
+        let only = only.and_then(|letter| letter.destination);
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
+            if only.is_some_and(|only| only != destination.name) {
+                continue;
+            }
             let outcome = match decision.excluded {
                 Some(reason) => Outcome::Skipped(reason),
                 None => call.emit(index, destination, decision, emissions, observer),
@@ -237,6 +259,19 @@ impl Router {
             observer.outcome(index, outcome);
         }
         Verdict::Routed
+    }
+
+    /// Returns why a replay passes the event over; `None` where it does not.
+    pub fn leaves_out<'a>(&self, event: &Event<'a>, arena: &'a Bump) -> Option<Reason> {
+        self.replay.as_ref()?.selection.leaves_out(event, arena)
+    }
+
+    /// Returns the source record of a dead letter, or why it is passed over.
+    fn open<'a>(&self, letters: &Letters, record: &Record<'a>) -> Result<Record<'a>, Reason> {
+        let source = letters.open(record)?;
+        let failed = source.letter.and_then(|letter| letter.destination).filter(|_| !letters.is_for_all);
+        let is_configured = failed.is_none_or(|failed| self.destination_names().any(|name| name == failed));
+        if is_configured { Ok(source) } else { Err(Reason::NotConfigured) }
     }
 
     fn reject(
@@ -267,7 +302,11 @@ impl<'a> Shared<'a> {
     fn new(router: &'a Router, record: &Record<'a>, event: &Event<'_>, emissions: &mut Emissions) -> Self {
         let group_key = emissions.share(event.group_id.text.as_bytes());
         let member_key = event.member().map_or_else(|| group_key.clone(), |member| emissions.share(member.text.as_bytes()));
-        Shared { group_key, member_key, attributes: Attributes::new(record, router.replay.as_deref(), emissions) }
+        Shared {
+            group_key,
+            member_key,
+            attributes: Attributes::new(record, router.replay.as_ref().map(|replay| replay.name.as_str()), emissions),
+        }
     }
 }
 

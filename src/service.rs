@@ -16,6 +16,7 @@ use crate::kafka::CALL_DEADLINE;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::Source;
+use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
@@ -46,7 +47,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
-    pub fn start(config: Arc<Config>, router: Router, topics: Topics) -> Result<Service, Fault> {
+    pub fn start(config: Arc<Config>, router: Router, topics: Topics, reading: Reading) -> Result<Service, Fault> {
         let (router, topics) = (Arc::new(router), Arc::new(topics));
         set_limits(&router, &topics);
         let metrics = Metrics::new().map_err(fatal)?;
@@ -66,7 +67,7 @@ impl Service {
             move || set_limits(&router, &topics)
         };
         runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), learn_limits));
-        let workers = start_workers(&config, router, topics, &watched)?;
+        let workers = start_workers(&config, router, topics, &watched, reading)?;
         Ok(Service { workers, watched, http, runtime })
     }
 
@@ -143,7 +144,7 @@ fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<So
 }
 
 /// Tells the router what each topic takes.
-fn set_limits(router: &Router, topics: &Topics) {
+pub fn set_limits(router: &Router, topics: &Topics) {
     for (index, bytes) in topics.limits().enumerate() {
         router.set_max_message_bytes(TopicId(index), bytes);
     }
@@ -154,6 +155,7 @@ fn start_workers(
     router: Arc<Router>,
     topics: Arc<Topics>,
     watched: &Watched,
+    reading: Reading,
 ) -> Result<Vec<JoinHandle<Result<(), Fault>>>, Fault> {
     let unknown_flags = UnknownFlags::default();
     let start = |status: &Arc<Status>| {
@@ -167,15 +169,15 @@ fn start_workers(
         };
         let (topics, metrics) = (Arc::clone(&topics), watched.metrics.clone());
         let name = format!("worker-{}", status.worker);
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &topics, &metrics)).map_err(fatal)
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &topics, &metrics, reading)).map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
 
-fn run_worker(setup: &Setup, topics: &Arc<Topics>, metrics: &Metrics) -> Result<(), Fault> {
+fn run_worker(setup: &Setup, topics: &Arc<Topics>, metrics: &Metrics, reading: Reading) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
-    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status));
+    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status), reading);
     let open_delivery = || Delivery::open(&setup.config, Arc::clone(topics), Arc::clone(&setup.status));
     metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }

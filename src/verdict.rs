@@ -93,6 +93,12 @@ codes! {
         // Ignored.
         Tombstone = "tombstone": "the record's value is null",
         NotGroup = "not_group": "the event's type is not group",
+        NotSelected = "not_selected": "the replay's selection leaves it out",
+        Superseded = "superseded": "its group has a newer event behind the replay's range",
+        NoDeadLetter = "no_dead_letter": "the record has not the headers of a dead letter",
+        LetterCut = "letter_cut": "the dead letter was too large to hold its record, which only the source has",
+        AttemptsSpent = "attempts_spent": "it was redriven as often as --max-attempts says",
+        NotConfigured = "not_configured": "its destination is not configured any more",
         // Dead letters of a whole record, in the order of semantics E13.
         RecordTooLarge = "record_too_large": "the record is larger than the limit",
         UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array or a binary frame, not one event",

@@ -38,6 +38,7 @@ fn nothing_that_leaves_is_invalid_over_long_or_of_another_event() {
             key: None,
             value: Some(&event.as_bytes()[..event.len() - 1]),
             traceparent: None,
+            letter: None,
         };
         router.route(&cut, &mut scratch, &mut emissions, &mut ());
         let left = route(&router, index, event, &mut scratch, &mut emissions);
@@ -117,8 +118,14 @@ impl Left {
 fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emissions: &mut Emissions) -> Vec<Left> {
     emissions.clear();
     let position = Position { topic: TOPIC, partition: 0, offset: i64::try_from(index).unwrap() };
-    let record =
-        Record { position, timestamp: Some(1_700_000_000_000), key: None, value: Some(event.as_bytes()), traceparent: None };
+    let record = Record {
+        position,
+        timestamp: Some(1_700_000_000_000),
+        key: None,
+        value: Some(event.as_bytes()),
+        traceparent: None,
+        letter: None,
+    };
     let verdict = router.route(&record, scratch, emissions, &mut ());
     assert_eq!(verdict, Verdict::Routed, "event {index}: {}", event.chars().take(300).collect::<String>());
     let left = emissions.iter().map(|emission| {

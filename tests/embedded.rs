@@ -15,6 +15,7 @@ use groupcast::config::Config;
 use groupcast::kafka::embedded::EmbeddedCluster;
 use groupcast::kafka::ends::{Intake, Rebalance};
 use groupcast::kafka::source::Source;
+use groupcast::kafka::source::bound::Reading;
 use groupcast::kafka::topics::Topics;
 use groupcast::metrics::family::{Family, SECTIONS};
 use groupcast::record::Position;
@@ -92,7 +93,7 @@ impl Kafka {
         let config = self.config(consumer_properties, overrides);
         let router = Router::new(config.routing()).unwrap();
         let topics = Topics::assume(router.topics());
-        Service::start(Arc::new(config), router, topics).unwrap()
+        Service::start(Arc::new(config), router, topics, Reading::Live).unwrap()
     }
 
     fn client(&self) -> ClientConfig {
@@ -432,7 +433,7 @@ fn leave_while_paused(assignor: &str) {
     let events = events(20);
     kafka.produce(texts(&events));
     let config = kafka.config(&format!("partition.assignment.strategy: {assignor}"), &[]);
-    let open = |worker| Source::open(&config, Arc::new(Status::new(worker))).unwrap();
+    let open = |worker| Source::open(&config, Arc::new(Status::new(worker)), Reading::Live).unwrap();
     let mut first = open(0);
     until("the first has all partitions", || turn(&mut first, |_| {}) == Some(4));
     first.set_paused(true).unwrap();

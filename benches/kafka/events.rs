@@ -69,7 +69,14 @@ pub(crate) fn emitted(config: &Config) -> Vec<Vec<(usize, usize)>> {
         emissions.clear();
         let (partition, offset) = place(index);
         let (position, value) = (Position { topic, partition, offset }, corpus::event(index));
-        let record = Record { position, timestamp: Some(1_795_000_000_000), key: None, value: Some(&value), traceparent: None };
+        let record = Record {
+            position,
+            timestamp: Some(1_795_000_000_000),
+            key: None,
+            value: Some(&value),
+            traceparent: None,
+            letter: None,
+        };
         router.route(&record, &mut scratch, &mut emissions, &mut ());
         let records = emissions
             .iter()

@@ -188,5 +188,12 @@ fn leaked<T>(value: T) -> &'static T {
 fn record(value: &[u8], index: usize) -> Record<'_> {
     let offset = i64::try_from(index).expect("an offset");
     let position = Position { topic: SOURCE, partition: 3, offset: 1_000_000 + offset };
-    Record { position, timestamp: Some(1_795_000_000_000 + offset), key: None, value: Some(value), traceparent: None }
+    Record {
+        position,
+        timestamp: Some(1_795_000_000_000 + offset),
+        key: None,
+        value: Some(value),
+        traceparent: None,
+        letter: None,
+    }
 }

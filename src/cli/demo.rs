@@ -22,6 +22,7 @@ use super::run::{failure, start_log};
 use crate::config::Config;
 use crate::envelope::Emissions;
 use crate::kafka::embedded::EmbeddedCluster;
+use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::record::{Position, Record};
 use crate::router::{Router, Scratch};
@@ -81,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let topic_names = router.topics().to_vec();
     produce(&config.kafka.brokers)?;
 
-    let service = Service::start(Arc::clone(&config), router, Topics::assume(&topic_names)).map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, Topics::assume(&topic_names), Reading::Live).map_err(failure)?;
     let left = read_back(&config.kafka.brokers, &topic_names, events.iter().map(|told| told.n_records).sum())?;
     text::write(&events, &names, &left, io::stdout().is_terminal(), &mut io::stdout().lock())?;
     if arguments.serve {
@@ -132,7 +133,8 @@ impl Observer for Listener {
 
 fn tell<'a>(router: &Router, offset: i64, event: &'a str, title: &'a str) -> Told<'a> {
     let position = Position { topic: SOURCE, partition: 0, offset };
-    let record = Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut scratch, mut emissions, mut listener) = (Scratch::default(), Emissions::default(), Listener::default());
     let verdict = router.route(&record, &mut scratch, &mut emissions, &mut listener);
     Told { title, event, verdict, outcomes: listener.outcomes, n_records: emissions.len() }

@@ -14,10 +14,9 @@ use rdkafka::message::{Message, OwnedMessage};
 
 use self::text::Page;
 use super::report::Failure;
-use super::{ConfigArguments, terminal};
+use super::{ConfigArguments, check_names, position, terminal};
 use crate::config::Config;
-use crate::diagnostic::nearest;
-use crate::explanation::explain;
+use crate::explanation::{Explanation, explain};
 use crate::json::{Kind, Raw};
 use crate::kafka;
 use crate::kafka::lookup::Lookup;
@@ -63,11 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for instance in &mut routing.destinations {
         instance.settings = instance.settings.redacted();
     }
-    let names: Vec<&str> = routing.destinations.iter().map(|instance| instance.name.as_str()).collect();
-    if let Some(unknown) = arguments.destination.iter().find(|name| !names.contains(&name.as_str())) {
-        let hint = nearest(unknown, names).map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
-        return Err(Failure::Argument(format!("not configured: {unknown}{hint}")));
-    }
+    check_names("destination", &arguments.destination, routing.destinations.iter().map(|instance| instance.name.as_str()))?;
     let router = Router::new(routing)?;
     let mut explanation = match on_kafka(arguments, &config)? {
         Some(message) => {
@@ -83,7 +78,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let position = Position { topic, partition: 0, offset: 0 };
             explain(
                 &router,
-                &Record { position, timestamp: None, key: None, value: Some(event.trim_ascii()), traceparent: None },
+                &Record {
+                    position,
+                    timestamp: None,
+                    key: None,
+                    value: Some(event.trim_ascii()),
+                    traceparent: None,
+                    letter: None,
+                },
             )
         }
     };
@@ -95,9 +97,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &explanation).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        Page { out: &mut out, width: terminal::width() }.write(&explanation)?;
+        write_explanation(&explanation, &mut out)?;
     }
     Ok(())
+}
+
+/// Lays an explanation out for people.
+pub(super) fn write_explanation(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+    Page { out, width: terminal::width() }.write(explanation)
 }
 
 /// Returns the record on Kafka that the arguments name, if they name one.
@@ -136,18 +143,6 @@ fn says(event: &[u8], field: &str, wanted: &str) -> bool {
         Ok(None) => member.value.kind() == Kind::Number && member.value.text() == wanted,
         Err(_) => false,
     })
-}
-
-fn position(text: &str) -> Result<(String, i32, i64), String> {
-    let parts = text.rsplit('/').collect::<Vec<_>>();
-    match parts.as_slice() {
-        [offset, partition, topic] if !topic.is_empty() => {
-            let partition = partition.parse().map_err(|_| format!("not a partition: {partition}"))?;
-            let offset = offset.parse().map_err(|_| format!("not an offset: {offset}"))?;
-            Ok(((*topic).to_owned(), partition, offset))
-        }
-        _ => Err("expected topic/partition/offset".to_owned()),
-    }
 }
 
 fn read(arguments: &Arguments) -> Result<Vec<u8>, Failure> {

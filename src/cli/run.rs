@@ -11,6 +11,7 @@ use super::ConfigArguments;
 use super::report::Failure;
 use crate::config::{Log, LogFormat};
 use crate::kafka::fault::Fault;
+use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::router::Router;
 use crate::service::Service;
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
     let topics = Topics::check(&config, router.topics()).map_err(failure)?;
-    let service = Service::start(Arc::clone(&config), router, topics).map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
     service.start_over_when_stuck();
     let (workers, group_id) = (config.source.workers, &config.source.group_id);

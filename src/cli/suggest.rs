@@ -66,7 +66,7 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
         let event = line.trim_ascii();
         if !event.is_empty() {
             let position = Position { topic, partition: 0, offset };
-            sample.add(&Record { position, timestamp: None, key: None, value: Some(event), traceparent: None });
+            sample.add(&Record { position, timestamp: None, key: None, value: Some(event), traceparent: None, letter: None });
         }
     }
     Ok(())

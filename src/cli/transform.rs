@@ -44,7 +44,7 @@ fn transform<R: io::Read>(router: &Router, topic: &str, mut input: BufReader<R>,
             continue;
         }
         let position = Position { topic, partition: 0, offset: number };
-        let record = Record { position, timestamp: None, key: None, value: Some(event), traceparent: None };
+        let record = Record { position, timestamp: None, key: None, value: Some(event), traceparent: None, letter: None };
         emissions.clear();
         router.route(&record, &mut scratch, &mut emissions, &mut ());
         for emission in emissions.iter() {

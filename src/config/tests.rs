@@ -59,7 +59,7 @@ fn defaults() {
     assert_eq!((destination.name.as_str(), destination.is_named, destination.topic.as_deref()), ("webhook", false, None));
     assert_eq!((destination.definition.id.as_str(), destination.enabled_by_default), ("webhook", None));
     let routing = config.routing();
-    assert_eq!((routing.source_topics.len(), routing.destinations.len(), routing.replay), (1, 1, None));
+    assert_eq!((routing.source_topics.len(), routing.destinations.len(), routing.replay.is_none()), (1, 1, true));
     // F4 needs the names of all definitions, configured or not.
     assert!(routing.known_names.iter().any(|name| name == "Mixpanel"), "{:?}", routing.known_names);
     let aliases: usize = config.catalogue.iter().map(|definition| definition.aliases.len() + 1).sum();

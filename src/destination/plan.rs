@@ -184,6 +184,13 @@ impl Plan {
         &self.operations
     }
 
+    /// Leaves out the operations that add rather than set, so that sending an event again does no harm.
+    #[must_use]
+    pub fn without_additions(mut self) -> Plan {
+        self.operations.retain(|operation| operation.is_idempotent);
+        self
+    }
+
     /// Starts on one event. `options` is the event's flag object for this destination.
     pub fn start<'a, O: Observer>(
         &'a self,

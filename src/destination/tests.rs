@@ -53,7 +53,8 @@ fn told(text: &str, settings: &str, members: &str) -> String {
     let separator = if members.is_empty() { "" } else { "," };
     let event = format!(r#"{{"type":"group","groupId":"g"{separator}{members}}}"#);
     let position = Position { topic: "events", partition: 0, offset: 0 };
-    let record = Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut emissions, mut seen) = (Emissions::default(), Seen::default());
     assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut seen), Verdict::Routed, "{event}");
     let operations = emissions.iter().filter_map(|emission| emission.operation).map(|operation| {

@@ -9,6 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
 use crate::kafka::fault::{Call, Fault};
+use crate::kafka::range::Range;
 use crate::kafka::topics::partition_count;
 use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 use crate::record::Position;
@@ -23,15 +24,15 @@ pub struct Lookup {
 
 /// Offsets of one partition: from the first up to, but not with, the last.
 #[derive(Debug, Clone, Copy)]
-struct Window<'t> {
-    topic: &'t str,
-    partition: i32,
-    from: i64,
-    to: i64,
+pub(super) struct Window<'t> {
+    pub(super) topic: &'t str,
+    pub(super) partition: i32,
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
 impl Window<'_> {
-    fn position(&self) -> Position<'_> {
+    pub(super) fn position(&self) -> Position<'_> {
         Position { topic: self.topic, partition: self.partition, offset: self.from }
     }
 }
@@ -46,6 +47,10 @@ impl Lookup {
         settings.remove("group.instance.id");
         settings.set("enable.partition.eof", "true");
         Ok(Lookup { consumer: settings.create().map_err(|error| Fault::of(Call::Open, &error))? })
+    }
+
+    pub(super) fn consumer(&self) -> &BaseConsumer {
+        &self.consumer
     }
 
     /// Reads the record at `position`.
@@ -107,6 +112,33 @@ impl Lookup {
         Ok(latest)
     }
 
+    /// Returns the newest records of a range that are wanted, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn newest(
+        &self,
+        range: &Range,
+        limit: usize,
+        is_wanted: impl Fn(&OwnedMessage) -> bool,
+    ) -> Result<Vec<OwnedMessage>, Fault> {
+        let (mut newest, mut to) = (Vec::new(), range.to);
+        while to > range.from && newest.len() < limit {
+            let from = range.from.max(to - WINDOW);
+            let mut found = Vec::new();
+            let window = Window { topic: &range.topic, partition: range.partition, from, to };
+            self.read(window, |message| {
+                if is_wanted(&message) {
+                    found.push(message);
+                }
+            })?;
+            newest.extend(found.into_iter().rev());
+            to = from;
+        }
+        newest.truncate(limit);
+        Ok(newest)
+    }
+
     /// Reads the last records of `topics`, about `count` in all, an equal share of each partition.
     ///
     /// # Errors
@@ -124,11 +156,31 @@ impl Lookup {
         })
     }
 
-    fn each_partition(&self, topics: &[String], mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// Returns the partitions of `topics`, each as a range with nothing in it.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a topic does not exist or no broker answers.
+    pub fn partitions(&self, topics: &[String]) -> Result<Vec<Range>, Fault> {
+        let mut partitions = Vec::new();
         for topic in topics {
-            let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
-            let count = count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))?;
-            for partition in 0..count {
+            let empty = |partition| Range { topic: topic.clone(), partition, from: 0, to: 0 };
+            partitions.extend((0..self.n_partitions(topic)?).map(empty));
+        }
+        Ok(partitions)
+    }
+
+    fn n_partitions(&self, topic: &str) -> Result<i32, Fault> {
+        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
+        count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))
+    }
+
+    pub(super) fn each_partition(
+        &self,
+        topics: &[String],
+        mut visit: impl FnMut(Window<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for topic in topics {
+            for partition in 0..self.n_partitions(topic)? {
                 let (from, to) = self.bounds(topic, partition)?;
                 visit(Window { topic, partition, from, to })?;
             }
@@ -137,13 +189,13 @@ impl Lookup {
     }
 
     /// Returns the first offset that a partition holds and the one behind its last.
-    fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
         let bounds = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
         bounds.map_err(|error| Fault::Fatal(format!("{topic}/{partition}: {error}")))
     }
 
     /// Reads all records of `window`, in order.
-    fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
+    pub(super) fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
         if window.from >= window.to {
             return Ok(());
         }

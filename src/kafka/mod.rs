@@ -4,8 +4,10 @@ pub mod delivery;
 pub mod embedded;
 pub mod ends;
 pub mod fault;
+pub mod ledger;
 pub mod lookup;
 mod native;
+pub mod range;
 pub mod source;
 pub mod topics;
 
@@ -20,7 +22,7 @@ use crate::config::{Config, Guarantee};
 use crate::kafka::topics::Topics;
 use crate::metrics;
 use crate::process::Process;
-use crate::record::{Position, Record};
+use crate::record::{Letter, Position, Record};
 
 /// Past this, a client call that blocks is taken for one that never returns. Starting over is the cure: offsets were not
 /// moved past what was acknowledged.
@@ -44,7 +46,31 @@ pub fn record<M: Message>(message: &M) -> Record<'_> {
         key: message.key(),
         value: message.payload(),
         traceparent: message.headers().and_then(traceparent),
+        letter: None,
     }
+}
+
+/// Lends a client's message as a record whose headers are a dead letter's, if they are.
+pub fn dead_letter<M: Message>(message: &M) -> Record<'_> {
+    Record { letter: message.headers().and_then(letter), ..record(message) }
+}
+
+fn letter(headers: &impl Headers) -> Option<Letter<'_>> {
+    let text = |name: &str| {
+        let header = headers.iter().find(|header| header.key == name)?;
+        std::str::from_utf8(header.value?).ok()
+    };
+    let partition = text("source_partition")?.parse().ok()?;
+    let offset = text("source_offset")?.parse().ok()?;
+    Some(Letter {
+        reason: text("reason")?,
+        detail: text("detail").unwrap_or_default(),
+        source: Position { topic: text("source_topic")?, partition, offset },
+        timestamp: text("source_timestamp").and_then(|text| text.parse().ok()),
+        destination: text("destination"),
+        attempts: text("attempts").and_then(|text| text.parse().ok()).unwrap_or_default(),
+        is_cut: text("key_omitted").or(text("value_omitted")).is_some(),
+    })
 }
 
 fn traceparent(headers: &impl Headers) -> Option<&str> {

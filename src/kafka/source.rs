@@ -5,6 +5,7 @@
 //! so that librdkafka never asks for a partition's committed offset by itself, which a moved coordinator can make it
 //! forget for good (its issue 5586).
 
+pub mod bound;
 mod context;
 mod gap;
 mod lag;
@@ -18,12 +19,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, Rebalance
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use self::bound::{Pace, Reading};
 use self::context::SourceContext;
 use self::lag::{Behind, number};
 use self::position::list;
 use crate::config::{Config, OnGap, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
+use crate::kafka::ledger::Note;
 use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, native};
 use crate::metrics;
 use crate::record::Record;
@@ -38,6 +41,8 @@ pub struct Source {
     consumer: BaseConsumer<SourceContext>,
     partitions: Vec<Assigned>,
     is_paused: bool,
+    /// Absent where it reads on and on.
+    pace: Option<Pace>,
     start: Start,
     on_gap: OnGap,
     max_poll_interval: Duration,
@@ -58,6 +63,10 @@ struct Assigned {
     /// The group's offset, as far as we know.
     committed: Option<i64>,
     behind: Behind,
+    /// Where a replay ends in it; absent where it is not part of one.
+    note: Option<Note>,
+    /// Whether a replay has read it to the end.
+    is_done: bool,
 }
 
 impl Source {
@@ -65,7 +74,7 @@ impl Source {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong.
-    pub fn open(config: &Config, status: Arc<Status>) -> Result<Source, Fault> {
+    pub fn open(config: &Config, status: Arc<Status>, reading: Reading) -> Result<Source, Fault> {
         let settings = consumer_settings(config, status.worker);
         let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
         let consumer: BaseConsumer<SourceContext> = status
@@ -78,6 +87,7 @@ impl Source {
             consumer,
             partitions: Vec::new(),
             is_paused: false,
+            pace: Pace::of(reading, config.source.workers),
             start: config.source.start,
             on_gap: config.source.on_gap,
             max_poll_interval: Duration::from_millis(milliseconds),
@@ -93,24 +103,58 @@ impl Source {
         Ok(())
     }
 
-    /// Pauses or resumes `partitions`, as all are. Always said: librdkafka remembers that a partition was paused over the time
-    /// when it was not ours.
+    /// Pauses or resumes `partitions`, as all are but those that a replay has done. Always said: librdkafka remembers that a
+    /// partition was paused over the time when it was not ours.
     fn pause(&self, partitions: &TopicPartitionList) -> Result<(), Fault> {
-        let result = if self.is_paused { self.consumer.pause(partitions) } else { self.consumer.resume(partitions) };
-        result.map_err(|error| Fault::of(Call::Position, &error))
+        let is_stopped = |assigned: &&Assigned| self.is_paused || assigned.is_done;
+        let is_meant = |assigned: &&Assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_some();
+        let list_of = |is_wanted: bool| {
+            let meant = self.partitions.iter().filter(|assigned| is_meant(assigned) && is_stopped(assigned) == is_wanted);
+            list(meant.map(|assigned| (assigned.topic.as_str(), assigned.partition, Offset::Invalid)))
+        };
+        let (stopped, running) = (list_of(true)?, list_of(false)?);
+        let paused = if stopped.count() > 0 { self.consumer.pause(&stopped) } else { Ok(()) };
+        let resumed = if running.count() > 0 { self.consumer.resume(&running) } else { Ok(()) };
+        paused.and(resumed).map_err(|error| Fault::of(Call::Position, &error))
     }
 
     fn remember(&mut self, partitions: &TopicPartitionList) {
-        self.partitions.extend(partitions.elements().iter().map(|element| Assigned {
-            topic: element.topic().to_owned(),
-            partition: element.partition(),
-            start: element.offset(),
-            since: Instant::now(),
-            fetched_at: Instant::now(),
-            committed: number(element.offset()),
-            behind: Behind::default(),
-        }));
+        for element in partitions.elements() {
+            let mut assigned = Assigned {
+                topic: element.topic().to_owned(),
+                partition: element.partition(),
+                start: element.offset(),
+                since: Instant::now(),
+                fetched_at: Instant::now(),
+                committed: number(element.offset()),
+                behind: Behind::default(),
+                note: self.pace.as_ref().and_then(|_| element.metadata().parse().ok()),
+                is_done: false,
+            };
+            assigned.is_done = self.is_done(&assigned, assigned.start);
+            self.partitions.push(assigned);
+        }
         self.tell();
+    }
+
+    /// Returns whether this is a replay that has nothing left to do in the partition, once it stands at `offset`.
+    fn is_done(&self, assigned: &Assigned, offset: Offset) -> bool {
+        let next = if let Offset::Offset(next) = offset { next } else { i64::MIN };
+        self.pace.is_some() && assigned.ends_before(next)
+    }
+
+    /// Returns what to commit for `watermarks`, with a replay's notes.
+    fn offsets(&self, watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
+        let offsets =
+            list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))?;
+        for assigned in &self.partitions {
+            if let (Some(note), Some(mut element)) =
+                (assigned.note, offsets.find_partition(&assigned.topic, assigned.partition))
+            {
+                element.set_metadata(note.to_string());
+            }
+        }
+        Ok(offsets)
     }
 
     fn tell(&self) {
@@ -126,10 +170,25 @@ impl Intake for Source {
     type Offsets = (TopicPartitionList, ConsumerGroupMetadata);
 
     fn poll(&mut self, timeout: Duration, take: impl FnOnce(&Record<'_>)) -> Result<Polled, Fault> {
+        let timeout = match &self.pace {
+            None => timeout,
+            Some(pace) => match pace.wait(timeout) {
+                None => return Ok(Polled::Nothing),
+                Some(timeout) => timeout,
+            },
+        };
         match self.consumer.poll(timeout) {
             None => Ok(Polled::Nothing),
             Some(Ok(message)) => {
-                take(&kafka::record(&message));
+                let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
+                let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
+                if let Some(pace) = &mut self.pace {
+                    if !bound::admit(&self.consumer, &mut self.partitions, record.position)? {
+                        return Ok(Polled::Nothing);
+                    }
+                    pace.count(&record);
+                }
+                take(&record);
                 Ok(Polled::Record)
             }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Fault::of(Call::Poll, &error)),
@@ -154,7 +213,10 @@ impl Intake for Source {
         let mut starts = Vec::new();
         if partitions.count() > 0 {
             partitions = self.committed(partitions)?;
-            starts = self.start_fresh(&mut partitions)?;
+            match self.pace {
+                None => starts = self.start_fresh(&mut partitions)?,
+                Some(_) => bound::pass_over_foreign(&mut partitions)?,
+            }
         }
         self.answer(&Rebalance::Assign(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
         self.remember(&partitions);
@@ -185,7 +247,7 @@ impl Intake for Source {
     }
 
     fn commit(&mut self, watermarks: &Watermarks) -> Result<(), Fault> {
-        let offsets = offsets(watermarks)?;
+        let offsets = self.offsets(watermarks)?;
         self.status
             .call("commit", || native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT))
             .map_err(|code| Fault::of(Call::Commit, &KafkaError::ConsumerCommit(code)))
@@ -194,7 +256,7 @@ impl Intake for Source {
     fn to_commit(&self, watermarks: &Watermarks) -> Result<Self::Offsets, Fault> {
         // Read anew each time: the generation is in it (KIP-447).
         let no_member = || Fault::Rewind { cause: Cause::Consumer, detail: "no longer a member of the group".to_owned() };
-        Ok((offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
+        Ok((self.offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
     }
 
     fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
@@ -249,8 +311,4 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Assign(partitions)) => consumer.assign(partitions),
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Revoke(_)) => consumer.unassign(),
     }
-}
-
-fn offsets(watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
-    list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))
 }

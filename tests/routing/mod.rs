@@ -107,7 +107,7 @@ pub fn topic_id(router: &Router, name: &str) -> TopicId {
 /// A record without key and timestamp, at offset 7 of partition 3.
 pub fn record(value: Option<&[u8]>) -> Record<'_> {
     let position = Position { topic: SOURCE, partition: 3, offset: 7 };
-    Record { position, timestamp: None, key: None, value, traceparent: None }
+    Record { position, timestamp: None, key: None, value, traceparent: None, letter: None }
 }
 
 /// Everything that was told of one record.

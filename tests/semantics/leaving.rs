@@ -5,6 +5,7 @@ use groupcast::destination::Membership;
 use groupcast::envelope::{Emission, Format, Partition};
 use groupcast::record::{Position, Record};
 use groupcast::router::Router;
+use groupcast::selection::Replay;
 
 use crate::routing::{SOURCE, Setup, one, operation, record, route, text, told, topic_id};
 
@@ -149,7 +150,8 @@ fn k4_body_is_the_body_alone() {
 
 #[test]
 fn k4_traceparent_and_replay_are_attributes() {
-    let setup = || one("1").changed(|routing| routing.replay = Some("re \"1\"".to_owned()));
+    let setup =
+        || one("1").changed(|routing| routing.replay = Some(Replay { name: "re \"1\"".to_owned(), ..Replay::default() }));
     let record = Record { traceparent: Some("00-a-b-01"), ..source_record() };
     check(
         &setup().router(),
@@ -176,7 +178,13 @@ fn k4_the_id_is_made_of_the_position_and_nothing_else() {
     let router = one("1").router();
     let original = id_of(&router, &source_record());
     assert_eq!(original, "events/3/7/1577836800001/d/op");
-    assert_eq!(id_of(&one("2").changed(|routing| routing.replay = Some("r".to_owned())).router(), &source_record()), original);
+    assert_eq!(
+        id_of(
+            &one("2").changed(|routing| routing.replay = Some(Replay { name: "r".to_owned(), ..Replay::default() })).router(),
+            &source_record()
+        ),
+        original
+    );
     let other_value = br#"{"type":"group","groupId":"other"}"#;
     assert_eq!(
         id_of(&router, &Record { value: Some(other_value), key: None, traceparent: Some("x"), ..source_record() }),

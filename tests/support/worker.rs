@@ -55,6 +55,16 @@ impl Setup {
         }
     }
 
+    /// Writes the configuration into a folder of its own and returns the file.
+    pub(crate) fn write(&self, port: u16) -> PathBuf {
+        static STATE: OnceLock<StateFolder> = OnceLock::new();
+        let folder = STATE.get_or_init(StateFolder::new).path.join(unique("worker"));
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        let config = folder.join("groupcast.yaml");
+        fs::write(&config, self.yaml(port)).expect("the target folder can be written");
+        config
+    }
+
     fn yaml(&self, port: u16) -> String {
         let Setup { brokers, source, prefix, group, format, workers, epoch_records, guarantee, on_gap, .. } = self;
         let consumer = self
@@ -103,15 +113,18 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 impl Worker {
     pub(crate) fn start(setup: &Setup) -> Worker {
-        static STATE: OnceLock<StateFolder> = OnceLock::new();
-        let folder = STATE.get_or_init(StateFolder::new).path.join(unique("worker"));
-        fs::create_dir_all(&folder).expect("the target folder can be written");
-        let (config, log, port) = (folder.join("groupcast.yaml"), folder.join("log"), free_port());
-        fs::write(&config, setup.yaml(port)).expect("the target folder can be written");
+        let port = free_port();
+        Worker::start_with(setup.write(port), port, &["run"])
+    }
+
+    /// Starts the program with other arguments than `run`'s.
+    pub(crate) fn start_with(config: PathBuf, port: u16, arguments: &[&str]) -> Worker {
+        let log = config.with_file_name(unique("log"));
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
         command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
-        let arguments = ["run".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let config = ["--config".to_owned(), config.display().to_string()];
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).chain(config).collect();
         Worker { process: Tethered::start(command, env!("CARGO_BIN_EXE_groupcast"), &arguments), log, port }
     }
 

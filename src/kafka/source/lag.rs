@@ -67,13 +67,14 @@ impl Source {
             let high = native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
             // What librdkafka knows of the end is from before, if it does not fetch since.
             let is_fetched = high.is_some() && figures.is_none_or(|figures| figures.fetch_state == "active");
-            if is_fetched || self.is_paused {
+            if is_fetched || self.is_paused || assigned.is_done {
                 assigned.fetched_at = now;
             } else if now.saturating_duration_since(assigned.fetched_at) > STUCK_AFTER {
                 let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);
                 return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
             }
-            let Some(high) = high else { continue };
+            // A replay ends where its note says.
+            let Some(high) = high.map(|high| assigned.note.map_or(high, |note| note.to)) else { continue };
             // A position passes transaction marks, which take offsets and are never handed out.
             let position = next_offset(&positions, assigned).or_else(|| figures.and_then(Partition::nothing_before));
             let committed = assigned.committed.unwrap_or_default();

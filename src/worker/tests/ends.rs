@@ -113,6 +113,7 @@ impl Intake for Consumer<'_> {
             key: Some(key.as_bytes()),
             value: Some(kind.value(&key).as_bytes()),
             traceparent: None,
+            letter: None,
         });
         Ok(Polled::Record)
     }
