@@ -76,7 +76,7 @@ enum Command {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct ConfigArguments {
     /// The configuration file (YAML); deploy/groupcast.yaml is a commented one
     #[arg(long, short, value_name = "FILE", env = "GROUPCAST_CONFIG")]

@@ -14,8 +14,8 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use self::family::{
-    BUILD, CLIENT_ERRORS, COMMIT_DURATION, EPOCHS, Family, Kind, REBALANCES, REFUSED, REWINDS, SECTIONS, SKIPPED, STARTED_OVER,
-    TOPIC_PROBLEMS,
+    BUILD, CLIENT_ERRORS, COMMIT_DURATION, EPOCHS, Family, Kind, LAST_RELOAD, REBALANCES, REFUSED, RELOADS, REWINDS, SECTIONS,
+    SKIPPED, STARTED_OVER, TOPIC_PROBLEMS,
 };
 use self::latency::Latencies;
 
@@ -135,6 +135,20 @@ pub fn client_error(client: &'static str, code: String) {
 /// Counts an answer to the group: `kind` is `assign` or `revoke`.
 pub fn rebalance(worker: usize, kind: &'static str) {
     counter!(REBALANCES.name, "worker" => worker.to_string(), "kind" => kind).increment(1);
+}
+
+/// Counts a configuration that was read anew.
+pub fn reloaded(is_applied: bool) {
+    counter!(RELOADS.name, "result" => if is_applied { "applied" } else { "refused" }).increment(1);
+    gauge!(LAST_RELOAD.name).set(f64::from(u8::from(is_applied)));
+}
+
+/// Has reloads be series from the start, so that their first one is seen to rise.
+pub fn never_reloaded() {
+    for result in ["applied", "refused"] {
+        counter!(RELOADS.name, "result" => result).increment(0);
+    }
+    gauge!(LAST_RELOAD.name).set(1.0);
 }
 
 /// Sets how often the process started over.

@@ -6,6 +6,7 @@
 mod clock;
 mod epoch;
 pub mod recovery;
+pub mod routes;
 pub mod stop;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::epoch::{Epoch, interval_after};
 use self::recovery::Pause;
+use self::routes::{Current, Routes};
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
@@ -23,7 +25,7 @@ use crate::kafka::fault::{Cause, Fault};
 use crate::metrics::latency::Latencies;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
-use crate::router::{Router, Scratch};
+use crate::router::Scratch;
 use crate::status::Status;
 use crate::watermark::Watermark;
 
@@ -49,8 +51,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Setup {
     /// The configuration.
     pub config: Arc<Config>,
-    /// What becomes of a record.
-    pub router: Arc<Router>,
+    /// What becomes of a record, for now.
+    pub routes: Arc<Current>,
     /// What the worker says of itself.
     pub status: Arc<Status>,
     /// When to stop.
@@ -63,6 +65,7 @@ pub struct Setup {
 
 struct Worker<'a, S, D> {
     setup: &'a Setup,
+    routes: Arc<Routes>,
     source: &'a mut S,
     delivery: D,
     pause: &'a mut Pause,
@@ -77,10 +80,11 @@ struct Worker<'a, S, D> {
 }
 
 impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
-    fn new(setup: &'a Setup, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
-        let names: Arc<[String]> = setup.router.destination_names().map(str::to_owned).collect();
+    fn new(setup: &'a Setup, routes: Arc<Routes>, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
+        let names: Arc<[String]> = routes.router.destination_names().map(str::to_owned).collect();
         Worker {
             setup,
+            routes,
             source,
             delivery,
             pause,
@@ -106,9 +110,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.source.set_paused(false)?;
         while !self.setup.stop.is_requested() {
+            if self.is_idle() && !self.setup.routes.is(&self.routes) {
+                tracing::info!(worker = self.setup.status.worker, "goes on with the reloaded configuration");
+                return Ok(());
+            }
             self.turn()?;
         }
         self.shut_down()
+    }
+
+    /// Returns whether everything that was read is committed.
+    fn is_idle(&self) -> bool {
+        self.epoch.began.is_none() && self.is_all_sent()
     }
 
     /// Once round: take a batch, answer the group, commit if it is time.
@@ -137,7 +150,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let mut polled = Polled::Nothing;
         for _ in 0..BATCH_RECORDS {
             polled = self.source.poll(timeout, |record| {
-                let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                let verdict = self.routes.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
                 self.tally.verdict(record.position.topic, record.timestamp, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
@@ -304,7 +317,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
-        while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
+        while !self.setup.stop.is_requested() && self.setup.routes.is(&self.routes) && !self.delivery.probe(probe, PATIENCE)? {
             let until = clock::now() + pause;
             while clock::now() < until && !self.setup.stop.is_requested() {
                 self.source.poll(HELD_PATIENCE, |_| {})?;

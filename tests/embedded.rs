@@ -719,6 +719,34 @@ fn a_process_that_gets_sigterm_commits_and_exits_with_0() {
 }
 
 #[test]
+fn sighup_reloads_what_may_change_and_refuses_the_rest() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let (events, text) = (events(8), kafka.config_text(""));
+    kafka.produce(texts(&events[..4]));
+    let mut process = start_process_with(&text, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    kafka.wait_for_commit(4);
+    let reload = |text: &str| {
+        fs::write(folder.path().join("groupcast.yaml"), text).unwrap();
+        signal(&process, "-HUP");
+    };
+    let fewer = text.replace("  - use: intercom\n", "");
+    reload(&fewer.replace("use: webhook", "use: webhok"));
+    wait_for("the configuration is refused; the old one stays in force");
+    reload(&fewer.replace("topics: [group-events]", "topics: [group-events, others]"));
+    wait_for("changes only with a restart: source");
+    reload(&fewer);
+    wait_for("goes on with the reloaded configuration");
+    kafka.produce(texts(&events[4..]));
+    kafka.wait_for_commit(8);
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
+    assert_eq!(kafka.read("group-events.intercom", 4).len(), 4, "the destination has left the configuration");
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once_with_1() {
     let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
     let events = events(4);

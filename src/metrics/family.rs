@@ -103,6 +103,10 @@ families! {
     "Service" {
         READY = Gauge "groupcast_ready" [] "1 where /readyz says ok",
         HEALTHY = Gauge "groupcast_healthy" [] "1 where /healthz says ok",
+        RELOADS = Counter "groupcast_config_reloads_total" ["result"]
+            "Configurations read anew at a SIGHUP: applied, or refused with the old one left in force",
+        LAST_RELOAD = Gauge "groupcast_config_last_reload_success" []
+            "0 while the last configuration that was read was refused",
         STARTED_OVER = Counter "groupcast_process_started_over_total" []
             "Times the process started over because a Kafka client call did not return",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
