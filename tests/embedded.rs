@@ -24,7 +24,7 @@ use groupcast::service::Service;
 use groupcast::status::Status;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -261,6 +261,22 @@ fn k4_binary_records_carry_the_attributes_as_headers() {
     let names: Vec<&str> = seen[0].headers.keys().map(String::as_str).collect();
     assert_eq!(names, ["ce_id", "ce_request", "ce_source", "ce_specversion", "ce_type", "content-type"]);
     assert!(!seen[0].value.contains("specversion"), "{}", seen[0].value);
+}
+
+#[test]
+fn k4_the_trace_of_the_source_goes_on_with_every_record() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let kafka = Kafka::start();
+    let producer: BaseProducer = kafka.client().create().unwrap();
+    let event = event("g1");
+    let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACE) });
+    producer.send(BaseRecord::<str, str>::to(SOURCE).payload(&event).headers(headers)).unwrap();
+    producer.flush(DEADLINE).unwrap();
+    run_until_committed(&kafka, &[], 1);
+    for topic in ["group-events.webhook", "group-events.intercom"] {
+        let seen = kafka.read(topic, 1);
+        assert!(seen[0].value.contains(&format!(r#""traceparent":"{TRACE}""#)), "{}", seen[0].value);
+    }
 }
 
 #[test]
