@@ -41,3 +41,7 @@ bench:
 # Rates, costs and latencies on a real Kafka, beside copying bytes and beside Kafka Streams; half an hour, on a quiet machine.
 bench-kafka:
     GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
+
+# Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts.
+fuzz seconds="60":
+    .ci/fuzz {{seconds}}

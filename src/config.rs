@@ -5,6 +5,7 @@
 mod destinations;
 mod fields;
 mod merge;
+mod privacy;
 pub mod properties;
 mod read;
 mod secrets;
@@ -13,7 +14,7 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::properties::Properties;
@@ -53,6 +54,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
+    /// The files that passwords, keys and certificates are read from.
+    pub credentials: Vec<PathBuf>,
     /// What must not be printed.
     secrets: Vec<String>,
 }
@@ -79,6 +82,13 @@ impl Kafka {
     /// Returns the properties of a producer, in clear; a later one overrides an earlier one of its name.
     pub fn producer(&self) -> impl Iterator<Item = (&str, &str)> {
         self.properties.iter().chain(self.producer_properties.iter())
+    }
+
+    /// Returns the files that librdkafka reads keys and certificates from, once for each client.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let is_file = |name: &str| name.ends_with(".location") || name.ends_with(".file");
+        let all = self.consumer().chain(self.producer_properties.iter());
+        all.filter(move |(name, value)| is_file(name) && *value != "probe").map(|(_, value)| PathBuf::from(value))
     }
 }
 
@@ -222,7 +232,8 @@ impl Config {
         about_secrets.extend(about_values);
         let told = about_secrets.into_sorted().into_iter().map(|found| secrets.redacted(origins.name(found)));
         let told: Vec<Diagnostic> = told.collect();
-        config.secrets = secrets.into_texts();
+        (config.secrets, config.credentials) = secrets.into_texts_and_files();
+        config.credentials.extend(config.kafka.files());
         if has_errors(&told) { Err(told) } else { Ok((config, told)) }
     }
 

@@ -22,7 +22,7 @@ pub use self::schema::schema;
 pub use self::settings::{SettingSpec, SettingType, SettingValue, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::flags::FlagNames;
-use crate::traits::Vocabulary;
+use crate::traits::{TraitRules, Vocabulary};
 
 /// A destination as the configuration lists it: a definition, and what is its own.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Instance {
     pub enabled_by_default: Option<bool>,
     /// Its settings.
     pub settings: Settings,
+    /// Which traits it gets.
+    pub traits: TraitRules,
 }
 
 impl Instance {

@@ -33,6 +33,7 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
         definition: Arc::clone(definition),
         topic: None,
         enabled_by_default: None,
+        traits: Default::default(),
         settings,
     };
     let router = match Router::new(Routing {

@@ -13,8 +13,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::metrics::page::Page;
 use crate::metrics::{Metrics, family};
@@ -40,18 +44,65 @@ pub struct Watched {
     pub topic_problems: Arc<Mutex<Vec<String>>>,
 }
 
+/// What one who asks may take. What a request costs beyond that is one connection's memory and nobody's time but its own.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Connections at once; further ones wait in the system's queue.
+    connections: usize,
+    /// For the request's head to come.
+    head: Duration,
+    /// From the connection's begin to the answer's last byte.
+    whole: Duration,
+}
+
+const LIMITS: Limits = Limits { connections: 256, head: Duration::from_secs(2), whole: Duration::from_secs(10) };
+
+/// Bytes of a request's head, and lines in it: nothing here needs more.
+const MAX_HEAD_BYTES: usize = 16_384;
+const MAX_HEADERS: usize = 64;
+
 /// Serves until the runtime ends.
-///
-/// # Errors
-/// Where the listener fails.
-pub async fn serve(listener: TcpListener, watched: Watched) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, watched: Watched) {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/startupz", get(start))
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .with_state(watched);
-    axum::serve(listener, routes).await
+    accept(listener, routes, LIMITS).await;
+}
+
+async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let service = TowerToHyperService::new(routes);
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    answer_one(stream, service, limits).await;
+                    drop(place);
+                });
+            }
+            // As a rule the process has no file descriptors left; some come back.
+            Err(error) => {
+                tracing::debug!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Answers one request, and closes the connection: whoever asks every few seconds needs no lasting one.
+async fn answer_one(stream: TcpStream, service: TowerToHyperService<Router>, limits: Limits) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(limits.head).keep_alive(false);
+    server.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    let answered = tokio::time::timeout(limits.whole, server.serve_connection(TokioIo::new(stream), service)).await;
+    if !matches!(answered, Ok(Ok(()))) {
+        tracing::debug!("a request was not finished");
+    }
 }
 
 async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
@@ -138,7 +189,48 @@ fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    /// Asks a server whose only page says `here`, and returns all that it answers.
+    async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut answer = Vec::new();
+        // A server that has heard enough hangs up while it is still spoken to.
+        drop(stream.write_all(request).await);
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn those_who_are_slow_or_many_or_say_too_much_wait_and_are_sent_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits { connections: 20, head: Duration::from_millis(500), whole: Duration::from_secs(2) };
+        let long = "x".repeat(20_000_000);
+        let routes = Router::new().route("/", get(async || "here")).route("/long", get(async move || long.clone()));
+        tokio::spawn(accept(listener, routes, limits));
+
+        assert!(ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ends_with("here"));
+        let head = [b"GET / HTTP/1.1\r\nX: ".as_slice(), "x".repeat(MAX_HEAD_BYTES).as_bytes(), b"\r\n\r\n"].concat();
+        assert!(ask(address, &head).await.starts_with("HTTP/1.1 431 "));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MAX_HEADERS + 1));
+        assert!(ask(address, many.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+
+        // Some never finish their question, some never read the answer; they take every place, and more wait.
+        let began = Instant::now();
+        let mut slow = Vec::new();
+        for index in 0..60 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request: &[u8] = if index % 2 == 0 { b"GET / HTTP/1.1\r\n" } else { b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" };
+            stream.write_all(request).await.unwrap();
+            slow.push(stream);
+        }
+        assert!(ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ends_with("here"));
+        let waited = began.elapsed();
+        assert!((limits.head..limits.whole * 4).contains(&waited), "{waited:?}");
+    }
 
     fn check(change: impl FnOnce(&mut View), why: fn(&View, Instant) -> Vec<String>, expected: &[&str]) {
         let status = Status::new(0);

@@ -8,12 +8,12 @@ use bumpalo::Bump;
 use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
-use crate::event::{Event, Limits};
+use crate::event::{Event, Limits, Rejection};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
 use crate::selection::{Letters, Replay};
-use crate::traits::Vocabulary;
-use crate::verdict::{Observer, Outcome, Reason, Refusal, Verdict};
+use crate::traits::{Privacy, Vocabulary};
+use crate::verdict::{Note, Observer, Outcome, Reason, Refusal, Verdict};
 
 /// Everything a router is made from.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +81,7 @@ struct Destination {
     name: String,
     plan: std::sync::Arc<Plan>,
     labels: Vec<Labels>,
+    privacy: Option<Privacy>,
 }
 
 #[derive(Debug)]
@@ -108,11 +109,12 @@ impl Router {
         let mut destinations = Vec::with_capacity(routing.destinations.len());
         let mut faults = Vec::new();
         for instance in &routing.destinations {
+            let privacy = Privacy::new(&instance.traits, &mut vocabulary);
             match instance.compile(&mut vocabulary) {
                 Ok(plan) => {
                     let is_once = routing.replay.as_ref().is_some_and(|replay| !replay.repeats_additions);
                     let plan = if is_once { plan.without_additions() } else { plan };
-                    destinations.push(Destination::new(instance, plan));
+                    destinations.push(Destination::new(instance, plan, privacy));
                 }
                 Err(diagnostics) => faults.extend(diagnostics),
             }
@@ -245,7 +247,8 @@ impl Router {
             observer.event_time(time.instant.unix_ms());
         }
         let shared = Shared::new(self, record, &event, emissions);
-        let call = Call { router: self, record, source, material: &Material::new(&event, arena), shared };
+        let material = &Material::new(&event, arena);
+        let call = Call { router: self, record, source, event: &event, arena, material, shared };
         let only = record.letter.filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
         let only = only.and_then(|letter| letter.destination);
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
@@ -315,6 +318,8 @@ struct Call<'a> {
     router: &'a Router,
     record: &'a Record<'a>,
     source: &'a Source,
+    event: &'a Event<'a>,
+    arena: &'a Bump,
     material: &'a Material<'a>,
     shared: Shared<'a>,
 }
@@ -331,7 +336,17 @@ impl Call<'_> {
     ) -> Outcome {
         let start = emissions.mark();
         let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
-        let mut run = destination.plan.start(self.material, decision.options, index, observer);
+        let material = match &destination.privacy {
+            None => self.material,
+            Some(privacy) => match self.keep_private(privacy, index, observer) {
+                Ok(material) => material,
+                Err(reason) => {
+                    self.dead_letter(index, destination, "", reason, emissions);
+                    return Outcome::DeadLettered(reason);
+                }
+            },
+        };
+        let mut run = destination.plan.start(material, decision.options, index, observer);
         let (mut emitted, mut first_reason) = (0, None);
         for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate()
         {
@@ -377,6 +392,21 @@ impl Call<'_> {
         if emitted == 0 { Outcome::Skipped(first_reason.unwrap_or(Reason::NothingToSend)) } else { Outcome::Emitted(emitted) }
     }
 
+    /// Returns the event as a destination's rules let it be seen, read like any other.
+    fn keep_private(&self, privacy: &Privacy, index: usize, observer: &mut impl Observer) -> Result<&Material<'_>, Reason> {
+        let Call { router, event, arena, .. } = *self;
+        let note = |note: Note<'_>| observer.note(Some(index), note);
+        let value = privacy.rewrite(event.members, &router.vocabulary, arena, note);
+        // It was within the limits as it came; hashes may be longer than what they stand for.
+        let limits = Limits { record_bytes: usize::MAX, ..router.limits };
+        let record = Record { value: Some(value), ..*self.record };
+        match Event::parse(&record, &limits, &router.vocabulary, arena, &mut ()) {
+            Ok(event) => Ok(arena.alloc(Material::new(arena.alloc(event), arena))),
+            Err(Rejection { verdict: Verdict::DeadLettered(reason) | Verdict::Ignored(reason), .. }) => Err(reason),
+            Err(Rejection { verdict: Verdict::Routed, .. }) => Err(Reason::InvalidJson),
+        }
+    }
+
     fn dead_letter(&self, index: usize, destination: &Destination, operation: &str, reason: Reason, emissions: &mut Emissions) {
         let topic = self.source.dead_letters;
         emissions.push_dead_letter(&DeadLetter {
@@ -391,12 +421,12 @@ impl Call<'_> {
 }
 
 impl Destination {
-    fn new(instance: &Instance, plan: Plan) -> Destination {
+    fn new(instance: &Instance, plan: Plan, privacy: Option<Privacy>) -> Destination {
         let labels = plan.operations().iter().map(|operation| Labels {
             id_suffix: format!("{}/{}", instance.name, operation.id),
             event_type: format!("{}.{}", instance.definition.id, operation.id),
         });
-        Destination { name: instance.name.clone(), labels: labels.collect(), plan: std::sync::Arc::new(plan) }
+        Destination { name: instance.name.clone(), labels: labels.collect(), plan: std::sync::Arc::new(plan), privacy }
     }
 }
 

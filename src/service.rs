@@ -1,15 +1,18 @@
 //! The service: the workers of one process, their watchdog, the HTTP page, signals.
 
 mod reload;
+mod rotation;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::envelope::TopicId;
@@ -42,6 +45,8 @@ pub struct Service {
     watched: Watched,
     routes: Arc<Current>,
     http: Option<SocketAddr>,
+    /// Whether the stop that was asked for makes way for new credentials.
+    is_rotating: Arc<AtomicBool>,
     /// Serves HTTP, signals and timers; nothing on a record's path.
     runtime: Runtime,
 }
@@ -69,7 +74,7 @@ impl Service {
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
         runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
         let workers = start_workers(&config, &routes, &watched, reading)?;
-        Ok(Service { workers, watched, routes, http, runtime })
+        Ok(Service { workers, watched, routes, http, is_rotating: Arc::default(), runtime })
     }
 
     /// Returns the address of the HTTP page, with its port if the system chose one.
@@ -102,15 +107,31 @@ impl Service {
         let _guard = self.runtime.enter();
         let terminate = signal(SignalKind::terminate()).map_err(fatal)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(fatal)?;
-        self.runtime.spawn(heed(terminate, interrupt, self.watched.clone()));
+        let (watched, is_rotating) = (self.watched.clone(), Arc::clone(&self.is_rotating));
+        self.runtime.spawn(heed(terminate, interrupt, watched, is_rotating));
         Ok(())
+    }
+
+    /// Has the workers drain, commit and end once a file of `credentials` has changed and `try_out` got in with what the
+    /// files hold now; [`Service::wait`] then says so.
+    pub fn follow_credentials<F>(&self, credentials: Vec<PathBuf>, try_out: F)
+    where
+        F: Fn() -> Result<(), String> + Clone + Send + 'static,
+    {
+        let (stop, is_rotating) = (Arc::clone(&self.watched.stop), Arc::clone(&self.is_rotating));
+        self.runtime.spawn(async move {
+            rotation::changed(&credentials, try_out).await;
+            tracing::info!("credentials have changed; draining, committing and starting over with the new ones");
+            is_rotating.store(true, Ordering::Relaxed);
+            stop.request();
+        });
     }
 
     /// Waits until all workers have ended. One that fails stops the others.
     ///
     /// # Errors
     /// The first worker's fault.
-    pub fn wait(self) -> Result<(), Fault> {
+    pub fn wait(self) -> Result<Ended, Fault> {
         let mut result = Ok(());
         for worker in self.workers {
             let ended = worker.join().unwrap_or_else(|_| Err(Fault::Fatal("a worker panicked".to_owned())));
@@ -120,8 +141,18 @@ impl Service {
             result = result.and(ended);
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
-        result
+        let ended = if self.is_rotating.load(Ordering::Relaxed) { Ended::ToStartOver } else { Ended::Stopped };
+        result.map(|()| ended)
     }
+}
+
+/// Why the workers have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody asked for it.
+    Stopped,
+    /// The process is to start over with new credentials.
+    ToStartOver,
 }
 
 fn fatal(error: impl std::fmt::Display) -> Fault {
@@ -136,11 +167,7 @@ fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<So
     let in_use = |error| Fault::Fatal(format!("http.listen {address}: {error}"));
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(in_use)?;
     let address = listener.local_addr().map_err(in_use)?;
-    runtime.spawn(async move {
-        if let Err(error) = http::serve(listener, watched).await {
-            tracing::error!(error = %error, "the HTTP page has ended");
-        }
-    });
+    runtime.spawn(http::serve(listener, watched));
     Ok(address)
 }
 
@@ -266,8 +293,9 @@ async fn upkeep(metrics: Metrics) {
 }
 
 #[expect(clippy::exit, reason = "a second signal asks for exactly this")]
-async fn heed(mut terminate: tokio::signal::unix::Signal, mut interrupt: tokio::signal::unix::Signal, watched: Watched) {
+async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is_rotating: Arc<AtomicBool>) {
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    is_rotating.store(false, Ordering::Relaxed);
     tracing::info!("asked to stop; draining and committing");
     watched.stop.request();
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

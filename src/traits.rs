@@ -1,6 +1,7 @@
 //! One trait per fold: which keys mean the same, which of them wins, and where address parts belong (semantics T).
 
 mod address;
+mod privacy;
 mod vocabulary;
 
 use bumpalo::Bump;
@@ -8,6 +9,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use hashbrown::HashTable;
 
 pub use self::address::{Address, AddressItem};
+pub use self::privacy::{Privacy, TraitRules};
 pub use self::vocabulary::{Fold, Mention, PARTS, Part, TraitId, TraitType, Vocabulary};
 use self::vocabulary::{Target, fold_in};
 use crate::json::{LoneSurrogate, Member, Raw};

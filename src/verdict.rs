@@ -142,6 +142,8 @@ codes! {
         KeyCollision = "key_collision": "two traits meet in one output key, and one of them won",
         NullNotExpressible = "null_not_expressible": "the destination cannot clear a property, and the null was left out",
         UnlistedTrait = "unlisted_trait": "the destination takes listed traits only, and this one is not listed",
+        TraitDenied = "trait_denied": "the destination's rules leave this trait out",
+        TraitHashed = "trait_hashed": "the destination's rules have this trait leave as a hash",
         FlagInvalid = "flag_invalid": "a flag is neither true, false nor an object, and was taken as absent",
         FlagUnknown = "flag_unknown": "a flag names no known destination",
     }

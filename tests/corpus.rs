@@ -87,6 +87,7 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
                 definition: definition.clone(),
                 topic: None,
                 enabled_by_default: Some(true),
+                traits: Default::default(),
                 settings,
             });
         }

@@ -234,6 +234,27 @@ fn events_reach_every_topic_and_offsets_follow() {
     stop(service);
 }
 
+#[test]
+fn events_flow_while_hundreds_hang_on_to_the_page() {
+    let kafka = Kafka::start();
+    let service = kafka.serve(&[]);
+    let hang_on = |request: &[u8]| {
+        let mut stream = TcpStream::connect(service.http().unwrap()).unwrap();
+        stream.write_all(request).unwrap();
+        stream
+    };
+    let mut hanging: Vec<TcpStream> = (0..200).map(|_| hang_on(b"GET /metrics HTTP/1.1\r\n")).collect();
+    hanging.extend((0..200).map(|_| hang_on(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")));
+    let events = events(2_000);
+    kafka.produce(texts(&events));
+    assert_eq!(kafka.read("group-events.webhook", 2_000).len(), 2_000);
+    kafka.wait_for_commit(2_000);
+    // They were sent away meanwhile, or will be.
+    assert_eq!(get(&service, "/healthz").0, 200);
+    drop(hanging);
+    stop(service);
+}
+
 /// Runs a service until it has committed `offsets`.
 fn run_until_committed(kafka: &Kafka, overrides: &[(&str, &str)], offsets: i64) {
     let service = kafka.serve(overrides);

@@ -387,7 +387,7 @@ fn killed_again_and_again_it_still_ends_complete() {
         let config = stage.config();
         let start = || Worker::start_with(config.clone(), 0, &replay);
         let webhook = [format!("{}.webhook", stage.setup.prefix)];
-        for kill in 0..6_u64 {
+        for kill in 0..10_u64 {
             let mut worker = start();
             let ends = Ends::of_logs(brokers, &webhook);
             let wanted = ends.sum() + 200 + kill * 337 % 900;

@@ -47,7 +47,15 @@ fn instance(catalogue: &Catalogue, index: usize) -> Instance {
     let node = yaml::parse(settings, &mut diagnostics);
     let settings = definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
     assert!(!diagnostics.has_errors(), "settings of {id}");
-    Instance { name: format!("{id}-{index}"), is_named: true, definition, topic: None, enabled_by_default: None, settings }
+    Instance {
+        name: format!("{id}-{index}"),
+        is_named: true,
+        definition,
+        topic: None,
+        enabled_by_default: None,
+        traits: Default::default(),
+        settings,
+    }
 }
 
 /// A worker's part of the path: everything that it keeps from one record to the next, and the events.

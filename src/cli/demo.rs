@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         service.stop();
     }
-    service.wait().map_err(failure)
+    service.wait().map(drop).map_err(failure)
 }
 
 fn config(brokers: &str, arguments: &Arguments) -> Result<Config, Failure> {

@@ -9,12 +9,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::ConfigArguments;
 use super::report::Failure;
-use crate::config::{Log, LogFormat};
+use crate::config::{Config, Log, LogFormat};
+use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
+use crate::process;
 use crate::router::Router;
-use crate::service::Service;
+use crate::service::{Ended, Service};
 
 /// Runs the service: reads the source topics and writes each destination's topic, until SIGTERM or Ctrl-C
 ///
@@ -40,13 +42,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     service.start_over_when_stuck();
     let again = arguments.config.clone();
     service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text)).map_err(failure)?;
+    let files = arguments.config.clone();
+    service.follow_credentials(config.credentials.clone(), move || try_out(&files));
     let (workers, group_id) = (config.source.workers, &config.source.group_id);
     let http = service.http().map(|address| address.to_string());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, group_id, http, "running");
     // Each fault is in the log by now.
-    service.wait().map_err(|_| Failure::Said(1))?;
-    tracing::info!("stopped");
-    Ok(())
+    match service.wait().map_err(|_| Failure::Said(1))? {
+        Ended::Stopped => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Ended::ToStartOver => Err(Failure::Work(anyhow!("the process cannot start over: {}", process::start_over()))),
+    }
+}
+
+/// Reads the configuration again, and asks the brokers with it.
+fn try_out(arguments: &ConfigArguments) -> Result<(), String> {
+    let told = |diagnostics: Vec<Diagnostic>| diagnostics.first().map(ToString::to_string).unwrap_or_default();
+    let (config, _) = Config::load(&arguments.config, &arguments.overrides).map_err(told)?;
+    let router = Router::new(config.routing()).map_err(told)?;
+    Topics::check(&config, router.topics()).map(drop).map_err(|fault| fault.to_string())
 }
 
 pub(super) fn failure(fault: Fault) -> Failure {

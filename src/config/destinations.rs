@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::fields::text;
+use crate::config::privacy;
 use crate::destination::{Catalogue, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::flags::{self, Claim, FlagMatch};
@@ -88,6 +89,7 @@ fn instance(node: &Node, index: usize, catalogue: &Catalogue, diagnostics: &mut 
     let topic = text(&mut fields, "topic", diagnostics);
     let enabled_by_default = fields.boolean("enabled_by_default", diagnostics);
     let settings = fields.node("settings");
+    let traits = privacy::rules(&mut fields, diagnostics);
     fields.finish(diagnostics);
 
     let (definition, use_place) = definition?;
@@ -104,6 +106,7 @@ fn instance(node: &Node, index: usize, catalogue: &Catalogue, diagnostics: &mut 
         topic: topic.map(|(topic, _)| topic),
         enabled_by_default,
         settings: definition.read_settings(settings, settings_place, diagnostics),
+        traits,
         definition,
     };
     Some(Placed { instance, name_place, topic_place })

@@ -54,6 +54,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
         limits,
         http,
         log,
+        credentials: Vec::new(),
         secrets: Vec::new(),
     }
 }

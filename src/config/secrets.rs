@@ -1,7 +1,7 @@
 //! Secrets: where a string may stand, `{file: PATH}` or `{env: NAME}` may stand instead. What they yield is never printed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::merge::{OPEN_MAPPINGS, join};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
@@ -13,6 +13,8 @@ pub(super) struct Secrets<'a> {
     environment: &'a [(String, String)],
     /// The longest first, so that none leaves a rest of another behind.
     texts: Vec<String>,
+    /// The files that were read.
+    files: Vec<PathBuf>,
     /// Where references stand that lead nowhere.
     unresolved: Vec<Place>,
 }
@@ -20,7 +22,7 @@ pub(super) struct Secrets<'a> {
 impl<'a> Secrets<'a> {
     /// Starts with none. Paths are relative to `folder`.
     pub(super) fn new(folder: &'a Path, environment: &'a [(String, String)]) -> Self {
-        Secrets { folder, environment, texts: Vec::new(), unresolved: Vec::new() }
+        Secrets { folder, environment, texts: Vec::new(), files: Vec::new(), unresolved: Vec::new() }
     }
 
     /// Replaces every reference in `root`. One that leads nowhere is reported and reads as an empty string.
@@ -54,7 +56,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    fn read(&self, place: Place, entries: &[Entry], diagnostics: &mut Diagnostics) -> Option<String> {
+    fn read(&mut self, place: Place, entries: &[Entry], diagnostics: &mut Diagnostics) -> Option<String> {
         let [Entry { key, value, .. }] = entries else {
             diagnostics.error(place, "a secret is either a file or a variable, not both");
             return None;
@@ -77,10 +79,11 @@ impl<'a> Secrets<'a> {
         None
     }
 
-    fn file(&self, path: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
+    fn file(&mut self, path: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
         let path = self.folder.join(path);
         match fs::read_to_string(&path) {
             Ok(text) => {
+                self.files.push(path);
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 Some(line.strip_suffix('\r').unwrap_or(line).to_owned())
             }
@@ -103,9 +106,9 @@ impl<'a> Secrets<'a> {
         diagnostic
     }
 
-    /// Returns the secrets, for [`redact`].
-    pub(super) fn into_texts(self) -> Vec<String> {
-        self.texts
+    /// Returns the secrets, for [`redact`], and the files that they were read from.
+    pub(super) fn into_texts_and_files(self) -> (Vec<String>, Vec<PathBuf>) {
+        (self.texts, self.files)
     }
 }
 

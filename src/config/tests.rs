@@ -325,6 +325,36 @@ fn faults_of_destinations() {
 }
 
 #[test]
+fn rules_of_traits_are_read_and_their_faults_told() {
+    let one = |traits: &str| with(&format!("destinations: [{{use: webhook, traits: {traits}}}]"));
+    let salted = [("SALT", "sixteen characters"), ("SHORT", "too short")];
+    let config = good(&one("{allow: [name], deny: email, hash: [phone, address.city], salt: {env: SALT}}"), &salted);
+    let rules = &config.destinations[0].traits;
+    assert_eq!(rules.allow.as_deref(), Some(["name".to_owned()].as_slice()));
+    assert_eq!((rules.deny.as_slice(), rules.hash.len()), (["email".to_owned()].as_slice(), 2));
+    assert_eq!(rules.salt, "sixteen characters");
+    assert!(!format!("{:?}", config.destinations).contains("sixteen"));
+    let rows = [
+        ("{hash: email}", "missing: destinations[0].traits.salt\n  hint: a hash without one is undone"),
+        (
+            "{hash: email, salt: in the clear of this file}",
+            "destinations[0].traits.salt must be a secret\n  hint: write { file: PATH }",
+        ),
+        ("{hash: email, salt: {env: SHORT}}", "destinations[0].traits.salt must have 16 characters at least"),
+        ("{deny: email, hash: E-Mail, salt: {env: SALT}}", "destinations[0].traits.hash: two rules for one trait: E-Mail"),
+        ("{deny: [email, email]}", "two rules for one trait: email"),
+        ("{denied: email}", "unknown key: destinations[0].traits.denied"),
+        ("email", "destinations[0].traits must be a mapping"),
+        ("{deny: {a: b}}", "destinations[0].traits.deny must be a list of strings"),
+    ];
+    for (traits, expected) in rows {
+        let told = told(&one(traits), &salted);
+        assert!(told.contains(expected), "{traits}: {told}");
+        assert!(!told.contains("sixteen characters") && !told.contains("too short"), "{told}");
+    }
+}
+
+#[test]
 fn topic_names_have_kafkas_limits() {
     let long = "a".repeat(249);
     for topic in [long.as_str(), "a", "A.b_c-9", "..."] {

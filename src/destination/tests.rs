@@ -45,6 +45,7 @@ fn told(text: &str, settings: &str, members: &str) -> String {
         definition: Arc::new(definition),
         topic: None,
         enabled_by_default: None,
+        traits: Default::default(),
         settings,
     };
     let router =

@@ -2,6 +2,8 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use crate::kafka::complaint;
+
 /// An error of the outside, named by what is done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -185,7 +187,7 @@ pub(super) fn reaction(call: Call, code: Code) -> Reaction {
 impl Fault {
     /// Returns the fault that an error of `call` is; what holds a topic is one only where the caller cannot hold it.
     pub(super) fn of(call: Call, error: &KafkaError) -> Fault {
-        let detail = error.to_string();
+        let detail = complaint::with_advice(&error.to_string());
         match reaction(call, error.rdkafka_error_code().unwrap_or(Code::Unknown)) {
             Reaction::Defer => Fault::Defer(detail),
             Reaction::Hold => Fault::Rewind { cause: Cause::TopicRefused, detail },

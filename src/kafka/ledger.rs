@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
+use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::range::Range;
 use crate::kafka::{COMMIT_TIMEOUT, REQUEST_TIMEOUT, consumer_settings, native};
@@ -112,6 +113,11 @@ impl Ledger {
                 Ok(found) => return Ok(found),
                 Err(error) if attempts == 5 => return Err(self.fatal(&error)),
                 Err(_) => {
+                    // Where the right is missing, the coordinator is never found.
+                    let complaint = complaint::most_telling(&native::complaints(self.consumer.client()));
+                    if let Some(complaint) = complaint.filter(|complaint| complaint.contains("authorization failed")) {
+                        return Err(Fault::Fatal(format!("group {}: {complaint}", self.group)));
+                    }
                     attempts += 1;
                     std::thread::sleep(Duration::from_millis(200));
                 }

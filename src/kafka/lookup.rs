@@ -8,6 +8,7 @@ use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Config;
+use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::range::Range;
 use crate::kafka::topics::partition_count;
@@ -59,6 +60,8 @@ impl Lookup {
     /// [`Fault::Fatal`] where the partition holds no such record (it says which it holds) or no broker answers.
     pub fn at(&self, position: Position<'_>) -> Result<OwnedMessage, Fault> {
         let Position { topic, partition, offset } = position;
+        // Of a topic that is not there, or not shown to us, the next question says only that there is no such partition.
+        self.n_partitions(topic)?;
         let (low, high) = self.bounds(topic, partition)?;
         if offset < low || offset >= high {
             let holds = if low == high { "nothing".to_owned() } else { format!("offsets {low} to {}", high - 1) };
@@ -199,7 +202,7 @@ impl Lookup {
         if window.from >= window.to {
             return Ok(());
         }
-        let fatal = |error: KafkaError| Fault::Fatal(format!("{}: {error}", window.position()));
+        let fatal = |error: KafkaError| Fault::Fatal(complaint::with_advice(&format!("{}: {error}", window.position())));
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(window.topic, window.partition, Offset::Offset(window.from)).map_err(fatal)?;
         // Assigned by hand: the group does not hear of it.
@@ -210,6 +213,8 @@ impl Lookup {
                 None => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) => return Ok(()),
+                // The client looks for the group's coordinator, too; whoever only looks needs no right to the group.
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                 Some(Err(error)) => return Err(fatal(error)),
                 Some(Ok(message)) => {
                     // Offsets have gaps: where a transaction ended, and where a topic is compacted.

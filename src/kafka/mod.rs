@@ -1,5 +1,6 @@
 //! Kafka: the clients and their settings, and what their errors mean to us. No decisions about events.
 
+mod complaint;
 pub mod delivery;
 pub mod embedded;
 pub mod ends;
@@ -196,7 +197,7 @@ impl ClientLog {
         let ClientLog { client, worker, .. } = self;
         let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
         if self.is_news(&code) {
-            tracing::warn!(client, worker, code, reason, "kafka client error");
+            tracing::warn!(client, worker, code, reason, advice = complaint::advice(reason), "kafka client error");
         } else {
             tracing::debug!(client, worker, code, reason, "kafka client error");
         }

@@ -190,6 +190,48 @@ pub(crate) fn skip_rebalance_delay<C: ClientContext>(client: &Client<C>) {
     }
 }
 
+/// Takes what a client has complained of and nobody has heard: the errors among its events and its log lines, oldest first.
+///
+/// A client that is only asked something is never polled, so that what it says of itself would pile up unheard.
+pub(crate) fn complaints<C: ClientContext>(client: &Client<C>) -> Vec<String> {
+    let mut complaints = Vec::new();
+    // SAFETY: the client outlives the queue and the events; each text is copied while its event lives.
+    unsafe {
+        let queue = Owned(sys::rd_kafka_queue_get_main(client.native_ptr()), sys::rd_kafka_queue_destroy);
+        loop {
+            let event = Owned(sys::rd_kafka_queue_poll(queue.0, 0), sys::rd_kafka_event_destroy);
+            if event.0.is_null() {
+                return complaints;
+            }
+            complaints.extend(complaint(event.0));
+        }
+    }
+}
+
+/// Copies an error's reason, or a log line that is one.
+///
+/// # Safety
+/// `event` is one that is not yet destroyed.
+unsafe fn complaint(event: *mut sys::rd_kafka_event_t) -> Option<String> {
+    let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+    // SAFETY: as the caller says; the texts are the event's, and those that are asked for are there.
+    unsafe {
+        let text = match sys::rd_kafka_event_type(event) {
+            sys::RD_KAFKA_EVENT_ERROR => sys::rd_kafka_event_error_string(event),
+            sys::RD_KAFKA_EVENT_LOG => {
+                let is_told = sys::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level) == 0;
+                let is_failure = is_told && (level <= SYSLOG_ERROR || CStr::from_ptr(facility).to_bytes().starts_with(b"FAIL"));
+                if is_failure { line } else { ptr::null() }
+            }
+            _ => ptr::null(),
+        };
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
+}
+
+/// `LOG_ERR` of syslog, whose levels librdkafka's are.
+const SYSLOG_ERROR: i32 = 3;
+
 /// What the brokers say of a topic.
 #[derive(Debug)]
 pub(crate) struct TopicDescription {

@@ -13,6 +13,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 pub use self::report::{Report, TopicState};
 use crate::config::Config;
+use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::native::{self, TopicDescription};
 use crate::kafka::{REQUEST_TIMEOUT, common_settings};
@@ -139,6 +140,8 @@ impl TopicWatch {
         let names = &topics.names;
         let described = describe(self.admin.inner(), &self.config, names)?;
         topics.learn_limits(&self.admin);
+        // What was mended meanwhile must not pile up in a client that nobody polls.
+        drop(native::complaints(self.admin.inner()));
         Ok(problems(&described, &self.config, names))
     }
 }
@@ -177,7 +180,13 @@ fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[Stri
     let all: Vec<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
     native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
         tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
-        all.iter().map(|name| describe_plainly(client, config, name)).collect()
+        let complaints = native::complaints(client);
+        if let Some(complaint) = complaint::lockout(&complaints) {
+            return Err(format!("no broker answers: {complaint}"));
+        }
+        let described: Result<_, String> = all.iter().map(|name| describe_plainly(client, config, name)).collect();
+        described
+            .map_err(|error| complaint::most_telling(&complaints).map_or(error, |said| format!("no broker answers: {said}")))
     })
 }
 
@@ -240,14 +249,15 @@ pub(crate) fn partition_count<C: ClientContext>(
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<i32>, String> {
-    let metadata = client
-        .fetch_metadata(Some(topic), timeout)
-        .map_err(|error| format!("no broker answers about topic {topic}: {error}"))?;
+    let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| {
+        let cause = complaint::most_telling(&native::complaints(client)).unwrap_or_else(|| error.to_string());
+        format!("no broker answers about topic {topic}: {cause}")
+    })?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
         None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
-        Some(code) => Err(format!("topic {topic}: {code}")),
+        Some(code) => Err(complaint::with_advice(&format!("topic {topic}: {code}"))),
     }
 }
 

@@ -68,6 +68,7 @@ impl Setup {
             definition,
             topic: None,
             enabled_by_default: None,
+            traits: Default::default(),
             settings,
         });
         self

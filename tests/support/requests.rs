@@ -14,6 +14,19 @@ const TOPIC: u8 = 2;
 const LITERAL: u8 = 3;
 const WRITE: u8 = 4;
 const DENY: u8 = 2;
+const ALLOW: u8 = 3;
+
+/// Something that an ACL may allow, as Kafka numbers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Right {
+    /// `Topic` is 2, `Group` 3, `TransactionalId` 5.
+    pub(crate) resource: u8,
+    pub(crate) name: String,
+    /// `Literal` is 3, `Prefixed` 4.
+    pub(crate) pattern: u8,
+    /// `Read` is 3, `Write` 4, `Describe` 8, `DescribeConfigs` 10.
+    pub(crate) operation: u8,
+}
 
 /// A connection to a broker.
 pub(crate) struct Requests(TcpStream);
@@ -33,6 +46,21 @@ impl Requests {
     pub(crate) fn allow_write(&mut self, user: &str, topic: &str) {
         let body = Body::default().int(1).byte(TOPIC).text(topic).byte(LITERAL);
         self.ask(DELETE_ACLS, body.text(&format!("User:{user}")).text("*").byte(WRITE).byte(DENY));
+    }
+
+    /// Allows a user something.
+    pub(crate) fn allow(&mut self, user: &str, right: &Right) {
+        self.ask(CREATE_ACLS, Requests::acl(user, right));
+    }
+
+    /// Undoes [`Requests::allow`].
+    pub(crate) fn forget(&mut self, user: &str, right: &Right) {
+        self.ask(DELETE_ACLS, Requests::acl(user, right));
+    }
+
+    fn acl(user: &str, right: &Right) -> Body {
+        let body = Body::default().int(1).byte(right.resource).text(&right.name).byte(right.pattern);
+        body.text(&format!("User:{user}")).text("*").byte(right.operation).byte(ALLOW)
     }
 
     /// Limits what a user may produce to each broker, or no longer.

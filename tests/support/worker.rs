@@ -97,7 +97,11 @@ impl Setup {
 }
 
 fn mapping(entries: impl Iterator<Item = (&'static str, String)>) -> String {
-    let entries: Vec<String> = entries.map(|(name, value)| format!("{name}: \"{value}\"")).collect();
+    let written = |(name, value): (&str, String)| {
+        // A reference to a secret stands as it is.
+        if value.starts_with("{ file:") { format!("{name}: {value}") } else { format!("{name}: \"{value}\"") }
+    };
+    let entries: Vec<String> = entries.map(written).collect();
     format!("{{ {} }}", entries.join(", "))
 }
 
@@ -113,8 +117,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 impl Worker {
     pub(crate) fn start(setup: &Setup) -> Worker {
+        Worker::run("run", setup)
+    }
+
+    /// Starts another command with the configuration of a worker.
+    pub(crate) fn run(command_line: &str, setup: &Setup) -> Worker {
         let port = free_port();
-        Worker::start_with(setup.write(port), port, &["run"])
+        Worker::start_with(setup.write(port), port, &command_line.split(' ').collect::<Vec<_>>())
     }
 
     /// Starts the program with other arguments than `run`'s.

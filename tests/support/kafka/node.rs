@@ -39,6 +39,18 @@ pub(crate) struct Node {
 impl Node {
     /// Prepares the node of this index; what `extra` sets goes over what all tests want.
     pub(crate) fn format(state: &Path, jars: &Path, index: usize, ports: &[Ports], extra: &str) -> Result<Node, String> {
+        Node::format_with_users(state, jars, index, ports, extra, &[])
+    }
+
+    /// The same with SCRAM users, each as Kafka's `--add-scram` takes it.
+    pub(crate) fn format_with_users(
+        state: &Path,
+        jars: &Path,
+        index: usize,
+        ports: &[Ports],
+        extra: &str,
+        users: &[&str],
+    ) -> Result<Node, String> {
         let folder = state.join(format!("node{}", index + 1));
         fs::create_dir_all(&folder).expect("the target folder can be written");
         // Of a property that is written twice the second counts.
@@ -46,7 +58,9 @@ impl Node {
             .expect("the target folder can be written");
         let (jars, options) = (format!("{}/*", jars.display()), SMALL.map(str::to_owned).to_vec());
         let node = Node { folder, jars, options, ports: ports[index], process: None, n_starts: 0 };
-        let arguments = node.java("kafka.tools.StorageTool", &["format", "-t", CLUSTER_ID, "-c"]);
+        let users = users.iter().flat_map(|user| ["--add-scram", user]);
+        let words: Vec<&str> = ["format"].into_iter().chain(users).chain(["-t", CLUSTER_ID, "-c"]).collect();
+        let arguments = node.java("kafka.tools.StorageTool", &words);
         let done =
             Command::new("java").args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("java: {error}"))?;
         let said = [done.stdout, done.stderr].concat();

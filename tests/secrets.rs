@@ -1,0 +1,324 @@
+//! Secrets and trait values are planted everywhere, every command runs at the most talkative level, and nothing that any of them says
+//! holds one: no log, metric, page, error, warning or report. `explain` and `transform` print the event on purpose, on standard output only.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use groupcast::config::Config;
+use groupcast::kafka::embedded::EmbeddedCluster;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+/// Part of every secret, and of every value, key and id of an event that is planted; of nothing else.
+const SECRET: &str = "s3cr3t";
+const VALUE: &str = "v4lu3";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Events with a value in every place, good ones and each kind of bad one.
+const EVENTS: &[&str] = &[
+    r#"{"type":"group","groupId":"v4lu3-g","userId":"v4lu3-u","anonymousId":"v4lu3-a","messageId":"v4lu3-m","timestamp":"v4lu3-t","context":{"ip":"v4lu3-ip","traits":{"x":"v4lu3-x"}},"integrations":{"mixpanel":{"o":"v4lu3-o"},"nobody":true},"traits":{"name":"v4lu3-n","Name":"v4lu3-second","employees":"v4lu3-e","createdAt":"v4lu3-c","address":"v4lu3-address","email":null,"tags":["v4lu3-tag"],"custom":{"deep":"v4lu3-deep"}}}"#,
+    r#"{"type":"group","groupId":7,"userId":{"v4lu3":"v4lu3"},"traits":{"name":"v4lu3","plan":["v4lu3"],"website":{"v4lu3":1}}}"#,
+    r#"{"type":"group","groupId":["v4lu3"],"traits":{}}"#,
+    r#"{"type":"group","groupId":"g","traits":"v4lu3"}"#,
+    r#"{"type":"group","traits":{"name":"v4lu3"}}"#,
+    r#"{"type":"group","groupId":"v4lu3\ud800","traits":{"name":"v4lu3"}}"#,
+    r#"{"type":{"v4lu3":"v4lu3"}}"#,
+    r#"{"type":"group","groupId":"g","traits":{"name":"v4lu3",}}"#,
+    r#"{"type":"group","groupId":"g","traits":{"name":"v4lu3""#,
+    r#"["v4lu3"]"#,
+    r#"{"batch":[{"groupId":"v4lu3"}]}"#,
+    "v4lu3",
+    r#""v4lu3""#,
+];
+
+struct Planted {
+    folder: tempfile::TempDir,
+    cluster: EmbeddedCluster,
+}
+
+impl Planted {
+    fn new() -> Planted {
+        let cluster = EmbeddedCluster::start(1).unwrap();
+        for topic in ["events", "events.mixpanel", "events.hubspot", "events.webhook", "events.dead"] {
+            cluster.create_topic(topic, 1).unwrap();
+        }
+        let planted = Planted { folder: tempfile::tempdir().unwrap(), cluster };
+        planted.write("password", "s3cr3t-file\n");
+        planted.write("good.yaml", &planted.text());
+        planted.write("events.jsonl", &EVENTS.join("\n"));
+        planted.write("event.json", EVENTS[0]);
+        planted
+    }
+
+    /// A configuration with a secret of every origin, in every kind of place.
+    fn text(&self) -> String {
+        format!(
+            r#"kafka:
+  brokers: {brokers}
+  properties:
+    debug: all
+    sasl.username: {{ env: PLANTED }}
+    sasl.password: {{ file: password }}
+    ssl.key.password: s3cr3t-in-clear
+    sasl.oauthbearer.client.secret: "s3cr3t-quoted"
+  consumer_properties: {{ fetch.wait.max.ms: 10 }}
+source: {{ topics: [events] }}
+destinations:
+  - use: mixpanel
+    settings: {{ token: {{ env: PLANTED }} }}
+    traits: {{ deny: [email], hash: [name, tags], salt: {{ env: PLANTED }} }}
+  - use: hubspot
+  - use: webhook
+http: {{ listen: 127.0.0.1:0 }}
+log: {{ format: json, level: trace }}
+"#,
+            brokers = self.cluster.brokers()
+        )
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str], configuration: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        command.args(arguments).arg("--config").arg(self.path(configuration)).current_dir(self.folder.path());
+        // What comes from the environment and the command line is a secret, too, where its name says so.
+        command
+            .env("PLANTED", "s3cr3t-in-a-variable")
+            .env("GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD", "s3cr3t-over");
+        command
+            .args(["--set", "kafka.properties.ssl.key.password=s3cr3t-flag"])
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end; returns standard output and standard error.
+    fn run(&self, arguments: &[&str], configuration: &str) -> (String, String) {
+        let output = self.command(arguments, configuration).output().unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn produce_events(&self) {
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", self.cluster.brokers()).create().unwrap();
+        for event in EVENTS {
+            producer.send(BaseRecord::to("events").payload(*event).key("v4lu3-key")).unwrap();
+        }
+        producer.flush(DEADLINE).unwrap();
+    }
+}
+
+#[track_caller]
+fn assert_clean(what: &str, said: &str, forbidden: &[&str]) {
+    for line in said.lines() {
+        assert!(forbidden.iter().all(|mark| !line.contains(mark)), "{what} says: {line}");
+    }
+}
+
+#[test]
+fn a_running_service_says_nothing_of_secrets_and_values() {
+    let planted = Planted::new();
+    planted.produce_events();
+    let mut process = planted.command(&["run"], "good.yaml").spawn().unwrap();
+    let mut stderr = process.stderr.take().unwrap();
+    let log = planted.path("log");
+    let mut file = fs::File::create(&log).unwrap();
+    let copying = thread::spawn(move || std::io::copy(&mut stderr, &mut file).unwrap());
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let address = until(
+        || format!("it says where it listens: {}", said()),
+        || {
+            let said = said();
+            let (_, rest) = said.split_once(r#""http":"127.0.0.1:"#)?;
+            rest.split('"').next()?.parse::<u16>().ok()
+        },
+    );
+    // A refused topic is talked about, too.
+    let pages: String = until(
+        || format!("all events have a verdict: {}", get(address, "/metrics")),
+        || {
+            let page = get(address, "/metrics");
+            let verdicts = page.lines().filter(|line| line.starts_with("groupcast_verdicts_total{"));
+            let count: usize = verdicts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+            (count == EVENTS.len()).then_some(page)
+        },
+    );
+    assert_clean("/metrics", &pages, &[SECRET, VALUE]);
+    for page in ["/healthz", "/readyz", "/nothing"] {
+        assert_clean(page, &get(address, page), &[SECRET, VALUE]);
+    }
+    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+    assert!(process.wait().unwrap().success(), "{}", said());
+    copying.join().unwrap();
+    // What could not be sent, which only `show` prints.
+    for (arguments, allowed) in [
+        (&["dead-letters", "list"][..], &[][..]),
+        (&["dead-letters", "counts"], &[]),
+        (&["dead-letters", "show", "events.dead/0/0"], &[VALUE]),
+        (&["dead-letters", "redrive", "--yes", "--name", "again"], &[]),
+        (&["replay", "--from", "beginning", "--yes", "--name", "once-more"], &[]),
+    ] {
+        let (stdout, stderr) = planted.run(arguments, "good.yaml");
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
+        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE]);
+        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
+        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
+    }
+    let mut stdout = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_clean("standard output", &stdout, &[SECRET, VALUE]);
+    let said = said();
+    assert!(said.contains(r#""level":"TRACE""#) || said.contains(r#""level":"DEBUG""#), "nothing was looked at: {said}");
+    assert!(said.contains("dead_lettered") || pages.contains("dead_lettered"), "no dead letter was made");
+    assert_clean("the log", &said, &[SECRET, VALUE]);
+}
+
+#[test]
+fn every_other_command_says_nothing_of_secrets_and_values() {
+    let planted = Planted::new();
+    planted.produce_events();
+    // (arguments, what standard output may hold besides)
+    let commands: &[(&[&str], &[&str])] = &[
+        (&["check"], &[]),
+        (&["check", "--broker"], &[]),
+        (&["suggest", "events.jsonl"], &[]),
+        (&["suggest", "--json", "events.jsonl"], &[]),
+        (&["suggest", "--sample", "100"], &[]),
+        (&["explain", "event.json"], &[VALUE]),
+        (&["explain", "--json", "event.json"], &[VALUE]),
+        (&["explain", "--record", "events/0/0"], &[VALUE]),
+        (&["explain", "--record", "events/0/7"], &[VALUE]),
+        (&["explain", "--record", "events/0/700"], &[]),
+        (&["explain", "events.jsonl"], &[VALUE]),
+        (&["explain", "--group-id", "nobody"], &[]),
+    ];
+    for (arguments, allowed) in commands {
+        let (stdout, stderr) = planted.run(arguments, "good.yaml");
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
+        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE]);
+        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
+        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
+    }
+    // Bodies are what `transform` is for, with the token where an API wants it there.
+    let mut process = planted.command(&["transform"], "good.yaml").stdin(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(EVENTS.join("\n").as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(VALUE), "transform made nothing");
+    assert_clean("transform on standard error", &String::from_utf8_lossy(&output.stderr), &[SECRET, VALUE]);
+}
+
+/// Each fault that a configuration with secrets can have: one character less, one line less, one line twice, one value exchanged.
+#[test]
+fn no_fault_of_a_configuration_shows_a_secret() {
+    let planted = Planted::new();
+    let text = planted.text();
+    let name = planted.path("broken.yaml").display().to_string();
+    let environment = [("PLANTED".to_owned(), "s3cr3t-in-a-variable".to_owned())];
+    let (mut n_faulty, mut broken) = (0, Vec::new());
+    for changed in changes(&text) {
+        let told = match Config::from_text(&name, &changed, &environment, &[]) {
+            Ok((config, warnings)) => {
+                let shown = format!("{config:?}");
+                // What only looked like a secret before the change is none afterwards.
+                if is_still_secret(&changed) {
+                    assert_clean(&changed, &shown, &[SECRET]);
+                }
+                warnings
+            }
+            Err(faults) => {
+                n_faulty += 1;
+                if n_faulty % 40 == 0 {
+                    broken.push(changed.clone());
+                }
+                faults
+            }
+        };
+        if is_still_secret(&changed) {
+            told.iter().for_each(|fault| assert_clean(&changed, &fault.to_string(), &[SECRET]));
+        }
+    }
+    assert!(n_faulty > 200, "only {n_faulty} faults were made");
+    // As the program prints them, with their source lines.
+    for text in broken.iter().filter(|text| is_still_secret(text)) {
+        planted.write("broken.yaml", text);
+        for command in ["check", "run"] {
+            let (stdout, stderr) = planted.run(&[command], "broken.yaml");
+            assert_clean(&format!("{command}\n{text}"), &(stdout + &stderr), &[SECRET]);
+        }
+    }
+}
+
+fn changes(text: &str) -> Vec<String> {
+    let characters = text.char_indices().map(|(at, character)| [&text[..at], &text[at + character.len_utf8()..]].concat());
+    let lines: Vec<&str> = text.lines().collect();
+    let others = lines.iter().enumerate().flat_map(|(index, line)| {
+        let with = |replaced: &[&str]| [&lines[..index], replaced, &lines[index + 1..]].concat().join("\n");
+        let value = line.split_once(": ").map(|(key, _)| format!("{key}: [1, 2]")).unwrap_or_default();
+        [with(&[]), with(&[line, line]), with(&[&value]), with(&[&format!("{line} }}")])]
+    });
+    characters.chain(others).collect()
+}
+
+/// A value in clear is a secret by its key's name; where the change has hit the name or moved it, it is any value.
+fn is_still_secret(text: &str) -> bool {
+    ["\n    ssl.key.password: ", "\n    sasl.oauthbearer.client.secret: ", "\n  properties:\n"]
+        .iter()
+        .all(|part| text.contains(part))
+        && text.contains(SECRET)
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn until<T>(what: impl Fn() -> String, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "timed out: {}", what());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The panics of the program, which its log would show: their texts are ours.
+#[test]
+fn no_panic_prints_a_value() {
+    fn visit(folder: &Path, faults: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                visit(&path, faults);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                let is_test = path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests"));
+                let code = if is_test { "" } else { text.split("#[cfg(test)]").next().unwrap_or_default() };
+                let is_panic = |line: &&str| {
+                    ["panic!(", "unreachable!(", "assert!(", "assert_eq!("].iter().any(|word| line.contains(word))
+                };
+                faults.extend(code.lines().filter(is_panic).map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+    let mut faults = Vec::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut faults);
+    assert!(faults.is_empty(), "what a panic prints must be looked at: {faults:?}");
+}
