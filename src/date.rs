@@ -58,6 +58,16 @@ impl Instant {
         Instant { seconds: milliseconds.div_euclid(1000), fraction, digits: 3 }.in_calendar()
     }
 
+    /// Returns the instant in Unix milliseconds, rounded towards the past.
+    #[must_use]
+    pub fn unix_ms(self) -> i64 {
+        let milliseconds = match self.digits.checked_sub(3) {
+            Some(digits) => self.fraction / 10_u64.pow(digits),
+            None => self.fraction * 10_u64.pow(3 - self.digits),
+        };
+        self.seconds.saturating_mul(1000).saturating_add_unsigned(milliseconds)
+    }
+
     /// Reads a JSON number or string (semantics D2); `None` for anything that is not a date (D3).
     #[must_use]
     pub fn from_json(value: Raw<'_>) -> Option<Instant> {

@@ -1,7 +1,9 @@
-//! `/metrics`, `/healthz` and `/readyz`. Reads what the workers say of themselves, and changes nothing.
+//! `/metrics`, `/startupz`, `/healthz` and `/readyz`. Reads what the workers say of themselves, and changes nothing.
 //!
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
-//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there.
+//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there. Started means that each has had its partitions once.
+
+mod figures;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,14 +20,16 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::metrics::{self, Metrics};
+use crate::metrics::page::Page;
+use crate::metrics::{Metrics, family};
 use crate::status::{Status, View};
 use crate::worker::stop::Stop;
 
 /// A worker that was not seen for this long is taken for dead. Longer than any call it makes may take.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
-/// Offsets that wait for this long mean that something is wrong with the topics or the group.
-const STALE_AFTER: Duration = Duration::from_secs(30);
+/// Offsets that wait for this long mean that something is wrong with the topics or the group: several times what the longest
+/// epoch and its commit are given.
+const STALE_AFTER: Duration = Duration::from_secs(20);
 
 /// What the page shows.
 #[derive(Clone)]
@@ -61,6 +65,7 @@ const MAX_HEADERS: usize = 64;
 pub async fn serve(listener: TcpListener, watched: Watched) {
     let routes = Router::new()
         .route("/metrics", get(metrics))
+        .route("/startupz", get(start))
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .with_state(watched);
@@ -101,14 +106,32 @@ async fn answer_one(stream: TcpStream, service: TowerToHyperService<Router>, lim
 }
 
 async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
-    watched.metrics.record(|| watched.statuses.iter().for_each(|status| tell_ages(status)));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.metrics.render())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.page())
 }
 
-fn tell_ages(status: &Status) {
-    let view = status.view();
-    let uncommitted = view.uncommitted_since.map(|since| since.elapsed()).unwrap_or_default();
-    metrics::ages(status.worker, uncommitted, view.committed_at.elapsed());
+impl Watched {
+    /// Returns what `/metrics` shows: what was counted, and what is so at this moment.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let mut page = Page::default();
+        for status in self.statuses.iter() {
+            figures::say(&mut page, status);
+        }
+        self.metrics.latencies.say(&mut page);
+        page.say(family::READY, &[], f64::from(u8::from(self.why_not_ready().is_empty())));
+        page.say(family::HEALTHY, &[], f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())));
+        page.say_process();
+        self.metrics.render() + &page.into_text()
+    }
+
+    fn why_not_ready(&self) -> Vec<String> {
+        let mut found = reasons(&self.statuses, why_not_ready);
+        found.extend(self.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        if self.stop.is_requested() {
+            found.push("shutting down".to_owned());
+        }
+        found
+    }
 }
 
 async fn health(State(watched): State<Watched>) -> impl IntoResponse {
@@ -116,12 +139,11 @@ async fn health(State(watched): State<Watched>) -> impl IntoResponse {
 }
 
 async fn readiness(State(watched): State<Watched>) -> impl IntoResponse {
-    let mut found = reasons(&watched.statuses, why_not_ready);
-    found.extend(watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-    if watched.stop.is_requested() {
-        found.push("shutting down".to_owned());
-    }
-    answer(found)
+    answer(watched.why_not_ready())
+}
+
+async fn start(State(watched): State<Watched>) -> impl IntoResponse {
+    answer(reasons(&watched.statuses, why_not_started))
 }
 
 fn answer(reasons: Vec<String>) -> impl IntoResponse {
@@ -146,6 +168,10 @@ fn why_unhealthy(view: &View, now: Instant) -> Vec<String> {
     }
     let place = view.call.map_or_else(String::new, |(name, _)| format!(", in the client call: {name}"));
     vec![format!("no sign of life for {} s{place}", silence.as_secs())]
+}
+
+fn why_not_started(view: &View, _now: Instant) -> Vec<String> {
+    if view.was_member { Vec::new() } else { vec!["has not joined the group yet".to_owned()] }
 }
 
 fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
@@ -229,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn a_start_is_over_with_the_first_partitions() {
+        check(|_| {}, why_not_started, &["has not joined the group yet"]);
+        check(|view| view.was_member = true, why_not_started, &[]);
+        check(|view| (view.was_member, view.is_member) = (true, false), why_not_started, &[]);
+    }
+
+    #[test]
     fn a_refusing_topic_is_named() {
         let refuse = |view: &mut View| view.refused = vec![("a.mixpanel".to_owned(), "not authorized".to_owned())];
         check(refuse, why_unhealthy, &[]);
@@ -237,11 +270,11 @@ mod tests {
 
     #[test]
     fn stale_offsets_are_not_ready() {
-        check(|view| view.uncommitted_since = Some(view.beat - Duration::from_secs(30)), why_not_ready, &[]);
+        check(|view| view.uncommitted_since = Some(view.beat - Duration::from_secs(20)), why_not_ready, &[]);
         check(
-            |view| view.uncommitted_since = Some(view.beat - Duration::from_secs(31)),
+            |view| view.uncommitted_since = Some(view.beat - Duration::from_secs(21)),
             why_not_ready,
-            &["nothing was committed for 31 s"],
+            &["nothing was committed for 21 s"],
         );
     }
 

@@ -254,6 +254,9 @@ impl Router {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
             return self.reject(record, source, verdict, "a key of integrations", emissions);
         };
+        if let Some(time) = event.time.filter(|time| time.raw.is_some()) {
+            observer.event_time(time.instant.unix_ms());
+        }
         let shared = Shared::new(self, record, &event, emissions);
         let material = &Material::new(&event, arena);
         let call = Call { router: self, record, source, event: &event, arena, material, shared };

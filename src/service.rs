@@ -1,5 +1,6 @@
 //! The service: the workers of one process, their watchdog, the HTTP page, signals.
 
+mod reload;
 mod rotation;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use crate::metrics::{self, Metrics};
 use crate::process::{self, Process};
 use crate::router::Router;
 use crate::status::Status;
+use crate::worker::routes::{Current, Routes};
 use crate::worker::stop::Stop;
 use crate::worker::{Setup, recovery};
 
@@ -41,6 +43,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Service {
     workers: Vec<JoinHandle<Result<(), Fault>>>,
     watched: Watched,
+    routes: Arc<Current>,
     http: Option<SocketAddr>,
     /// Whether the stop that was asked for makes way for new credentials.
     is_rotating: Arc<AtomicBool>,
@@ -54,11 +57,12 @@ impl Service {
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
     pub fn start(config: Arc<Config>, router: Router, topics: Topics, reading: Reading) -> Result<Service, Fault> {
-        let (router, topics) = (Arc::new(router), Arc::new(topics));
         set_limits(&router, &topics);
+        let routes = Arc::new(Current::new(Routes { router: Arc::new(router), topics: Arc::new(topics) }));
         let metrics = Metrics::new().map_err(fatal)?;
         metrics.record(|| {
             metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1);
+            metrics::never_reloaded();
             metrics::started_over(Process::this().restarts);
         });
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
@@ -66,14 +70,11 @@ impl Service {
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
         runtime.spawn(upkeep(watched.metrics.clone()));
-        let topic_watch = TopicWatch::open(Arc::clone(&config), Arc::clone(&topics))?;
-        let learn_limits = {
-            let (router, topics) = (Arc::clone(&router), Arc::clone(&topics));
-            move || set_limits(&router, &topics)
-        };
-        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), learn_limits));
-        let workers = start_workers(&config, router, topics, &watched, reading)?;
-        Ok(Service { workers, watched, http, is_rotating: Arc::default(), runtime })
+        runtime.spawn(read_statistics(Arc::clone(&watched.statuses)));
+        let topic_watch = TopicWatch::open(Arc::clone(&config))?;
+        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
+        let workers = start_workers(&config, &routes, &watched, reading)?;
+        Ok(Service { workers, watched, routes, http, is_rotating: Arc::default(), runtime })
     }
 
     /// Returns the address of the HTTP page, with its port if the system chose one.
@@ -179,8 +180,7 @@ pub fn set_limits(router: &Router, topics: &Topics) {
 
 fn start_workers(
     config: &Arc<Config>,
-    router: Arc<Router>,
-    topics: Arc<Topics>,
+    routes: &Arc<Current>,
     watched: &Watched,
     reading: Reading,
 ) -> Result<Vec<JoinHandle<Result<(), Fault>>>, Fault> {
@@ -188,23 +188,24 @@ fn start_workers(
     let start = |status: &Arc<Status>| {
         let setup = Setup {
             config: Arc::clone(config),
-            router: Arc::clone(&router),
+            routes: Arc::clone(routes),
             status: Arc::clone(status),
             stop: Arc::clone(&watched.stop),
             unknown_flags: unknown_flags.clone(),
+            latencies: Arc::clone(&watched.metrics.latencies),
         };
-        let (topics, metrics) = (Arc::clone(&topics), watched.metrics.clone());
+        let metrics = watched.metrics.clone();
         let name = format!("worker-{}", status.worker);
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &topics, &metrics, reading)).map_err(fatal)
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics, reading)).map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
 
-fn run_worker(setup: &Setup, topics: &Arc<Topics>, metrics: &Metrics, reading: Reading) -> Result<(), Fault> {
+fn run_worker(setup: &Setup, metrics: &Metrics, reading: Reading) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
     let open_source = || Source::open(&setup.config, Arc::clone(&setup.status), reading);
-    let open_delivery = || Delivery::open(&setup.config, Arc::clone(topics), Arc::clone(&setup.status));
+    let open_delivery = |routes: &Routes| Delivery::open(&setup.config, Arc::clone(&routes.topics), Arc::clone(&setup.status));
     metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }
 
@@ -247,16 +248,17 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
 }
 
 /// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
-async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, learn_limits: impl Fn()) {
+async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Current>) {
     loop {
         tokio::time::sleep(TOPICS_INTERVAL).await;
-        let asked = Arc::clone(&topics);
-        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems()).await else { return };
+        let (asked, current) = (Arc::clone(&topics), routes.get());
+        let known = Arc::clone(&current);
+        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems(&known.topics)).await else { return };
         let problems: Vec<String> = match found {
             Ok(problems) => problems.iter().map(ToString::to_string).collect(),
             Err(no_answer) => vec![no_answer],
         };
-        learn_limits();
+        set_limits(&current.router, &current.topics);
         watched.metrics.record(|| metrics::topic_problems(problems.len()));
         let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
         for news in problems.iter().filter(|problem| !known.contains(problem)) {
@@ -266,6 +268,18 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, learn_limits: i
             tracing::info!("all topics can be used again");
         }
         *known = problems;
+    }
+}
+
+/// Reads what the clients say of themselves, so that no worker needs to.
+async fn read_statistics(statuses: Arc<[Arc<Status>]>) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        for status in statuses.iter() {
+            status.consumer.read();
+            status.producer.read();
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! What a worker says of itself while it runs: read by `/healthz`, `/readyz` and the watchdog, written by the worker.
 
+pub mod report;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use self::report::Reports;
 
 /// One worker's state, shared between its thread and those who watch it.
 #[derive(Debug)]
@@ -9,6 +13,24 @@ pub struct Status {
     /// The worker's index, from 0.
     pub worker: usize,
     view: Mutex<View>,
+    lags: Mutex<Vec<Lag>>,
+    /// What the worker's consumer says of itself.
+    pub consumer: Reports,
+    /// What its producer says of itself.
+    pub producer: Reports,
+}
+
+/// How far one assigned partition is behind.
+#[derive(Debug, Clone)]
+pub struct Lag {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Offsets between what is committed and the end.
+    pub records: u64,
+    /// Since when the oldest of them is known to be there.
+    pub since: Option<Instant>,
 }
 
 /// A worker's state at one moment.
@@ -26,6 +48,12 @@ pub struct View {
     pub uncommitted_since: Option<Instant>,
     /// When offsets were last committed, or when the worker began.
     pub committed_at: Instant,
+    /// Whether it has had partitions, none perhaps, since the process began.
+    pub was_member: bool,
+    /// Bytes made since the last commit.
+    pub in_flight: usize,
+    /// Bytes after which an epoch ends.
+    pub in_flight_limit: usize,
     /// Whether reading is paused until what was sent is acknowledged.
     pub is_held: bool,
     /// The topics that refuse records, with the broker's reason.
@@ -43,10 +71,19 @@ impl Status {
             partitions: 0,
             uncommitted_since: None,
             committed_at: Instant::now(),
+            was_member: false,
+            in_flight: 0,
+            in_flight_limit: 0,
             is_held: false,
             refused: Vec::new(),
         };
-        Status { worker, view: Mutex::new(view) }
+        Status {
+            worker,
+            view: Mutex::new(view),
+            lags: Mutex::default(),
+            consumer: Reports::default(),
+            producer: Reports::default(),
+        }
     }
 
     /// Returns a copy of the present state.
@@ -70,6 +107,17 @@ impl Status {
         let result = call();
         self.update(|view| view.call = None);
         result
+    }
+
+    /// Returns how far the partitions are behind, as the worker knew it last.
+    #[must_use]
+    pub fn lags(&self) -> Vec<Lag> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets how far the partitions are behind.
+    pub fn set_lags(&self, lags: Vec<Lag>) {
+        *self.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
     }
 
     fn lock(&self) -> MutexGuard<'_, View> {

@@ -162,6 +162,11 @@ pub struct Note<'a> {
 ///
 /// Destinations are given by their index in the configuration. The methods do nothing by default.
 pub trait Observer {
+    /// Is told when a group event happened by its own word, in Unix milliseconds.
+    fn event_time(&mut self, milliseconds: i64) {
+        let _ = milliseconds;
+    }
+
     /// Is told of a note; `destination` is absent where it concerns the event as a whole.
     fn note(&mut self, destination: Option<usize>, note: Note<'_>) {
         let _ = (destination, note);

@@ -6,6 +6,7 @@
 mod clock;
 mod epoch;
 pub mod recovery;
+pub mod routes;
 pub mod stop;
 
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::epoch::{Epoch, interval_after};
 use self::recovery::Pause;
+use self::routes::{Current, Routes};
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
 use crate::envelope::Emissions;
 use crate::kafka::ends::{Intake, Outlet, Polled, Rebalance};
 use crate::kafka::fault::{Cause, Fault};
+use crate::metrics::latency::Latencies;
 use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
-use crate::router::{Router, Scratch};
+use crate::router::Scratch;
 use crate::status::Status;
 use crate::watermark::Watermark;
 
@@ -48,18 +51,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Setup {
     /// The configuration.
     pub config: Arc<Config>,
-    /// What becomes of a record.
-    pub router: Arc<Router>,
+    /// What becomes of a record, for now.
+    pub routes: Arc<Current>,
     /// What the worker says of itself.
     pub status: Arc<Status>,
     /// When to stop.
     pub stop: Arc<Stop>,
     /// The unknown flags that all workers have told of.
     pub unknown_flags: UnknownFlags,
+    /// How long records take, of all workers.
+    pub latencies: Arc<Latencies>,
 }
 
 struct Worker<'a, S, D> {
     setup: &'a Setup,
+    routes: Arc<Routes>,
     source: &'a mut S,
     delivery: D,
     pause: &'a mut Pause,
@@ -74,16 +80,17 @@ struct Worker<'a, S, D> {
 }
 
 impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
-    fn new(setup: &'a Setup, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
-        let names: Arc<[String]> = setup.router.destination_names().map(str::to_owned).collect();
+    fn new(setup: &'a Setup, routes: Arc<Routes>, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
+        let names: Arc<[String]> = routes.router.destination_names().map(str::to_owned).collect();
         Worker {
             setup,
+            routes,
             source,
             delivery,
             pause,
             scratch: Scratch::default(),
             emissions: Emissions::default(),
-            tally: Tally::new(names, setup.unknown_flags.clone()),
+            tally: Tally::new(names, setup.unknown_flags.clone(), Arc::clone(&setup.latencies)),
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
             is_held: false,
@@ -103,9 +110,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.source.set_paused(false)?;
         while !self.setup.stop.is_requested() {
+            if self.is_idle() && !self.setup.routes.is(&self.routes) {
+                tracing::info!(worker = self.setup.status.worker, "goes on with the reloaded configuration");
+                return Ok(());
+            }
             self.turn()?;
         }
         self.shut_down()
+    }
+
+    /// Returns whether everything that was read is committed.
+    fn is_idle(&self) -> bool {
+        self.epoch.began.is_none() && self.is_all_sent()
     }
 
     /// Once round: take a batch, answer the group, commit if it is time.
@@ -134,8 +150,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let mut polled = Polled::Nothing;
         for _ in 0..BATCH_RECORDS {
             polled = self.source.poll(timeout, |record| {
-                let verdict = self.setup.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
-                self.tally.verdict(record.position.topic, verdict);
+                let verdict = self.routes.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                self.tally.verdict(record.position.topic, record.timestamp, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
             })?;
@@ -246,7 +262,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     /// Ends the epoch, or holds it: then reading is paused until everything is acknowledged.
     fn end_epoch(&mut self) -> Result<(), Fault> {
-        metrics::in_flight(self.setup.status.worker, self.epoch.bytes);
+        self.tell();
         match self.commit(if self.is_held { HELD_PATIENCE } else { PATIENCE }) {
             Ok(true) => {
                 self.committed();
@@ -286,12 +302,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn committed(&mut self) {
+        self.source.note_committed(&self.epoch.watermarks);
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
-        self.setup.status.update(|view| (view.committed_at, view.uncommitted_since) = (clock::now(), None));
+        self.setup.status.update(|view| {
+            (view.committed_at, view.uncommitted_since, view.in_flight) = (clock::now(), None, 0);
+        });
         metrics::epoch(EpochResult::Committed);
-        metrics::in_flight(self.setup.status.worker, 0);
     }
 
     /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
@@ -299,7 +317,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
-        while !self.setup.stop.is_requested() && !self.delivery.probe(probe, PATIENCE)? {
+        while !self.setup.stop.is_requested() && self.setup.routes.is(&self.routes) && !self.delivery.probe(probe, PATIENCE)? {
             let until = clock::now() + pause;
             while clock::now() < until && !self.setup.stop.is_requested() {
                 self.source.poll(HELD_PATIENCE, |_| {})?;
@@ -321,7 +339,6 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.epoch.defer(&self.bounds);
         metrics::epoch(EpochResult::Deferred);
-        metrics::in_flight(self.setup.status.worker, 0);
     }
 
     fn set_held(&mut self, is_held: bool) -> Result<(), Fault> {
@@ -341,10 +358,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         Ok(())
     }
 
+    fn tell(&self) {
+        let (began, bytes) = (self.epoch.began, self.epoch.bytes + self.emissions.bytes());
+        self.setup.status.update(|view| (view.uncommitted_since, view.in_flight) = (began, bytes));
+    }
+
     /// Once a second: publishes the lag, and finds partitions that are not fetched.
     fn check_progress(&mut self) -> Result<(), Fault> {
-        let began = self.epoch.began;
-        self.setup.status.update(|view| view.uncommitted_since = began);
+        self.tell();
         if clock::now() - self.progress_at < PROGRESS_INTERVAL {
             return Ok(());
         }

@@ -276,6 +276,111 @@ fn a_topic_that_vanishes_turns_readiness_until_it_is_back() {
     assert_eq!(report.repetitions, 0, "what was aborted is not read");
 }
 
+/// What `kafka-consumer-groups.sh` says, a partition's end less the group's offset, in steady state, while a topic refuses,
+/// after rebalances and after a stop; but for transaction marks at the end, which nobody reads.
+#[test]
+fn lag_is_what_kafka_says_and_gone_with_the_partition() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(600);
+    let mut first = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut first);
+    until_lag_agrees(&setup, &[&first]);
+
+    let second = Worker::start(&setup).ready();
+    until(LIMIT, "both have partitions", || (first.partitions() == 3 && second.partitions() == 3).then_some(()));
+    until_lag_agrees(&setup, &[&first, &second]);
+    let webhook = format!("{}.webhook", setup.prefix);
+    let mut requests = Requests::to(brokers);
+    requests.set_topic(&webhook, "max.message.bytes", "500");
+    stage.source.produce(1_000);
+    let behind = until_lag_agrees(&setup, &[&first, &second]);
+    assert_eq!(behind, 1_000, "nothing is committed while a topic refuses");
+    requests.set_topic(&webhook, "max.message.bytes", &MAX_WEBHOOK_BYTES.to_string());
+    stage.drain(&setup, &mut first);
+    assert_eq!(until_lag_agrees(&setup, &[&first, &second]), 0);
+
+    second.stop();
+    until(LIMIT, "one has all partitions", || (first.partitions() == 6).then_some(()));
+    until_lag_agrees(&setup, &[&first]);
+    let producer = stage.source.begin(brokers);
+    stage.source.abort(brokers, &producer);
+    until(Duration::from_secs(10), "what was aborted is no lag", || {
+        (kafka_lag(&setup).values().sum::<u64>() > 0 && lag(&first).values().all(|lag| *lag == 0)).then_some(())
+    });
+    first.stop();
+    let again = Worker::start(&setup).ready();
+    until(Duration::from_secs(10), "nor is it after a restart, when no record was read", || {
+        let lag = lag(&again);
+        (lag.len() == 6 && lag.values().all(|lag| *lag == 0)).then_some(())
+    });
+    again.stop();
+}
+
+/// Waits until the workers together say what Kafka says, each partition once; returns the sum. Two scrapes may pass.
+fn until_lag_agrees(setup: &Setup, workers: &[&Worker]) -> u64 {
+    let (mut said, mut known) = (Vec::new(), BTreeMap::new());
+    let agreed = support::try_until(Duration::from_secs(30), || {
+        known = kafka_lag(setup);
+        said = workers.iter().flat_map(|worker| lag(worker)).collect();
+        said.sort_unstable();
+        (said == known.clone().into_iter().collect::<Vec<_>>()).then_some(())
+    });
+    assert!(agreed.is_some(), "Kafka says {known:?}, the workers {said:?}");
+    known.values().sum()
+}
+
+fn lag(worker: &Worker) -> BTreeMap<i32, u64> {
+    let partition = |labels: String| labels.split_once("partition=\"")?.1.strip_suffix('"')?.parse().ok();
+    let series = worker.metric("groupcast_consumer_lag_records").into_iter();
+    series.map(|(labels, lag)| (partition(labels).expect("the label is a number"), lag)).collect()
+}
+
+fn kafka_lag(setup: &Setup) -> BTreeMap<i32, u64> {
+    let committed = topics::committed(&setup.brokers, &setup.group, &setup.source);
+    let ends = Ends::of_logs(&setup.brokers, std::slice::from_ref(&setup.source));
+    let ends = until(LIMIT, "the brokers tell the ends", || ends.now());
+    let behind = |(&(_, partition), end): (&(usize, i32), &i64)| {
+        let lag = end - committed.get(&partition).copied().unwrap_or(0).max(0);
+        (partition, u64::try_from(lag).expect("no offset is beyond the end"))
+    };
+    ends.iter().map(behind).collect()
+}
+
+/// The harder case: an idle worker, which has nothing to commit.
+#[test]
+fn a_frozen_broker_turns_readiness_within_thirty_seconds_and_back() {
+    let Some(kafka) = kafka::own() else { return };
+    let mut stage = Stage::new(&kafka.brokers);
+    let setup = stage.outputs("structured");
+    stage.source.produce(300);
+    let mut worker = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut worker);
+    assert_eq!(worker.get("/startupz").map(|(code, _)| code), Some(200));
+    let readiness = |worker: &Worker, code| worker.get("/readyz").filter(|(found, _)| *found == code);
+    let ready = |worker: &Worker| {
+        let page = worker.get("/metrics").expect("the worker listens").1;
+        page.lines().find_map(|line| line.strip_prefix("groupcast_ready ").map(str::to_owned))
+    };
+
+    kafka.freeze();
+    let began = Instant::now();
+    let (_, said) = until(Duration::from_secs(30), "readiness turns", || readiness(&worker, 503));
+    println!("not ready after {:.1} s: {said}", began.elapsed().as_secs_f64());
+    assert_eq!(ready(&worker).as_deref(), Some("0"), "{said}");
+    assert_eq!(worker.get("/startupz").map(|(code, _)| code), Some(200), "a start happens once");
+    kafka.thaw();
+    let began = Instant::now();
+    until(Duration::from_secs(60), "readiness turns back", || readiness(&worker, 200));
+    println!("ready again after {:.1} s", began.elapsed().as_secs_f64());
+    assert_eq!(ready(&worker).as_deref(), Some("1"));
+    stage.source.produce(300);
+    stage.drain(&setup, &mut worker);
+    worker.stop();
+    stage.check(&setup, Format::Structured);
+}
+
 #[test]
 fn every_format_carries_the_same_bodies() {
     let Some(brokers) = kafka::brokers() else { return };

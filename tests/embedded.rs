@@ -17,13 +17,14 @@ use groupcast::kafka::ends::{Intake, Rebalance};
 use groupcast::kafka::source::Source;
 use groupcast::kafka::source::bound::Reading;
 use groupcast::kafka::topics::Topics;
+use groupcast::metrics::family::{Family, SECTIONS};
 use groupcast::record::Position;
 use groupcast::router::Router;
 use groupcast::service::Service;
 use groupcast::status::Status;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -281,6 +282,22 @@ fn k4_binary_records_carry_the_attributes_as_headers() {
     let names: Vec<&str> = seen[0].headers.keys().map(String::as_str).collect();
     assert_eq!(names, ["ce_id", "ce_request", "ce_source", "ce_specversion", "ce_type", "content-type"]);
     assert!(!seen[0].value.contains("specversion"), "{}", seen[0].value);
+}
+
+#[test]
+fn k4_the_trace_of_the_source_goes_on_with_every_record() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let kafka = Kafka::start();
+    let producer: BaseProducer = kafka.client().create().unwrap();
+    let event = event("g1");
+    let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACE) });
+    producer.send(BaseRecord::<str, str>::to(SOURCE).payload(&event).headers(headers)).unwrap();
+    producer.flush(DEADLINE).unwrap();
+    run_until_committed(&kafka, &[], 1);
+    for topic in ["group-events.webhook", "group-events.intercom"] {
+        let seen = kafka.read(topic, 1);
+        assert!(seen[0].value.contains(&format!(r#""traceparent":"{TRACE}""#)), "{}", seen[0].value);
+    }
 }
 
 #[test]
@@ -647,7 +664,12 @@ fn the_page_shows_metrics_health_and_readiness() {
     until("the lag is known", || {
         get(&service, "/metrics").1.contains(r#"groupcast_consumer_lag_records{topic="group-events",partition="0"} 0"#)
     });
+    until("the clients have told of themselves", || {
+        get(&service, "/metrics").1.contains("groupcast_broker_up{client=\"producer\"")
+    });
     let body = get(&service, "/metrics").1;
+    every_series_is_of_a_known_family(&body);
+    assert_eq!(get(&service, "/startupz").0, 200);
     for age in ["groupcast_last_commit_age_seconds", "groupcast_oldest_uncommitted_age_seconds"] {
         assert!(body.contains(&format!("{age}{{worker=\"0\"}} ")), "{age} is not in:\n{body}");
     }
@@ -655,6 +677,35 @@ fn the_page_shows_metrics_health_and_readiness() {
     let (code, body) = get(&service, "/readyz");
     assert_eq!((code, body.trim()), (503, r#"{"reasons":["output topic does not exist: webhook"],"status":"failing"}"#));
     stop(service);
+}
+
+/// The table of families is what `docs/metrics.md` is made of.
+fn every_series_is_of_a_known_family(page: &str) {
+    let known: BTreeMap<&str, &Family> =
+        SECTIONS.iter().flat_map(|(_, families)| *families).map(|family| (family.name, family)).collect();
+    let mut seen = BTreeSet::new();
+    for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let bare = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        let family = known.get(bare).unwrap_or_else(|| panic!("not in the table: {line}"));
+        let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split('=').next());
+        let labels: Vec<&str> = labels.filter(|label| !label.is_empty() && *label != "le").collect();
+        assert_eq!(labels, family.labels, "{line}");
+        assert!(page.contains(&format!("# TYPE {bare} {}\n", family.kind.word())), "{line}");
+        assert_eq!(page.matches(&format!("# HELP {bare} {}\n", family.help)).count(), 1, "{line}");
+        seen.insert(bare);
+    }
+    // What a service that has done its work and met no fault has no series of.
+    let of_faults = [
+        "groupcast_notes_total",
+        "groupcast_gap_offsets_skipped_total",
+        "groupcast_topic_refused",
+        "groupcast_topic_problems",
+        "groupcast_client_errors_total",
+    ];
+    let unseen: Vec<&str> = known.keys().copied().filter(|name| !seen.contains(name) && !of_faults.contains(name)).collect();
+    assert!(unseen.is_empty(), "never said: {unseen:?} in\n{page}");
 }
 
 /// Starts `groupcast run` as a process of its own.
@@ -702,6 +753,34 @@ fn a_process_that_gets_sigterm_commits_and_exits_with_0() {
     let (code, log) = wait(process);
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("all is acknowledged and committed"), "{log}");
+}
+
+#[test]
+fn sighup_reloads_what_may_change_and_refuses_the_rest() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let (events, text) = (events(8), kafka.config_text(""));
+    kafka.produce(texts(&events[..4]));
+    let mut process = start_process_with(&text, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    kafka.wait_for_commit(4);
+    let reload = |text: &str| {
+        fs::write(folder.path().join("groupcast.yaml"), text).unwrap();
+        signal(&process, "-HUP");
+    };
+    let fewer = text.replace("  - use: intercom\n", "");
+    reload(&fewer.replace("use: webhook", "use: webhok"));
+    wait_for("the configuration is refused; the old one stays in force");
+    reload(&fewer.replace("topics: [group-events]", "topics: [group-events, others]"));
+    wait_for("changes only with a restart: source");
+    reload(&fewer);
+    wait_for("goes on with the reloaded configuration");
+    kafka.produce(texts(&events[4..]));
+    kafka.wait_for_commit(8);
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
+    assert_eq!(kafka.read("group-events.intercom", 4).len(), 4, "the destination has left the configuration");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Worker {
             scratch: Scratch::default(),
             arena: Bump::new(),
             emissions: Emissions::default(),
-            tally: Tally::new(names, UnknownFlags::default()),
+            tally: Tally::new(names, UnknownFlags::default(), std::sync::Arc::default()),
             next: 0,
         };
         (0..n_events).for_each(|_| worker.route());
@@ -102,7 +102,7 @@ impl Worker {
         }
         let record = record(&self.events[index], index);
         let verdict = self.router.route(&record, &mut self.scratch, &mut self.emissions, &mut self.tally);
-        self.tally.verdict(SOURCE, verdict);
+        self.tally.verdict(SOURCE, record.timestamp, verdict);
     }
 
     /// Checks the next event's JSON and cuts it into its members.

@@ -43,6 +43,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Returns the failure as a log line has it.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Failure::Work(error) => format!("{error:#}"),
+            Failure::Input(diagnostics) => diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            Failure::Argument(message) => message,
+            Failure::Said(_) => String::new(),
+        }
+    }
+}
+
 impl From<Vec<Diagnostic>> for Failure {
     fn from(diagnostics: Vec<Diagnostic>) -> Self {
         Failure::Input(diagnostics)

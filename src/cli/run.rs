@@ -20,7 +20,10 @@ use crate::service::{Ended, Service};
 
 /// Runs the service: reads the source topics and writes each destination's topic, until SIGTERM or Ctrl-C
 ///
-/// It then drains and commits, within delivery.shutdown_timeout_ms; a second signal ends it at once. Where a Kafka client call
+/// SIGHUP reads the configuration anew: destinations, flags, traits, limits, records, dead letters and their secrets change
+/// between two epochs; what else differs, or has a fault, is refused, and the old configuration stays in force.
+///
+/// At SIGTERM it drains and commits, within delivery.shutdown_timeout_ms; a second signal ends it at once. Where a Kafka client call
 /// hangs, the process starts over in place, with the same process id; it ends with exit code 70 if that happens while it
 /// stops. Nothing is lost either way.
 #[derive(Debug, Args)]
@@ -37,6 +40,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
     service.start_over_when_stuck();
+    let again = arguments.config.clone();
+    service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text)).map_err(failure)?;
     let files = arguments.config.clone();
     service.follow_credentials(config.credentials.clone(), move || try_out(&files));
     let (workers, group_id) = (config.source.workers, &config.source.group_id);

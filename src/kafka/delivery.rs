@@ -68,6 +68,7 @@ impl Delivery {
             .call("open producer", || {
                 settings.create_with_context(DeliveryContext {
                     log: ClientLog::new("producer", status.worker),
+                    status: Arc::clone(&status),
                     returned: Mutex::default(),
                 })
             })
@@ -325,6 +326,7 @@ impl Outlet for Delivery {
         self.abandon();
         let status = Arc::clone(&self.status);
         status.call("close producer", || drop(self));
+        status.producer.clear();
     }
 }
 
@@ -365,6 +367,7 @@ fn from_opaque(opaque: usize) -> Partition {
 /// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
 struct DeliveryContext {
     log: ClientLog,
+    status: Arc<Status>,
     returned: Mutex<Vec<Returned>>,
 }
 
@@ -384,6 +387,10 @@ impl ClientContext for DeliveryContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.log.error(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.status.producer.post(statistics);
     }
 }
 

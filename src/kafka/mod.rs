@@ -159,6 +159,8 @@ fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) 
     settings.set("allow.auto.create.topics", "false");
     // Client telemetry to the brokers (KIP-714) is for the operator to switch on.
     settings.set("enable.metrics.push", "false");
+    // For partitions that are not fetched, and for the metrics.
+    settings.set("statistics.interval.ms", "1000");
     settings.set_log_level(RDKafkaLogLevel::Info);
 }
 

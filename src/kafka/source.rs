@@ -6,27 +6,28 @@
 //! forget for good (its issue 5586).
 
 pub mod bound;
+mod context;
 mod gap;
+mod lag;
 mod position;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 
 use self::bound::{Pace, Reading};
-use self::position::{list, next_offset};
+use self::context::SourceContext;
+use self::lag::{Behind, number};
+use self::position::list;
 use crate::config::{Config, OnGap, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
 use crate::kafka::ledger::Note;
-use crate::kafka::{self, COMMIT_TIMEOUT, ClientLog, consumer_settings, native};
+use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, native};
 use crate::metrics;
 use crate::record::Record;
 use crate::status::Status;
@@ -55,8 +56,13 @@ struct Assigned {
     partition: i32,
     /// Where reading began; [`Offset::Beginning`] where nothing was committed and the oldest record is wanted.
     start: Offset,
-    /// Since when it ought to be fetched.
+    /// When the group gave it to us.
     since: Instant,
+    /// When it was fetched for all we know, or need not be.
+    fetched_at: Instant,
+    /// The group's offset, as far as we know.
+    committed: Option<i64>,
+    behind: Behind,
     /// Where a replay ends in it; absent where it is not part of one.
     note: Option<Note>,
     /// Whether a replay has read it to the end.
@@ -72,7 +78,7 @@ impl Source {
         let settings = consumer_settings(config, status.worker);
         let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
         let consumer: BaseConsumer<SourceContext> = status
-            .call("open consumer", || settings.create_with_context(SourceContext::new(status.worker)))
+            .call("open consumer", || settings.create_with_context(SourceContext::new(Arc::clone(&status))))
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
@@ -92,6 +98,7 @@ impl Source {
     /// Makes the call that answers `rebalance`.
     fn answer(&self, rebalance: &Rebalance) -> KafkaResult<()> {
         self.status.call("assign", || answer(&self.consumer, rebalance))?;
+        metrics::rebalance(self.status.worker, if matches!(rebalance, Rebalance::Assign(_)) { "assign" } else { "revoke" });
         *self.consumer.context().wanted() = None;
         Ok(())
     }
@@ -118,6 +125,9 @@ impl Source {
                 partition: element.partition(),
                 start: element.offset(),
                 since: Instant::now(),
+                fetched_at: Instant::now(),
+                committed: number(element.offset()),
+                behind: Behind::default(),
                 note: self.pace.as_ref().and_then(|_| element.metadata().parse().ok()),
                 is_done: false,
             };
@@ -149,8 +159,9 @@ impl Source {
 
     fn tell(&self) {
         let partitions = self.partitions.len();
-        self.status.update(|view| (view.is_member, view.partitions) = (true, partitions));
-        metrics::assigned_partitions(self.status.worker, partitions);
+        self.status.update(|view| {
+            (view.is_member, view.was_member, view.partitions) = (true, true, partitions);
+        });
         tracing::info!(worker = self.status.worker, partitions, "the group has changed our partitions");
     }
 }
@@ -215,12 +226,16 @@ impl Intake for Source {
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
         self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
-        for element in partitions.elements() {
-            metrics::lag(element.topic(), element.partition(), 0);
-        }
         self.partitions.retain(|assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_none());
+        let mut lags = self.status.lags();
+        lags.retain(|lag| partitions.find_partition(&lag.topic, lag.partition).is_none());
+        self.status.set_lags(lags);
         self.tell();
         Ok(())
+    }
+
+    fn note_committed(&mut self, watermarks: &Watermarks) {
+        self.remember_committed(watermarks);
     }
 
     fn is_lost(&self) -> bool {
@@ -255,28 +270,13 @@ impl Intake for Source {
         self.is_paused = is_paused;
         self.pause(&self.list(|_| Offset::Invalid)?)?;
         for assigned in &mut self.partitions {
-            assigned.since = Instant::now();
+            assigned.fetched_at = Instant::now();
         }
         Ok(())
     }
 
     fn check_progress(&mut self) -> Result<(), Fault> {
-        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
-        for assigned in &self.partitions {
-            match native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition) {
-                Some(high) => {
-                    let next = next_offset(&positions, assigned).unwrap_or_default();
-                    let end = assigned.note.map_or(high, |note| note.to);
-                    metrics::lag(&assigned.topic, assigned.partition, end - next);
-                }
-                None if !self.is_paused && !assigned.is_done && assigned.since.elapsed() > STUCK_AFTER => {
-                    let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);
-                    return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
-                }
-                None => {}
-            }
-        }
-        Ok(())
+        self.publish_progress()
     }
 
     fn close(self) {
@@ -297,10 +297,9 @@ impl Drop for Source {
         if let Some(Err(error)) = unanswered.map(|rebalance| self.answer(&rebalance)) {
             tracing::warn!(error = %error, "a rebalance could not be answered");
         }
-        for assigned in &self.partitions {
-            metrics::lag(&assigned.topic, assigned.partition, 0);
-        }
-        metrics::assigned_partitions(self.status.worker, 0);
+        self.status.set_lags(Vec::new());
+        self.status.consumer.clear();
+        self.status.update(|view| view.partitions = 0);
     }
 }
 
@@ -311,49 +310,5 @@ fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> Kafk
         (RebalanceProtocol::Cooperative, Rebalance::Revoke(partitions)) => consumer.incremental_unassign(partitions),
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Assign(partitions)) => consumer.assign(partitions),
         (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Revoke(_)) => consumer.unassign(),
-    }
-}
-
-/// Takes note of rebalances for the worker, and passes on what the client says.
-struct SourceContext {
-    log: ClientLog,
-    wanted: Mutex<Option<Rebalance>>,
-    is_closing: AtomicBool,
-}
-
-impl SourceContext {
-    fn new(worker: usize) -> SourceContext {
-        SourceContext { log: ClientLog::new("consumer", worker), wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
-    }
-
-    fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for SourceContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.log.line(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
-    }
-}
-
-impl ConsumerContext for SourceContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let partitions = partitions.clone();
-        let rebalance = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            Rebalance::Assign(partitions)
-        } else {
-            Rebalance::Revoke(partitions)
-        };
-        if !self.is_closing.load(Ordering::Relaxed) {
-            *self.wanted() = Some(rebalance);
-        } else if let Err(error) = answer(consumer, &rebalance) {
-            // Nobody is left to act on it, and the close waits for the answer.
-            tracing::warn!(error = %error, "a rebalance could not be answered");
-        }
     }
 }

@@ -121,7 +121,6 @@ impl Topics {
 pub struct TopicWatch {
     admin: AdminClient<DefaultClientContext>,
     config: Arc<Config>,
-    topics: Arc<Topics>,
 }
 
 impl TopicWatch {
@@ -129,18 +128,18 @@ impl TopicWatch {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong.
-    pub fn open(config: Arc<Config>, topics: Arc<Topics>) -> Result<TopicWatch, Fault> {
-        Ok(TopicWatch { admin: admin(&config)?, config, topics })
+    pub fn open(config: Arc<Config>) -> Result<TopicWatch, Fault> {
+        Ok(TopicWatch { admin: admin(&config)?, config })
     }
 
-    /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with the topics.
+    /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with `topics`.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub fn problems(&self) -> Result<Vec<Problem>, String> {
-        let names = &self.topics.names;
+    pub fn problems(&self, topics: &Topics) -> Result<Vec<Problem>, String> {
+        let names = &topics.names;
         let described = describe(self.admin.inner(), &self.config, names)?;
-        self.topics.learn_limits(&self.admin);
+        topics.learn_limits(&self.admin);
         // What was mended meanwhile must not pile up in a client that nobody polls.
         drop(native::complaints(self.admin.inner()));
         Ok(problems(&described, &self.config, names))

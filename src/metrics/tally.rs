@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 
-use super::{CONSUMED, NOTES, OPERATIONS, OUTCOMES, VERDICTS};
+use super::family::{CONSUMED, NOTES, OPERATIONS, OUTCOMES, VERDICTS};
+use super::latency::{self, Latencies, Times};
 use crate::verdict::{Note, NoteCode, Observer, Outcome, Verdict};
 
 /// The counts of one epoch: an [`Observer`] that adds numbers and, once an epoch, hands them to the registry.
@@ -17,12 +18,15 @@ pub struct Tally {
     outcomes: Counts<(usize, Outcome)>,
     operations: Counts<usize>,
     notes: Counts<(Option<usize>, NoteCode)>,
+    latencies: Arc<Latencies>,
+    event_times: Times,
+    record_times: Times,
 }
 
 impl Tally {
     /// Returns an empty tally for the destinations, named in the order of their indices.
     #[must_use]
-    pub fn new(destinations: Arc<[String]>, unknown_flags: UnknownFlags) -> Tally {
+    pub fn new(destinations: Arc<[String]>, unknown_flags: UnknownFlags, latencies: Arc<Latencies>) -> Tally {
         Tally {
             destinations,
             unknown_flags,
@@ -31,35 +35,44 @@ impl Tally {
             outcomes: Counts::default(),
             operations: Counts::default(),
             notes: Counts::default(),
+            latencies,
+            event_times: Times::default(),
+            record_times: Times::default(),
         }
     }
 
-    /// Counts one consumed record and its verdict.
-    pub fn verdict(&mut self, topic: &str, verdict: Verdict) {
+    /// Counts one consumed record, its time in Unix milliseconds and its verdict.
+    pub fn verdict(&mut self, topic: &str, timestamp: Option<i64>, verdict: Verdict) {
+        if let Some(timestamp) = timestamp {
+            self.record_times.add(timestamp);
+        }
         self.consumed.add_with(|counted| counted == topic, || topic.to_owned(), 1);
         self.verdicts.add(verdict, 1);
     }
 
-    /// Hands all counts to the registry and starts at zero.
+    /// Hands all counts to the registry and starts at zero: what was counted is committed now.
     pub fn flush(&mut self) {
+        let now = latency::now();
+        self.event_times.flush(&self.latencies.event, now);
+        self.record_times.flush(&self.latencies.record, now);
         for (topic, number) in self.consumed.take() {
-            counter!(CONSUMED, "topic" => topic).increment(number);
+            counter!(CONSUMED.name, "topic" => topic).increment(number);
         }
         for (verdict, number) in self.verdicts.take() {
             let (verdict, reason) = verdict.labels();
-            counter!(VERDICTS, "verdict" => verdict, "reason" => reason).increment(number);
+            counter!(VERDICTS.name, "verdict" => verdict, "reason" => reason).increment(number);
         }
         for ((destination, outcome), number) in self.outcomes.take() {
             let (outcome, reason) = outcome.labels();
-            counter!(OUTCOMES, "destination" => self.name(destination), "outcome" => outcome, "reason" => reason)
+            counter!(OUTCOMES.name, "destination" => self.name(destination), "outcome" => outcome, "reason" => reason)
                 .increment(number);
         }
         for (destination, number) in self.operations.take() {
-            counter!(OPERATIONS, "destination" => self.name(destination)).increment(number);
+            counter!(OPERATIONS.name, "destination" => self.name(destination)).increment(number);
         }
         for ((destination, code), number) in self.notes.take() {
             let name = destination.map_or_else(String::new, |destination| self.name(destination));
-            counter!(NOTES, "destination" => name, "code" => code.code()).increment(number);
+            counter!(NOTES.name, "destination" => name, "code" => code.code()).increment(number);
         }
     }
 
@@ -69,6 +82,10 @@ impl Tally {
 }
 
 impl Observer for Tally {
+    fn event_time(&mut self, milliseconds: i64) {
+        self.event_times.add(milliseconds);
+    }
+
     fn note(&mut self, destination: Option<usize>, note: Note<'_>) {
         self.notes.add((destination, note.code), 1);
         if note.code == NoteCode::FlagUnknown {
@@ -147,7 +164,7 @@ mod tests {
     use crate::verdict::Reason;
 
     fn tally() -> Tally {
-        Tally::new(Arc::from(["mixpanel".to_owned(), "webhook".to_owned()]), UnknownFlags::default())
+        Tally::new(Arc::from(["mixpanel".to_owned(), "webhook".to_owned()]), UnknownFlags::default(), Arc::default())
     }
 
     fn rendered(tally: &mut Tally) -> String {
@@ -159,9 +176,9 @@ mod tests {
     #[test]
     fn e11_every_count_reaches_the_registry_with_its_labels() {
         let mut tally = tally();
-        tally.verdict("events", Verdict::Routed);
-        tally.verdict("events", Verdict::Routed);
-        tally.verdict("events", Verdict::Ignored(Reason::NotGroup));
+        tally.verdict("events", None, Verdict::Routed);
+        tally.verdict("events", None, Verdict::Routed);
+        tally.verdict("events", None, Verdict::Ignored(Reason::NotGroup));
         tally.outcome(0, Outcome::Emitted(2));
         tally.outcome(0, Outcome::Emitted(1));
         tally.outcome(1, Outcome::Skipped(Reason::FlagFalse));
@@ -185,7 +202,7 @@ mod tests {
     #[test]
     fn a_flushed_tally_starts_at_zero() {
         let mut tally = tally();
-        tally.verdict("events", Verdict::Routed);
+        tally.verdict("events", None, Verdict::Routed);
         rendered(&mut tally);
         assert!(!rendered(&mut tally).contains("groupcast_records_consumed_total{"));
     }

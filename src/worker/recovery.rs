@@ -1,7 +1,9 @@
 //! What follows a fault: the epoch is undone, and the way on is the way in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::routes::Routes;
 use super::{Setup, Worker};
 use crate::kafka::ends::{Intake, Outlet};
 use crate::kafka::fault::{Cause, Fault};
@@ -14,11 +16,12 @@ use crate::metrics::{self, EpochResult};
 pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup: &Setup,
     open_source: impl Fn() -> Result<S, Fault>,
-    open_delivery: impl Fn() -> Result<D, Fault>,
+    open_delivery: impl Fn(&Routes) -> Result<D, Fault>,
 ) -> Result<(), Fault> {
     let mut pause = Pause::default();
     Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
-    metrics::in_flight_limit(setup.status.worker, setup.config.delivery.epoch.bytes);
+    let limit = setup.config.delivery.epoch.bytes;
+    setup.status.update(|view| view.in_flight_limit = limit);
     loop {
         let mut source = open_source()?;
         let result = run_producers(setup, &mut source, &open_delivery, &mut pause);
@@ -38,12 +41,19 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup: &Setup,
     source: &mut S,
-    open_delivery: impl Fn() -> Result<D, Fault>,
+    open_delivery: impl Fn(&Routes) -> Result<D, Fault>,
     pause: &mut Pause,
 ) -> Result<(), Fault> {
-    let mut probe = None;
+    let (mut probe, mut routes) = (None, setup.routes.get());
     loop {
-        match open_delivery().and_then(|delivery| run_epochs(setup, source, delivery, pause, &mut probe)) {
+        if !setup.routes.is(&routes) {
+            // What was refused belongs to topics that may be others now.
+            (probe, routes) = (None, setup.routes.get());
+        }
+        let run = |delivery| run_epochs(setup, &routes, source, delivery, pause, &mut probe);
+        match open_delivery(&routes).and_then(run) {
+            // With other routes.
+            Ok(()) if !setup.stop.is_requested() => {}
             Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail)?,
             result => return result,
         }
@@ -56,12 +66,13 @@ fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 /// Runs with one consumer and one producer. `probe` is what a topic refused of the epoch before.
 fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup: &Setup,
+    routes: &Arc<Routes>,
     source: &mut S,
     delivery: D,
     pause: &mut Pause,
     probe: &mut Option<D::Probe>,
 ) -> Result<(), Fault> {
-    let mut worker = Worker::new(setup, source, delivery, pause);
+    let mut worker = Worker::new(setup, Arc::clone(routes), source, delivery, pause);
     let result = worker.run(probe);
     // What has just begun is told of once a turn, and perhaps the turn was not finished.
     if worker.epoch.began.is_some() {
@@ -81,9 +92,8 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Result<(), Fault> {
     metrics::epoch(EpochResult::Rewound);
     metrics::rewind(cause.label());
-    metrics::in_flight(setup.status.worker, 0);
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| view.is_held = false);
+    setup.status.update(|view| (view.is_held, view.in_flight) = (false, 0));
     setup.stop.sleep(pause.next());
     if setup.stop.is_requested() && setup.status.view().uncommitted_since.is_some() {
         let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";

@@ -25,8 +25,10 @@ use proptest::prelude::*;
 use self::broker::{Broker, Ending, SOURCE, WORKERS};
 use self::ends::{Consumer, Killed, Producer, Shared};
 use self::schedule::{Answer, Case, EPOCH_RECORDS, Event, Failure, Kind, PARTITIONS, Step, TOPICS, case};
+use super::routes::{Current, Routes};
 use super::{Setup, recovery};
 use crate::config::{Config, Guarantee};
+use crate::kafka::topics::Topics;
 use crate::metrics::tally::UnknownFlags;
 use crate::router::Router;
 use crate::status::Status;
@@ -78,13 +80,17 @@ fn work(shared: &Shared, config: &Arc<Config>, worker: usize) {
     loop {
         let setup = Setup {
             config: Arc::clone(config),
-            router: Arc::clone(&ROUTER),
+            routes: Arc::new(Current::new(Routes {
+                router: Arc::clone(&ROUTER),
+                topics: Arc::new(Topics::assume(ROUTER.topics())),
+            })),
             status: Arc::new(Status::new(worker)),
             stop: shared.act(worker, |broker| broker.start(worker)),
             unknown_flags: UnknownFlags::default(),
+            latencies: Arc::default(),
         };
         let open_source = || Consumer::open(shared, worker);
-        let open_delivery = || Producer::open(shared, worker);
+        let open_delivery = |_: &Routes| Producer::open(shared, worker);
         let ending = match catch_unwind(AssertUnwindSafe(|| recovery::run(&setup, open_source, open_delivery))) {
             Ok(result) => Ending::Returned(result),
             Err(cause) if cause.is::<Killed>() => Ending::Killed,

@@ -31,6 +31,14 @@ pub(crate) fn brokers() -> Option<&'static str> {
     }
 }
 
+/// Returns a node of the test's own, that it may freeze, or says why there is none.
+///
+/// # Panics
+/// Where there is none and `GROUPCAST_REQUIRE_KAFKA` is 1.
+pub(crate) fn own() -> Option<Kafka> {
+    Kafka::start().map_err(|reason| skip(&reason)).ok()
+}
+
 /// Says that a test is skipped.
 ///
 /// # Panics
@@ -45,14 +53,24 @@ pub(crate) fn skip(reason: &str) {
 /// A cluster, ended with whoever holds it.
 pub(crate) struct Kafka {
     pub(crate) brokers: String,
-    _nodes: Vec<Node>,
+    nodes: Vec<Node>,
     _folder: Option<StateFolder>,
 }
 
 impl Kafka {
+    /// Stops its process in its tracks.
+    pub(crate) fn freeze(&self) {
+        self.nodes.iter().for_each(Node::freeze);
+    }
+
+    /// Undoes [`Kafka::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.nodes.iter().for_each(Node::thaw);
+    }
+
     fn shared() -> Result<Kafka, String> {
         match env::var("GROUPCAST_BROKERS") {
-            Ok(brokers) => Ok(Kafka { brokers, _nodes: Vec::new(), _folder: None }),
+            Ok(brokers) => Ok(Kafka { brokers, nodes: Vec::new(), _folder: None }),
             Err(_) => Kafka::start(),
         }
     }
@@ -62,7 +80,7 @@ impl Kafka {
         let ports = [Ports { client: free_port(), controller: free_port() }];
         let mut node = Node::format(&folder.path, &jars()?, 0, &ports, "")?;
         node.start()?;
-        Ok(Kafka { brokers: node.address(), _nodes: vec![node], _folder: Some(folder) })
+        Ok(Kafka { brokers: node.address(), nodes: vec![node], _folder: Some(folder) })
     }
 }
 

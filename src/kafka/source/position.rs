@@ -6,6 +6,7 @@ use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::lag::number;
 use super::{Assigned, Source};
 use crate::config::Start;
 use crate::kafka::REQUEST_TIMEOUT;
@@ -29,11 +30,15 @@ impl Source {
             let offset = offsets.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
             offset.filter(|offset| matches!(offset, Offset::Offset(_)))
         };
+        let known: Vec<_> = self.partitions.iter().map(|assigned| committed(assigned).and_then(number)).collect();
         let wanted = |assigned: &Assigned| committed(assigned).unwrap_or(assigned.start);
         let done: Vec<bool> = self.partitions.iter().map(|assigned| self.is_done(assigned, wanted(assigned))).collect();
         let positions = self.list(wanted)?;
         self.partitions.iter_mut().zip(done).for_each(|(assigned, is_done)| assigned.is_done = is_done);
         self.reposition(&positions)?;
+        for (assigned, known) in self.partitions.iter_mut().zip(known) {
+            assigned.committed = known.or(assigned.committed);
+        }
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
@@ -134,8 +139,7 @@ impl Assigned {
 /// Returns the offset after the last record that was read, or where reading began.
 pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
     let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-    let known = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
-    position.and_then(known).or_else(|| known(assigned.start))
+    position.and_then(number).or_else(|| number(assigned.start))
 }
 
 pub(super) fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {

@@ -1,0 +1,163 @@
+//! What librdkafka says of itself once a second: the few figures of its statistics that are used here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde::Deserialize;
+
+/// One client's figures at one moment.
+#[derive(Debug, Default, Deserialize)]
+pub struct Report {
+    /// Bytes that a producer holds.
+    #[serde(default)]
+    pub msg_size: u64,
+    /// Bytes that a producer may hold.
+    #[serde(default)]
+    pub msg_size_max: u64,
+    /// The brokers by their addresses.
+    #[serde(default)]
+    pub brokers: HashMap<String, Broker>,
+    /// The topics by name.
+    #[serde(default)]
+    topics: HashMap<String, Topic>,
+}
+
+/// A client's connection to a broker.
+#[derive(Debug, Deserialize)]
+pub struct Broker {
+    /// The broker's id, below zero for an address whose broker is not known yet.
+    pub nodeid: i32,
+    /// `UP` while it is connected.
+    pub state: String,
+    /// Requests that were not answered in time.
+    #[serde(default)]
+    pub req_timeouts: u64,
+    /// Microseconds that requests took.
+    #[serde(default)]
+    pub rtt: Window,
+    /// Milliseconds that quotas had us wait.
+    #[serde(default)]
+    pub throttle: Window,
+}
+
+/// A distribution over the last interval.
+#[derive(Debug, Default, Deserialize)]
+pub struct Window {
+    /// Its mean.
+    pub avg: i64,
+    /// Its 99th percentile.
+    pub p99: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Topic {
+    #[serde(default)]
+    partitions: HashMap<String, Partition>,
+}
+
+/// A consumer's partition.
+#[derive(Debug, Deserialize)]
+pub struct Partition {
+    /// Records that are fetched and not read; of all partitions together, since they share a queue.
+    pub fetchq_cnt: i64,
+    /// The same in bytes.
+    pub fetchq_size: u64,
+    /// `active` while it is fetched.
+    pub fetch_state: String,
+    /// The offset to be fetched next.
+    pub next_offset: i64,
+    /// The offset after the last record that was read, below zero where none was.
+    pub app_offset: i64,
+}
+
+impl Report {
+    /// Returns a partition's figures.
+    #[must_use]
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partitions.get(&partition.to_string())
+    }
+
+    /// Returns the bytes that a consumer has fetched and not handed out.
+    #[must_use]
+    pub fn fetched_bytes(&self) -> u64 {
+        let partitions = self.topics.values().flat_map(|topic| topic.partitions.values());
+        partitions.map(|partition| partition.fetchq_size).max().unwrap_or_default()
+    }
+}
+
+impl Partition {
+    /// Returns the offset that reading began at, of a partition of which nothing was read yet and nothing waits to be read.
+    #[must_use]
+    pub fn nothing_before(&self) -> Option<i64> {
+        let is_untouched = self.fetchq_cnt == 0 && self.fetch_state == "active" && self.app_offset < 0;
+        Some(self.next_offset).filter(|next| is_untouched && *next >= 0)
+    }
+}
+
+/// A client's statistics: put here by its callback as they come, read off a record's path.
+#[derive(Debug, Default)]
+pub struct Reports {
+    posted: Mutex<Option<(Instant, Vec<u8>)>>,
+    latest: Mutex<Option<(Instant, Arc<Report>)>>,
+}
+
+impl Reports {
+    /// Puts a report where [`Reports::read`] finds it.
+    pub fn post(&self, json: &[u8]) {
+        *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), json.to_vec()));
+    }
+
+    /// Reads what was posted last, if that is new.
+    pub fn read(&self) {
+        let Some((at, json)) = self.posted.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        match serde_json::from_slice(&json) {
+            Ok(report) => *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Arc::new(report))),
+            Err(error) => tracing::debug!(error = %error, "the client's statistics cannot be read"),
+        }
+    }
+
+    /// Returns the last report and when it came.
+    #[must_use]
+    pub fn latest(&self) -> Option<(Instant, Arc<Report>)> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets everything: the client is closed.
+    pub fn clear(&self) {
+        *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(fetchq_cnt: i64, fetch_state: &str, next_offset: i64, app_offset: i64) -> Partition {
+        Partition { fetchq_cnt, fetchq_size: 0, fetch_state: fetch_state.to_owned(), next_offset, app_offset }
+    }
+
+    #[test]
+    fn an_untouched_partition_has_nothing_before_its_first_fetch() {
+        assert_eq!(partition(0, "active", 12, -1001).nothing_before(), Some(12));
+        assert_eq!(partition(3, "active", 15, -1001).nothing_before(), None, "records wait");
+        assert_eq!(partition(0, "active", 15, 15).nothing_before(), None, "its position says more");
+        assert_eq!(partition(0, "offset-query", 12, -1001).nothing_before(), None);
+        assert_eq!(partition(0, "active", -1001, -1001).nothing_before(), None);
+    }
+
+    #[test]
+    fn what_is_posted_is_read_and_forgotten() {
+        let reports = Reports::default();
+        reports.post(br#"{"msg_size":5,"brokers":{"b:1/1":{"nodeid":1,"state":"UP","rtt":{"avg":2,"p99":9,"x":1}}},"topics":{"a":{"partitions":{"0":{"fetchq_cnt":0,"fetchq_size":7,"fetch_state":"active","next_offset":3,"app_offset":3}}}},"more":[1]}"#);
+        assert!(reports.latest().is_none());
+        reports.read();
+        let (_, report) = reports.latest().unwrap();
+        assert_eq!((report.msg_size, report.fetched_bytes()), (5, 7));
+        assert_eq!(report.brokers.get("b:1/1").map(|broker| broker.rtt.p99), Some(9));
+        assert!(report.partition("a", 0).is_some() && report.partition("a", 1).is_none());
+        reports.clear();
+        assert!(reports.latest().is_none());
+    }
+}
