@@ -2,6 +2,7 @@
 
 mod reload;
 mod rotation;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,7 +38,6 @@ const EXIT_STUCK: i32 = 70;
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const TOPICS_INTERVAL: Duration = Duration::from_secs(10);
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Workers that run. Dropping it without [`Service::wait`] leaves them running.
 pub struct Service {
@@ -69,8 +69,8 @@ impl Service {
         let watched = Watched { statuses, metrics, stop: Arc::default(), topic_problems: Arc::default() };
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
-        runtime.spawn(upkeep(watched.metrics.clone()));
-        runtime.spawn(read_statistics(Arc::clone(&watched.statuses)));
+        runtime.spawn(upkeep::run(watched.metrics.clone()));
+        runtime.spawn(upkeep::read_statistics(Arc::clone(&watched.statuses)));
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
         runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
         let workers = start_workers(&config, &routes, &watched, reading)?;
@@ -268,27 +268,6 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
             tracing::info!("all topics can be used again");
         }
         *known = problems;
-    }
-}
-
-/// Reads what the clients say of themselves, so that no worker needs to.
-async fn read_statistics(statuses: Arc<[Arc<Status>]>) {
-    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-    loop {
-        ticks.tick().await;
-        for status in statuses.iter() {
-            status.consumer.read();
-            status.producer.read();
-        }
-    }
-}
-
-/// Without it, histograms grow while nobody scrapes (metrics-rs issue 467).
-async fn upkeep(metrics: Metrics) {
-    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
-    loop {
-        ticks.tick().await;
-        metrics.upkeep();
     }
 }
 
