@@ -73,7 +73,7 @@ impl Service {
         runtime.spawn(upkeep::read_statistics(Arc::clone(&watched.statuses)));
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
         runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
-        let workers = start_workers(&config, &routes, &watched, reading)?;
+        let workers = start_workers(&config, &routes, &watched, &reading)?;
         Ok(Service { workers, watched, routes, http, is_rotating: Arc::default(), runtime })
     }
 
@@ -182,7 +182,7 @@ fn start_workers(
     config: &Arc<Config>,
     routes: &Arc<Current>,
     watched: &Watched,
-    reading: Reading,
+    reading: &Reading,
 ) -> Result<Vec<JoinHandle<Result<(), Fault>>>, Fault> {
     let unknown_flags = UnknownFlags::default();
     let start = |status: &Arc<Status>| {
@@ -196,15 +196,16 @@ fn start_workers(
         };
         let metrics = watched.metrics.clone();
         let name = format!("worker-{}", status.worker);
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics, reading)).map_err(fatal)
+        let reading = reading.clone();
+        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics, &reading)).map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
 
-fn run_worker(setup: &Setup, metrics: &Metrics, reading: Reading) -> Result<(), Fault> {
+fn run_worker(setup: &Setup, metrics: &Metrics, reading: &Reading) -> Result<(), Fault> {
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
-    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status), reading);
+    let open_source = || Source::open(&setup.config, Arc::clone(&setup.status), reading.clone());
     let open_delivery = |routes: &Routes| Delivery::open(&setup.config, Arc::clone(&routes.topics), Arc::clone(&setup.status));
     metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }

@@ -454,6 +454,29 @@ fn what_retention_takes_meanwhile_is_told_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn a_name_stands_for_one_of_the_topics_alone() {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage::new(brokers, "at_least_once");
+    stage.source.produce(100);
+    let mut other = Source::create(brokers, &unique("others"), 2);
+    other.produce(100);
+    let config = stage.config();
+    let (one, both) =
+        (format!("topics: [{}]", stage.source.topic), format!("topics: [{}, {}]", stage.source.topic, other.topic));
+    let text = fs::read_to_string(&config).expect("it was written just now").replace(&one, &both);
+    fs::write(&config, text).expect("it can be written again");
+    let run = |topic: &str| {
+        let replay =
+            ["replay", "--from", "beginning", "--name", "one-topic", "--destination", "webhook", "--topic", topic, "--yes"];
+        Stage::run_with(&config, &replay)
+    };
+    let (code, said) = run(&stage.source.topic);
+    assert_eq!((code, said.contains("replay one-topic is done")), (Some(0), true), "{said}");
+    let (code, said) = run(&other.topic);
+    assert_eq!((code, said.contains("begun with other arguments")), (Some(2), true), "{said}");
+}
+
+#[test]
 fn one_who_says_yes_too_late_sends_nothing_again() {
     let Some(brokers) = kafka::brokers() else { return };
     if Command::new("script").arg("--version").output().is_err() {

@@ -22,7 +22,7 @@ use crate::kafka::fault::Fault;
 use crate::kafka::ledger::{Entry, Ledger};
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::{Lost, Range};
-use crate::kafka::source::bound::{Rate, Reading};
+use crate::kafka::source::bound::{Meter, Rate, Reading};
 use crate::kafka::topics::Topics;
 use crate::router::{Router, Routing};
 use crate::selection::{Groups, Replay};
@@ -232,7 +232,8 @@ impl Plan<'_> {
     fn send(&self, place: &Place, superseded: Groups) -> Result<(), Failure> {
         let router = self.router(if self.job.skips_superseded { superseded } else { Groups::default() })?;
         let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
-        let reading = if self.is_redrive() { Reading::Redrive(self.job.rate) } else { Reading::Replay(self.job.rate) };
+        let meter = Meter::new(self.job.rate);
+        let reading = if self.is_redrive() { Reading::Redrive(meter) } else { Reading::Replay(meter) };
         let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
         service.stop_on_signals().map_err(failure)?;
         service.start_over_when_stuck();

@@ -87,7 +87,7 @@ impl Source {
             consumer,
             partitions: Vec::new(),
             is_paused: false,
-            pace: Pace::of(reading, config.source.workers),
+            pace: Pace::of(reading),
             start: config.source.start,
             on_gap: config.source.on_gap,
             max_poll_interval: Duration::from_millis(milliseconds),
@@ -182,7 +182,7 @@ impl Intake for Source {
             Some(Ok(message)) => {
                 let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
                 let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
-                if let Some(pace) = &mut self.pace {
+                if let Some(pace) = &self.pace {
                     if !bound::admit(&self.consumer, &mut self.partitions, record.position)? {
                         return Ok(Polled::Nothing);
                     }

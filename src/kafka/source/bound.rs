@@ -1,5 +1,6 @@
 //! A source that ends: a replay reads each partition to where its group's notes say, and no faster than asked.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -11,14 +12,14 @@ use crate::kafka::fault::{Call, Fault};
 use crate::record::{Position, Record};
 
 /// How far the source reads, and how fast.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Reading {
     /// On and on.
     Live,
-    /// To where the group's notes say ([`Note`](crate::kafka::ledger::Note)), at most at this rate.
-    Replay(Option<Rate>),
+    /// To where the group's notes say ([`Note`](crate::kafka::ledger::Note)), at most at the meter's rate.
+    Replay(Meter),
     /// The same, of dead letters.
-    Redrive(Option<Rate>),
+    Redrive(Meter),
 }
 
 /// The most that is read a second.
@@ -31,16 +32,6 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// Returns an equal share of the rate.
-    #[must_use]
-    pub fn share(self, count: usize) -> Rate {
-        let count = u32::try_from(count).map_or(1.0, f64::from).max(1.0);
-        match self {
-            Rate::Records(rate) => Rate::Records(rate / count),
-            Rate::Bytes(rate) => Rate::Bytes(rate / count),
-        }
-    }
-
     /// Returns how long one record takes at this rate.
     pub(crate) fn time_of(self, record: &Record<'_>) -> Duration {
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
@@ -53,44 +44,62 @@ impl Rate {
     }
 }
 
-/// Keeps to a rate.
+/// Keeps all workers of a process to one rate, however few of them have something to read.
+#[derive(Debug, Clone)]
+pub struct Meter(Option<(Rate, Arc<Mutex<Instant>>)>);
+
+impl Meter {
+    /// Returns a meter that lets the first record through at once; absent, it lets through all.
+    #[must_use]
+    pub fn new(rate: Option<Rate>) -> Meter {
+        Meter(rate.map(|rate| (rate, Arc::new(Mutex::new(Instant::now())))))
+    }
+
+    /// Returns how long it is until the next record is due.
+    fn ahead(&self) -> Duration {
+        let due = self.0.as_ref().map(|(_, next_at)| *next_at.lock().unwrap_or_else(PoisonError::into_inner));
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    fn count(&self, record: &Record<'_>) {
+        if let Some((rate, next_at)) = &self.0 {
+            let now = Instant::now();
+            let mut next_at = next_at.lock().unwrap_or_else(PoisonError::into_inner);
+            *next_at = (*next_at).max(now.checked_sub(BURST).unwrap_or(now)) + rate.time_of(record);
+        }
+    }
+}
+
+/// How one worker reads what has an end.
 #[derive(Debug)]
 pub(super) struct Pace {
-    rate: Option<Rate>,
+    meter: Meter,
     /// Whether what is read are dead letters.
     pub(super) is_redrive: bool,
-    next_at: Instant,
 }
 
 /// What may be made up for after a pause: an epoch's commit, say.
 const BURST: Duration = Duration::from_millis(500);
 
 impl Pace {
-    /// Returns the pace of one of `n_workers`; none where reading goes on and on.
-    pub(super) fn of(reading: Reading, n_workers: usize) -> Option<Pace> {
-        let (rate, is_redrive) = match reading {
-            Reading::Live => return None,
-            Reading::Replay(rate) => (rate, false),
-            Reading::Redrive(rate) => (rate, true),
-        };
-        Some(Pace { rate: rate.map(|rate| rate.share(n_workers)), is_redrive, next_at: Instant::now() })
+    /// Returns a worker's pace; none where reading goes on and on.
+    pub(super) fn of(reading: Reading) -> Option<Pace> {
+        match reading {
+            Reading::Live => None,
+            Reading::Replay(meter) => Some(Pace { meter, is_redrive: false }),
+            Reading::Redrive(meter) => Some(Pace { meter, is_redrive: true }),
+        }
     }
 
     /// Waits until the next record is due, at most `timeout`; returns what is left of that, or `None` if it is not yet due.
     pub(super) fn wait(&self, timeout: Duration) -> Option<Duration> {
-        if self.rate.is_none() {
-            return Some(timeout);
-        }
-        let ahead = self.next_at.saturating_duration_since(Instant::now());
+        let ahead = self.meter.ahead();
         std::thread::sleep(ahead.min(timeout));
         timeout.checked_sub(ahead)
     }
 
-    pub(super) fn count(&mut self, record: &Record<'_>) {
-        if let Some(rate) = self.rate {
-            let now = Instant::now();
-            self.next_at = self.next_at.max(now.checked_sub(BURST).unwrap_or(now)) + rate.time_of(record);
-        }
+    pub(super) fn count(&self, record: &Record<'_>) {
+        self.meter.count(record);
     }
 }
 
@@ -139,19 +148,36 @@ mod tests {
             traceparent: None,
             letter: None,
         };
-        assert_eq!(Rate::Records(200.0).share(2).time_of(&record(b"")), Duration::from_millis(10));
+        assert_eq!(Rate::Records(100.0).time_of(&record(b"")), Duration::from_millis(10));
         assert_eq!(Rate::Bytes(1000.0).time_of(&record(b"12345678")), Duration::from_millis(10));
         assert_eq!(Rate::Bytes(0.001).time_of(&record(b"12345678")), Duration::from_secs(10));
 
-        let mut pace = Pace::of(Reading::Replay(Some(Rate::Records(2000.0))), 2).unwrap();
+        let reading = Reading::Replay(Meter::new(Some(Rate::Records(1000.0))));
+        let paces = [Pace::of(reading.clone()).unwrap(), Pace::of(reading).unwrap()];
         let began = Instant::now();
-        for _ in 0..50 {
+        for turn in 0..50 {
+            let pace = &paces[turn % 2];
             while pace.wait(Duration::from_millis(1)).is_none() {}
             pace.count(&record(b""));
         }
         assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
-        let unhurried = Pace::of(Reading::Redrive(None), 1).unwrap();
+        let unhurried = Pace::of(Reading::Redrive(Meter::new(None))).unwrap();
+        unhurried.count(&record(b""));
         assert_eq!(unhurried.wait(Duration::from_secs(60)), Some(Duration::from_secs(60)));
-        assert!(Pace::of(Reading::Live, 1).is_none());
+        assert!(Pace::of(Reading::Live).is_none());
+    }
+
+    #[test]
+    fn one_worker_alone_has_the_whole_rate() {
+        let position = Position { topic: "a", partition: 0, offset: 0 };
+        let record = Record { position, timestamp: None, key: None, value: None, traceparent: None, letter: None };
+        let meter = Meter::new(Some(Rate::Records(0.2)));
+        let paces = [Pace::of(Reading::Replay(meter.clone())).unwrap(), Pace::of(Reading::Replay(meter)).unwrap()];
+        paces[0].count(&record);
+        // A fixed share would make the first wait ten seconds, and leave the second free.
+        for pace in &paces {
+            let ahead = pace.meter.ahead().as_secs_f64();
+            assert!((3.0..=5.0).contains(&ahead), "{ahead}");
+        }
     }
 }
