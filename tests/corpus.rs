@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use groupcast::destination::{Catalogue, Definition, Instance};
-use groupcast::diagnostic::Diagnostics;
+use groupcast::diagnostic::{Diagnostics, Place};
 use groupcast::envelope::Emissions;
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Routing, Scratch};
 use groupcast::verdict::Verdict;
+use groupcast::yaml::{self, Node};
 use serde::de::{MapAccess, SeqAccess};
 
 use crate::limits::Limits;
@@ -67,19 +68,26 @@ fn definitions() -> Vec<std::sync::Arc<Definition>> {
     Catalogue::built_in().iter().cloned().collect()
 }
 
-/// Returns every definition once with each of the settings that its examples use.
+/// Returns every definition once with each of the settings that its examples use, and with all custom traits where that is a
+/// setting.
 fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
     let mut destinations = Vec::new();
     for definition in definitions {
         let mut seen = BTreeSet::new();
-        for example in &definition.examples {
-            let mut json = String::new();
-            example.settings.iter().for_each(|settings| settings.write_json(&mut json));
-            if !seen.insert(json) {
+        let mut settings: Vec<String> = definition.examples.iter().map(|example| json(example.settings.as_ref())).collect();
+        if definition.settings.iter().any(|setting| setting.name == "custom_traits") {
+            let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&settings[0]).unwrap();
+            all.insert("custom_traits".to_owned(), "all".into());
+            settings.push(serde_json::to_string(&all).unwrap());
+        }
+        for settings in settings {
+            if !seen.insert(settings.clone()) {
                 continue;
             }
             let mut diagnostics = Diagnostics::new("settings");
-            let settings = definition.read_settings(example.settings.as_ref(), example.place, &mut diagnostics);
+            // JSON is YAML.
+            let node = yaml::parse(&settings, &mut diagnostics);
+            let settings = definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
             assert!(!diagnostics.has_errors(), "{}", definition.id);
             destinations.push(Instance {
                 name: format!("{}-{}", definition.id, seen.len()),
@@ -93,6 +101,12 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
         }
     }
     Routing { source_topics: vec![TOPIC.to_owned()], destinations, ..Routing::default() }
+}
+
+fn json(settings: Option<&Node>) -> String {
+    let mut json = String::new();
+    settings.into_iter().for_each(|settings| settings.write_json(&mut json));
+    if json.is_empty() { "{}".to_owned() } else { json }
 }
 
 const TOPIC: &str = "corpus";
