@@ -10,6 +10,7 @@ use std::hash::Hasher;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
+use clap::Args;
 use fnv::FnvHasher;
 
 use self::count::Counts;
@@ -28,6 +29,23 @@ use crate::router::{Router, Routing};
 use crate::selection::{Groups, Replay};
 use crate::service::{Service, set_limits};
 
+/// How carefully it is done.
+#[derive(Debug, Args)]
+pub(super) struct Care {
+    /// Also what adds rather than sets, such as a charge: sent twice, it counts twice
+    #[arg(long)]
+    pub(super) repeat_additions: bool,
+    /// At most so many a second, or bytes: 500, 2MB
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate: Option<Rate>,
+    /// Count what would leave, show some of it, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask; without a terminal to ask at it does not start otherwise
+    #[arg(long, short)]
+    yes: bool,
+}
+
 /// What is to be sent once more.
 pub(super) struct Job<'a> {
     /// `replay` or `redrive`: what it is called, and a part of its group's name.
@@ -39,10 +57,7 @@ pub(super) struct Job<'a> {
     pub(super) skips_superseded: bool,
     /// Whether each group's latest state is sent instead of its history.
     pub(super) is_latest: bool,
-    pub(super) rate: Option<Rate>,
-    pub(super) is_dry_run: bool,
-    /// Whether somebody has said yes to it already.
-    pub(super) is_agreed: bool,
+    pub(super) care: &'a Care,
     /// Stands for all that decides what is sent; see [`fingerprint`].
     pub(super) fingerprint: u64,
     pub(super) replay: Replay,
@@ -174,7 +189,7 @@ impl Plan<'_> {
     }
 
     fn counts_first(&self) -> bool {
-        self.job.is_dry_run || !self.job.is_agreed
+        self.job.care.dry_run || !self.job.care.yes
     }
 
     /// Counts what would leave where nobody has said yes to it, and asks.
@@ -194,7 +209,7 @@ impl Plan<'_> {
 
     fn check_can_ask(&self) -> Result<(), Failure> {
         let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-        if can_ask || self.job.is_dry_run || self.job.is_agreed {
+        if can_ask || self.job.care.dry_run || self.job.care.yes {
             return Ok(());
         }
         Err(Failure::Argument(
@@ -205,7 +220,7 @@ impl Plan<'_> {
     /// Shows what would leave, and asks whether to send it.
     fn ask(&self, counts: &Counts<'_>) -> Result<bool, Failure> {
         counts.write(&mut anstream::stdout().lock())?;
-        if self.job.is_dry_run {
+        if self.job.care.dry_run {
             return Ok(false);
         }
         write!(anstream::stderr(), "\nSend it? [y/N] ")?;
@@ -232,7 +247,7 @@ impl Plan<'_> {
     fn send(&self, place: &Place, superseded: Groups) -> Result<(), Failure> {
         let router = self.router(if self.job.skips_superseded { superseded } else { Groups::default() })?;
         let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
-        let meter = Meter::new(self.job.rate);
+        let meter = Meter::new(self.job.care.rate);
         let reading = if self.is_redrive() { Reading::Redrive(meter) } else { Reading::Replay(meter) };
         let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
         service.stop_on_signals().map_err(failure)?;

@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::backfill::{self, Job, Moment};
+use super::backfill::{self, Care, Job, Moment};
 use super::report::Failure;
 use super::{ConfigArguments, check_names};
-use crate::kafka::source::bound::Rate;
 use crate::selection::{Groups, Replay, Selection, Wanted};
 
 /// Sends a part of the source topics once more, to all destinations or some of them
@@ -57,22 +56,12 @@ pub(super) struct Arguments {
     /// least once; it is not resumable. States that do not fit into memory are put into a file in the folder for temporary files.
     #[arg(long)]
     latest_per_group: bool,
-    /// Also what adds rather than sets, such as a charge: sent twice, it counts twice
-    #[arg(long)]
-    repeat_additions: bool,
-    /// At most so many events a second, or bytes: 500, 2MB
-    #[arg(long, value_name = "RATE", value_parser = backfill::rate)]
-    rate: Option<Rate>,
-    /// Count what would leave, show some of it, and send nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask; without a terminal to ask at it does not start otherwise
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    care: Care,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { name, topic, destination, group_id, user_id, wanted, skip_superseded, repeat_additions, .. } = arguments;
+    let Arguments { name, topic, destination, group_id, user_id, wanted, skip_superseded, care, .. } = arguments;
     let mut config = arguments.config.load()?;
     check_names("destination", destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
     check_names("source topic", topic, config.source.topics.iter().map(String::as_str))?;
@@ -89,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         wanted: wanted.clone(),
         superseded: Groups::default(),
     };
-    let replay = Replay { name: name.clone(), selection, repeats_additions: *repeat_additions, letters: None };
+    let replay = Replay { name: name.clone(), selection, repeats_additions: care.repeat_additions, letters: None };
     let job = Job {
         kind: "replay",
         from: &arguments.from,
@@ -97,9 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         skips_superseded: *skip_superseded,
         known_topics,
         is_latest: arguments.latest_per_group,
-        rate: arguments.rate,
-        is_dry_run: arguments.dry_run,
-        is_agreed: arguments.yes,
+        care,
         fingerprint: job_fingerprint(arguments),
         replay,
         routing,
@@ -109,8 +96,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn job_fingerprint(arguments: &Arguments) -> u64 {
     let Arguments { from, to, topic, destination, group_id, user_id, wanted, .. } = arguments;
-    let Arguments { skip_superseded, latest_per_group, repeat_additions, .. } = arguments;
+    let Arguments { skip_superseded, latest_per_group, care, .. } = arguments;
     let asked = [topic, destination, group_id, user_id].map(|names| backfill::sorted(names));
-    let how = format!("{skip_superseded} {latest_per_group} {repeat_additions}");
+    let how = format!("{skip_superseded} {latest_per_group} {}", care.repeat_additions);
     backfill::fingerprint(&format!("{from:?} {to:?} {asked:?} {wanted:?} {how}"))
 }

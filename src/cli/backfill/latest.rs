@@ -173,10 +173,10 @@ fn send(plan: &Plan<'_>, router: &Router, topics: Topics, shelf: &mut Shelf) -> 
     each(shelf, &plan.config.source.topics, |record, is_first| {
         sent.n_groups += usize::from(is_first);
         sent.add(record, router.route(record, &mut scratch, &mut emissions, &mut ()));
-        if emissions.bytes() >= BATCH_BYTES || plan.job.rate.is_some() {
+        if emissions.bytes() >= BATCH_BYTES || plan.job.care.rate.is_some() {
             hand_over(&mut delivery, &mut emissions)?;
         }
-        if let Some(rate) = plan.job.rate {
+        if let Some(rate) = plan.job.care.rate {
             next_at += rate.time_of(record);
             std::thread::sleep(next_at.saturating_duration_since(Instant::now()));
         }

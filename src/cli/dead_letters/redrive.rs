@@ -1,10 +1,9 @@
 //! Dead letters sent again: a replay of their topic, each opened on the way.
 
 use super::{Choice, topics};
-use crate::cli::backfill::{self, Job};
+use crate::cli::backfill::{self, Care, Job};
 use crate::cli::report::Failure;
 use crate::cli::{ConfigArguments, check_names};
-use crate::kafka::source::bound::Rate;
 use crate::selection::{Letters, Replay, Selection};
 
 /// Sends dead letters again, by today's configuration and definitions
@@ -28,22 +27,12 @@ pub(super) struct Arguments {
     /// Leave out what was redriven so often before
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     max_attempts: u32,
-    /// Also what adds rather than sets, such as a charge: sent twice, it counts twice
-    #[arg(long)]
-    repeat_additions: bool,
-    /// At most so many a second, or bytes: 500, 2MB
-    #[arg(long, value_name = "RATE", value_parser = backfill::rate)]
-    rate: Option<Rate>,
-    /// Count what would leave, show some of it, and send nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask; without a terminal to ask at it does not start otherwise
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    care: Care,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { choice, name, all_destinations, max_attempts, repeat_additions, .. } = arguments;
+    let Arguments { choice, name, all_destinations, max_attempts, care, .. } = arguments;
     choice.check()?;
     let mut config = arguments.config.load()?;
     check_names("destination", &choice.destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
@@ -58,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let Choice { reason, destination, since, until } = choice;
     let asked = [reason, destination].map(|names| backfill::sorted(names));
-    let asked = format!("{since:?} {until:?} {asked:?} {all_destinations} {max_attempts} {repeat_additions}");
+    let asked = format!("{since:?} {until:?} {asked:?} {all_destinations} {max_attempts} {}", care.repeat_additions);
     let selection = Selection::default();
     let job = Job {
         kind: "redrive",
@@ -67,11 +56,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         skips_superseded: false,
         known_topics,
         is_latest: false,
-        rate: arguments.rate,
-        is_dry_run: arguments.dry_run,
-        is_agreed: arguments.yes,
+        care,
         fingerprint: backfill::fingerprint(&asked),
-        replay: Replay { name: name.clone(), selection, repeats_additions: *repeat_additions, letters: Some(letters) },
+        replay: Replay { name: name.clone(), selection, repeats_additions: care.repeat_additions, letters: Some(letters) },
         routing,
     };
     job.run(config)
