@@ -43,6 +43,8 @@ pub struct Delivery {
     producer: Arc<BaseProducer<DeliveryContext>>,
     topics: Arc<Topics>,
     lanes: Vec<Lane>,
+    /// The number of the next record that is handed over.
+    sequence: u32,
     /// How many of a batch's emissions are in the lanes, or were.
     n_distributed: usize,
     batch: native::Batch,
@@ -86,6 +88,7 @@ impl Delivery {
             producer,
             batch_size: topics.batch_size(),
             topics,
+            sequence: 0,
             n_distributed: 0,
             batch: native::Batch::default(),
             partitions,
@@ -212,7 +215,11 @@ impl Delivery {
         let Some(refused) = self.refusals.get_mut(index).and_then(|refusal| refusal.waiting.pop_front()) else {
             return Ok(false);
         };
-        let Err(error) = self.send_refused(topic, &refused, partitions) else { return Ok(true) };
+        let refused = Refused { sequence: self.sequence, ..refused };
+        let Err(error) = self.send_refused(topic, &refused, partitions) else {
+            self.sequence = self.sequence.wrapping_add(1);
+            return Ok(true);
+        };
         let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
@@ -235,7 +242,7 @@ impl Delivery {
             key: message.key(),
             timestamp: None,
             headers,
-            delivery_opaque: to_opaque(refused.partition),
+            delivery_opaque: to_opaque(refused.partition, refused.sequence),
         };
         self.producer.send(record).map_err(|(error, _)| error)
     }
@@ -261,7 +268,8 @@ impl Outlet for Delivery {
         let mut purged = Vec::new();
         for (message, opaque, code) in returned {
             let Some(topic) = self.topics.names.iter().position(|name| name == message.topic()) else { continue };
-            let refused = Refused { message, partition: from_opaque(opaque) };
+            let (partition, sequence) = from_opaque(opaque);
+            let refused = Refused { message, partition, sequence };
             if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
                 purged.push((topic, refused));
             } else if reaction(Call::Delivery, code) == Reaction::Hold {
@@ -334,10 +342,10 @@ fn name(topics: &Topics, topic: usize) -> &str {
     topics.names.get(topic).map_or("", String::as_str)
 }
 
-fn owned(emission: &Emission<'_>, topic: &str) -> Refused {
+fn owned(emission: &Emission<'_>, topic: &str, sequence: u32) -> Refused {
     let (value, key) = (emission.value.map(<[u8]>::to_vec), emission.key.map(<[u8]>::to_vec));
     let message = OwnedMessage::new(value, key, topic.to_owned(), Timestamp::NotAvailable, -1, -1, headers(emission));
-    Refused { message, partition: emission.partition }
+    Refused { message, partition: emission.partition, sequence }
 }
 
 fn headers(emission: &Emission<'_>) -> Option<OwnedHeaders> {
@@ -349,19 +357,21 @@ fn headers_of<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) ->
     headers.fold(OwnedHeaders::new(), |list, (key, value)| list.insert(Header { key, value }))
 }
 
-/// What comes back with a refused record, beside the record: the partition it wanted.
-fn to_opaque(partition: Partition) -> usize {
-    match partition {
+/// What comes back with a refused record, beside the record: the partition it wanted, and its number among all.
+fn to_opaque(partition: Partition, sequence: u32) -> usize {
+    let wanted = match partition {
         Partition::ByKey => 0,
-        Partition::AsSource(source) => usize::try_from(source).map_or(0, |source| source + 1),
-    }
+        Partition::AsSource(source) => u32::try_from(source).map_or(0, |source| source + 1),
+    };
+    (sequence as usize) << 32 | wanted as usize
 }
 
-fn from_opaque(opaque: usize) -> Partition {
-    match opaque.checked_sub(1).map(i32::try_from) {
+fn from_opaque(opaque: usize) -> (Partition, u32) {
+    let partition = match u32::try_from(opaque & 0xFFFF_FFFF).ok().and_then(|wanted| wanted.checked_sub(1)).map(i32::try_from) {
         Some(Ok(source)) => Partition::AsSource(source),
         Some(Err(_)) | None => Partition::ByKey,
-    }
+    };
+    (partition, u32::try_from(opaque >> 32).unwrap_or_default())
 }
 
 /// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
@@ -411,7 +421,9 @@ mod tests {
     #[test]
     fn the_wanted_partition_comes_back_with_the_record() {
         for partition in [Partition::ByKey, Partition::AsSource(0), Partition::AsSource(i32::MAX)] {
-            assert_eq!(from_opaque(to_opaque(partition)), partition);
+            for sequence in [0, 1, u32::MAX] {
+                assert_eq!(from_opaque(to_opaque(partition, sequence)), (partition, sequence));
+            }
         }
     }
 }

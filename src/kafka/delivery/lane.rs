@@ -72,13 +72,14 @@ impl Delivery {
         let records = waiting.iter().filter_map(|index| emissions.get(*index));
         if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
             // Order: they may not overtake those that wait.
-            refusal.waiting.extend(records.map(|emission| owned(&emission, name(&self.topics, topic))));
+            refusal.waiting.extend(records.map(|emission| owned(&emission, name(&self.topics, topic), 0)));
             return Ok(waiting.len());
         }
         self.begin_transaction()?;
         let Some(partitions) = self.n_partitions(topic) else {
             for emission in records {
-                self.is_taken(topic, &emission, Err(RDKafkaErrorCode::UnknownTopicOrPartition))?;
+                let sequence = self.next_sequence();
+                self.is_taken(topic, &emission, sequence, Err(RDKafkaErrorCode::UnknownTopicOrPartition))?;
             }
             return Ok(waiting.len());
         };
@@ -86,13 +87,16 @@ impl Delivery {
         if waiting.iter().any(|index| emissions.has_headers(*index)) {
             return self.hand_over_singly(topic, partitions, records);
         }
+        let first = self.sequence;
         self.produce_batch(topic, partitions, records.clone());
+        self.sequence = first.wrapping_add(u32::try_from(waiting.len()).unwrap_or_default());
         if self.batch.results().all(|result| result.is_ok()) {
             return Ok(waiting.len());
         }
         let results: Vec<_> = self.batch.results().collect();
         for (n_taken, (emission, result)) in records.zip(results).enumerate() {
-            if !self.is_taken(topic, &emission, result)? {
+            let sequence = first.wrapping_add(u32::try_from(n_taken).unwrap_or_default());
+            if !self.is_taken(topic, &emission, sequence, result)? {
                 return Ok(n_taken);
             }
         }
@@ -101,11 +105,12 @@ impl Delivery {
 
     fn produce_batch<'e>(&mut self, topic: usize, partitions: i32, records: impl Iterator<Item = Emission<'e>>) {
         let Some(lane) = self.lanes.get(topic) else { return };
-        let outgoing = records.map(|emission| Outgoing {
+        let sequences = (0..).map(|index| self.sequence.wrapping_add(index));
+        let outgoing = records.zip(sequences).map(|(emission, sequence)| Outgoing {
             value: emission.value,
             key: emission.key,
             partition: emission.partition.of(partitions),
-            opaque: to_opaque(emission.partition),
+            opaque: to_opaque(emission.partition, sequence),
         });
         self.batch.produce(&lane.topic, outgoing);
     }
@@ -118,6 +123,7 @@ impl Delivery {
     ) -> Result<usize, Fault> {
         let mut n_taken = 0;
         for emission in records {
+            let sequence = self.next_sequence();
             let record = BaseRecord {
                 topic: name(&self.topics, topic),
                 partition: emission.partition.of(partitions),
@@ -125,11 +131,11 @@ impl Delivery {
                 key: emission.key,
                 timestamp: None,
                 headers: headers(&emission),
-                delivery_opaque: to_opaque(emission.partition),
+                delivery_opaque: to_opaque(emission.partition, sequence),
             };
             let sent = self.producer.send(record);
             let result = sent.map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown));
-            if !self.is_taken(topic, &emission, result)? {
+            if !self.is_taken(topic, &emission, sequence, result)? {
                 break;
             }
             n_taken += 1;
@@ -137,13 +143,25 @@ impl Delivery {
         Ok(n_taken)
     }
 
+    fn next_sequence(&mut self) -> u32 {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
     /// Returns whether there was room for the record; puts it aside where its topic refuses it.
-    fn is_taken(&mut self, topic: usize, emission: &Emission<'_>, result: Result<(), RDKafkaErrorCode>) -> Result<bool, Fault> {
+    fn is_taken(
+        &mut self,
+        topic: usize,
+        emission: &Emission<'_>,
+        sequence: u32,
+        result: Result<(), RDKafkaErrorCode>,
+    ) -> Result<bool, Fault> {
         match result {
             Ok(()) => Ok(true),
             Err(RDKafkaErrorCode::QueueFull) => Ok(false),
             Err(code) if reaction(Call::Send, code) == Reaction::Hold => {
-                let refused = owned(emission, name(&self.topics, topic));
+                let refused = owned(emission, name(&self.topics, topic), sequence);
                 self.refuse(topic, code, refused)?;
                 Ok(true)
             }

@@ -19,7 +19,8 @@ pub(super) struct Refusal {
     pub(super) code: RDKafkaErrorCode,
     /// What is to be sent again, in order.
     pub(super) waiting: VecDeque<Refused>,
-    /// What has come back since the last try, in order; it belongs before what waits.
+    /// What has come back since the last try; it belongs before what waits. What the client refused at once is here before
+    /// what a broker refused, which was handed over earlier.
     pub(super) returned: Vec<Refused>,
     pub(super) pause: Duration,
     pub(super) try_at: Instant,
@@ -31,6 +32,8 @@ pub(super) struct Refusal {
 pub(super) struct Refused {
     pub(super) message: OwnedMessage,
     pub(super) partition: Partition,
+    /// Its number among all that were handed over; it wraps.
+    pub(super) sequence: u32,
 }
 
 impl Refused {
@@ -78,6 +81,9 @@ impl Refusal {
         if self.returned.is_empty() {
             return;
         }
+        // Far fewer are under way than would make the numbers meet.
+        let newest = self.returned.last().map_or(0, |refused| refused.sequence);
+        self.returned.sort_by_key(|refused| refused.sequence.wrapping_sub(newest).wrapping_add(1 << 31));
         for refused in self.returned.drain(..).rev() {
             self.waiting.push_front(refused);
         }
@@ -118,7 +124,7 @@ mod tests {
 
     fn refused(number: i64) -> Refused {
         let message = OwnedMessage::new(None, None, "a".to_owned(), Timestamp::NotAvailable, 0, number, None);
-        Refused { message, partition: Partition::ByKey }
+        Refused { message, partition: Partition::ByKey, sequence: u32::try_from(number).unwrap() }
     }
 
     fn numbers(refusal: &Refusal) -> Vec<i64> {
@@ -155,5 +161,18 @@ mod tests {
         assert_eq!(refusal.pause, FIRST_PAUSE * 2);
         refusal.settle(now);
         assert_eq!(refusal.pause, FIRST_PAUSE * 2, "nothing came back, nothing is due later");
+    }
+
+    #[test]
+    fn what_comes_back_waits_in_the_order_in_which_it_was_handed_over() {
+        let check = |sequences: &[u32], expected: &[u32]| {
+            let mut refusal = Refusal::new(0, RDKafkaErrorCode::UnknownTopic, refused(0));
+            refusal.returned = sequences.iter().map(|sequence| Refused { sequence: *sequence, ..refused(0) }).collect();
+            refusal.settle(Instant::now());
+            let found: Vec<u32> = refusal.waiting.iter().map(|refused| refused.sequence).collect();
+            assert_eq!(found, expected);
+        };
+        check(&[7, 8, 3, 4, 5], &[3, 4, 5, 7, 8]);
+        check(&[1, 2, u32::MAX, 0], &[u32::MAX, 0, 1, 2]);
     }
 }
