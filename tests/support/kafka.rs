@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use self::node::{Node, Ports, tail};
 
@@ -120,10 +121,18 @@ fn fetch(version: &str, folder: &Path) -> Result<(), String> {
     if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch Kafka {version}: {}", tail(&said))) }
 }
 
-/// Returns a port that was free a moment ago.
+/// Returns a port that nobody listens on, another one each time.
+///
+/// It lies below those that systems choose for outgoing connections, one of which may take such a port before its node binds it.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a listener has an address").port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static N_TRIED: AtomicU32 = AtomicU32::new(0);
+    // Other test programs that run beside this one begin elsewhere.
+    let first = std::process::id().wrapping_mul(97);
+    let candidate = || FIRST + first.wrapping_add(N_TRIED.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let mut candidates = std::iter::repeat_with(candidate).map(|port| u16::try_from(port).expect("it is a port"));
+    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("they never end")
 }
 
 /// A folder under the target folder, locked while this process lives.
