@@ -370,7 +370,20 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             return Ok(());
         }
         self.progress_at = clock::now();
+        self.check_brokers()?;
         self.source.check_progress()
+    }
+
+    /// Has a client made anew that no longer knows a broker: by itself it never comes back.
+    fn check_brokers(&self) -> Result<(), Fault> {
+        let status = &self.setup.status;
+        for (reports, cause) in [(&status.consumer, Cause::Consumer), (&status.producer, Cause::Producer)] {
+            if reports.latest().is_some_and(|(_, report)| !report.knows_a_broker()) {
+                let detail = format!("the {} has lost all brokers", cause.label());
+                return Err(Fault::Rewind { cause, detail });
+            }
+        }
+        Ok(())
     }
 
     /// Drains and commits within the configured limit; still a member of the group, so that offsets can be committed.

@@ -372,7 +372,8 @@ fn a_frozen_broker_turns_readiness_within_thirty_seconds_and_back() {
     assert_eq!(worker.get("/startupz").map(|(code, _)| code), Some(200), "a start happens once");
     kafka.thaw();
     let began = Instant::now();
-    until(LIMIT, "readiness turns back", || readiness(&worker, 200));
+    let is_back = support::try_until(Duration::from_secs(120), || readiness(&worker, 200)).is_some();
+    assert!(is_back, "not ready again: {:?}", worker.get("/readyz"));
     println!("ready again after {:.1} s", began.elapsed().as_secs_f64());
     assert_eq!(ready(&worker).as_deref(), Some("1"));
     stage.source.produce(300);

@@ -2,8 +2,8 @@
 
 mod report;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
@@ -119,7 +119,7 @@ impl Topics {
 
 /// Looks after the topics while the service runs.
 pub struct TopicWatch {
-    admin: AdminClient<DefaultClientContext>,
+    admin: Mutex<AdminClient<DefaultClientContext>>,
     config: Arc<Config>,
 }
 
@@ -129,19 +129,30 @@ impl TopicWatch {
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong.
     pub fn open(config: Arc<Config>) -> Result<TopicWatch, Fault> {
-        Ok(TopicWatch { admin: admin(&config)?, config })
+        Ok(TopicWatch { admin: Mutex::new(admin(&config)?), config })
     }
 
     /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with `topics`.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no answer. The next question is a new client's: this one may have lost all brokers for good, see
+    /// [`Report::knows_a_broker`](crate::status::report::Report::knows_a_broker).
     pub fn problems(&self, topics: &Topics) -> Result<Vec<Problem>, String> {
+        let mut client = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
         let names = &topics.names;
-        let described = describe(self.admin.inner(), &self.config, names)?;
-        topics.learn_limits(&self.admin);
+        let described = match describe(client.inner(), &self.config, names) {
+            Ok(described) => described,
+            Err(no_answer) => {
+                match admin(&self.config) {
+                    Ok(another) => *client = another,
+                    Err(fault) => tracing::debug!(error = %fault, "no other client could be opened"),
+                }
+                return Err(no_answer);
+            }
+        };
+        topics.learn_limits(&client);
         // What was mended meanwhile must not pile up in a client that nobody polls.
-        drop(native::complaints(self.admin.inner()));
+        drop(native::complaints(client.inner()));
         Ok(problems(&described, &self.config, names))
     }
 }

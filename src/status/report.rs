@@ -30,6 +30,9 @@ pub struct Broker {
     pub nodeid: i32,
     /// `UP` while it is connected.
     pub state: String,
+    /// How the client came to know it: `configured`, `learned`, or `logical` for a coordinator, which is one of the others.
+    #[serde(default)]
+    source: String,
     /// Requests that were not answered in time.
     #[serde(default)]
     pub req_timeouts: u64,
@@ -76,6 +79,14 @@ impl Report {
     #[must_use]
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
         self.topics.get(topic)?.partitions.get(&partition.to_string())
+    }
+
+    /// Returns whether the client knows any broker that it could ask for the others. One that does not never finds one again:
+    /// told by a broker of no brokers at all, as one tells that has just lost its controller, it forgets the configured ones
+    /// too (librdkafka issue 5301).
+    #[must_use]
+    pub fn knows_a_broker(&self) -> bool {
+        self.brokers.values().any(|broker| broker.source != "logical")
     }
 
     /// Returns the bytes that a consumer has fetched and not handed out.
@@ -145,6 +156,18 @@ mod tests {
         assert_eq!(partition(0, "active", 15, 15).nothing_before(), None, "its position says more");
         assert_eq!(partition(0, "offset-query", 12, -1001).nothing_before(), None);
         assert_eq!(partition(0, "active", -1001, -1001).nothing_before(), None);
+    }
+
+    #[test]
+    fn a_coordinator_is_no_broker_to_begin_with() {
+        let knows = |brokers: &str| {
+            let report: Report = serde_json::from_str(&format!(r#"{{"brokers":{{{brokers}}}}}"#)).unwrap();
+            report.knows_a_broker()
+        };
+        let logical = r#""GroupCoordinator":{"nodeid":1,"state":"DOWN","source":"logical"}"#;
+        assert!(!knows("") && !knows(logical));
+        assert!(knows(&format!(r#"{logical},"b:1/1":{{"nodeid":1,"state":"DOWN","source":"learned"}}"#)));
+        assert!(knows(r#""b:1/bootstrap":{"nodeid":-1,"state":"INIT","source":"configured"}"#));
     }
 
     #[test]
