@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 mod destinations;
 mod explain;
+mod playground;
 mod replay;
 mod report;
 mod run;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Playground(arguments) => playground::run(arguments),
         Command::Suggest(arguments) => suggest::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
@@ -68,6 +70,7 @@ enum Command {
     Demo(demo::Arguments),
     Transform(transform::Arguments),
     Explain(explain::Arguments),
+    Playground(playground::Arguments),
     Suggest(suggest::Arguments),
     Check(check::Arguments),
     Destinations(destinations::Arguments),

@@ -1,6 +1,7 @@
 //! What becomes of one record and why: everything that `explain` shows, told by the router that runs.
 
 mod change;
+pub mod layout;
 mod origin;
 mod part;
 mod trace;

@@ -1,9 +1,10 @@
-//! `/metrics`, `/startupz`, `/healthz` and `/readyz`. Reads what the workers say of themselves, and changes nothing.
+//! `/metrics`, `/startupz`, `/healthz` and `/readyz`, and apart from them the playground. Reads what the workers say of themselves, and changes nothing.
 //!
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
 //! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there. Started means that each has had its partitions once.
 
 mod figures;
+pub mod playground;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,14 +62,18 @@ const LIMITS: Limits = Limits { connections: 256, head: Duration::from_secs(2), 
 const MAX_HEAD_BYTES: usize = 16_384;
 const MAX_HEADERS: usize = 64;
 
-/// Serves until the runtime ends.
-pub async fn serve(listener: TcpListener, watched: Watched) {
-    let routes = Router::new()
+/// Returns the pages about a service.
+pub fn routes(watched: Watched) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
         .route("/startupz", get(start))
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
-        .with_state(watched);
+        .with_state(watched)
+}
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: TcpListener, routes: Router) {
     accept(listener, routes, LIMITS).await;
 }
 

@@ -21,6 +21,7 @@ pub mod suggestion;
 pub mod watermark;
 
 // The shell: effects, and no decisions about events.
+pub mod playground;
 pub mod process;
 pub mod config;
 pub mod metrics;

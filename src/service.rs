@@ -68,7 +68,7 @@ impl Service {
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
         let watched = Watched { statuses, metrics, stop: Arc::default(), topic_problems: Arc::default() };
         let runtime = runtime()?;
-        let http = config.http.map(|address| listen(&runtime, address, watched.clone())).transpose()?;
+        let http = config.http.map(|address| listen(&runtime, address, http::routes(watched.clone()))).transpose()?;
         runtime.spawn(upkeep::run(watched.metrics.clone()));
         runtime.spawn(upkeep::read_statistics(Arc::clone(&watched.statuses)));
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
@@ -81,6 +81,16 @@ impl Service {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Serves metrics and health at `address`, and `pages` beside them.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where the address is taken.
+    pub fn serve(&mut self, address: SocketAddr, pages: axum::Router) -> Result<(), Fault> {
+        let routes = http::routes(self.watched.clone()).merge(pages);
+        self.http = Some(listen(&self.runtime, address, routes)?);
+        Ok(())
     }
 
     /// Returns what is watched: workers and metrics.
@@ -163,11 +173,11 @@ fn runtime() -> Result<Runtime, Fault> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shell").enable_all().build().map_err(fatal)
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr, watched: Watched) -> Result<SocketAddr, Fault> {
+fn listen(runtime: &Runtime, address: SocketAddr, routes: axum::Router) -> Result<SocketAddr, Fault> {
     let in_use = |error| Fault::Fatal(format!("http.listen {address}: {error}"));
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(in_use)?;
     let address = listener.local_addr().map_err(in_use)?;
-    runtime.spawn(http::serve(listener, watched));
+    runtime.spawn(http::serve(listener, routes));
     Ok(address)
 }
 

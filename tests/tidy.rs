@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 16] = [
     &["http"],
     &["worker"],
     &["kafka"],
-    &["config", "metrics", "status", "process"],
+    &["config", "metrics", "status", "process", "playground"],
     &["examples", "explanation", "suggestion"],
     &["router"],
     &["destination"],

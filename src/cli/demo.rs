@@ -4,6 +4,7 @@
 mod text;
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,11 @@ use super::report::{Failure, say};
 use super::run::{failure, start_log};
 use crate::config::Config;
 use crate::envelope::Emissions;
+use crate::http::playground;
 use crate::kafka::embedded::EmbeddedCluster;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
+use crate::playground::{Playground, Sample};
 use crate::record::{Position, Record};
 use crate::router::{Router, Scratch};
 use crate::service::Service;
@@ -51,6 +54,11 @@ const TITLES: &[&str] = &[
     "traits that are no object",
 ];
 
+/// Returns the sample events with what each shows.
+pub(super) fn samples() -> Vec<Sample> {
+    TITLES.iter().zip(EVENTS.lines()).map(|(title, event)| Sample { title, event }).collect()
+}
+
 /// How long the demo may take before it says that it failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -59,17 +67,17 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Needs nothing installed and touches nothing. The worker is the real one.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Keep running after the sample events, with the HTTP page (/metrics, /healthz, /readyz), until Ctrl-C
+    /// Keep running after the sample events, with the playground, /metrics, /healthz and /readyz over HTTP, until Ctrl-C
     #[arg(long)]
     serve: bool,
-    /// Where the page of --serve listens
+    /// Where --serve listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", requires = "serve")]
-    listen: String,
+    listen: SocketAddr,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cluster = EmbeddedCluster::start(1).context("the embedded cluster cannot start")?;
-    let config = Arc::new(config(&cluster.brokers(), arguments)?);
+    let config = Arc::new(config(&cluster.brokers())?);
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
     cluster.create_topic(SOURCE, 1).context("creating a topic")?;
@@ -82,10 +90,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let topic_names = router.topics().to_vec();
     produce(&config.kafka.brokers)?;
 
-    let service = Service::start(Arc::clone(&config), router, Topics::assume(&topic_names), Reading::Live).map_err(failure)?;
+    let mut service =
+        Service::start(Arc::clone(&config), router, Topics::assume(&topic_names), Reading::Live).map_err(failure)?;
     let left = read_back(&config.kafka.brokers, &topic_names, events.iter().map(|told| told.n_records).sum())?;
     text::write(&events, &names, &left, io::stdout().is_terminal(), &mut io::stdout().lock())?;
     if arguments.serve {
+        let playground = Playground::of_routing(config.routing(), samples());
+        service.serve(arguments.listen, playground::routes(playground, arguments.listen)).map_err(failure)?;
         keep_up(&service, &config.kafka.brokers)?;
     } else {
         service.stop();
@@ -93,9 +104,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     service.wait().map(drop).map_err(failure)
 }
 
-fn config(brokers: &str, arguments: &Arguments) -> Result<Config, Failure> {
-    let listen = if arguments.serve { arguments.listen.clone() } else { "off".to_owned() };
-    let overrides = [("kafka.brokers".to_owned(), brokers.to_owned()), ("http.listen".to_owned(), listen)];
+fn config(brokers: &str) -> Result<Config, Failure> {
+    let overrides = [("kafka.brokers".to_owned(), brokers.to_owned())];
     // The one warning, that Salesforce is opt-in, is among the things the demo shows.
     let (config, _warnings) = Config::from_text("demo/config.yaml", CONFIG, &[], &overrides)?;
     Ok(config)
@@ -104,7 +114,7 @@ fn config(brokers: &str, arguments: &Arguments) -> Result<Config, Failure> {
 fn keep_up(service: &Service, brokers: &str) -> Result<(), Failure> {
     service.stop_on_signals().map_err(failure)?;
     if let Some(address) = service.http() {
-        say(format_args!("\nStill running. Metrics and health: http://{address}/metrics /healthz /readyz"));
+        say(format_args!("\nStill running. The playground: http://{address}/ and beside it /metrics /healthz /readyz"));
     }
     say(format_args!("More events: produce to the topic {SOURCE} of the broker {brokers}. Ctrl-C ends it."));
     Ok(())

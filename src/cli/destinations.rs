@@ -116,21 +116,7 @@ fn describe(batch: &Batch) -> String {
 }
 
 fn shown(value: &SettingValue) -> String {
-    setting_json(value).to_string()
-}
-
-fn setting_json(value: &SettingValue) -> Value {
-    match value {
-        SettingValue::String(text) => text.as_str().into(),
-        SettingValue::Boolean(value) => (*value).into(),
-        SettingValue::Integer(value) => (*value).into(),
-        SettingValue::List(list) => list.clone().into(),
-        SettingValue::Map(pairs) => {
-            let map: serde_json::Map<String, Value> =
-                pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-            map.into()
-        }
-    }
+    value.as_json().to_string()
 }
 
 fn as_json(definition: &Definition) -> Value {
@@ -151,7 +137,7 @@ fn as_json(definition: &Definition) -> Value {
             "request": operation.request(),
             "idempotent": operation.is_idempotent,
             "key": if operation.is_keyed_by_member { "member" } else { "group" },
-            "batch": batch_json(&operation.batch),
+            "batch": operation.batch.as_json(),
         })).collect::<Vec<_>>(),
     })
 }
@@ -162,24 +148,7 @@ fn setting_spec_json(setting: &SettingSpec) -> Value {
         "type": setting.setting_type.word(),
         "required": setting.is_required,
         "secret": setting.is_secret,
-        "default": setting.default.as_ref().map(setting_json),
+        "default": setting.default.as_ref().map(SettingValue::as_json),
         "about": setting.about,
-    })
-}
-
-fn batch_json(batch: &Batch) -> Value {
-    json!({
-        "records": batch.records,
-        "bytes": batch.bytes,
-        "as": match &batch.layout {
-            Layout::Single => json!("single"),
-            Layout::Array => json!("array"),
-            Layout::ArrayIn(field) => json!({ "array_in": field }),
-        },
-        "encoding": match &batch.encoding {
-            Encoding::Json => json!("json"),
-            Encoding::FormFields => json!("form"),
-            Encoding::Form(field) => json!({ "form": field }),
-        },
     })
 }

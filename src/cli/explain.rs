@@ -1,6 +1,5 @@
 //! `groupcast explain`: what becomes of one event and why, by the very code that runs.
 
-mod body;
 mod text;
 
 use std::fs;

@@ -121,6 +121,28 @@ pub struct Batch {
     pub encoding: Encoding,
 }
 
+impl Batch {
+    /// Returns what a sender must know, as `destinations --json` prints it.
+    #[must_use]
+    pub fn as_json(&self) -> serde_json::Value {
+        use serde_json::json;
+        json!({
+            "records": self.records,
+            "bytes": self.bytes,
+            "as": match &self.layout {
+                Layout::Single => json!("single"),
+                Layout::Array => json!("array"),
+                Layout::ArrayIn(field) => json!({ "array_in": field }),
+            },
+            "encoding": match &self.encoding {
+                Encoding::Json => json!("json"),
+                Encoding::FormFields => json!("form"),
+                Encoding::Form(field) => json!({ "form": field }),
+            },
+        })
+    }
+}
+
 /// How items stand in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {

@@ -96,6 +96,22 @@ pub enum SettingValue {
     Map(Vec<(String, String)>),
 }
 
+impl SettingValue {
+    /// Returns the value as JSON, which is YAML too.
+    #[must_use]
+    pub fn as_json(&self) -> serde_json::Value {
+        match self {
+            SettingValue::String(text) => text.as_str().into(),
+            SettingValue::Boolean(value) => (*value).into(),
+            SettingValue::Integer(value) => (*value).into(),
+            SettingValue::List(list) => list.clone().into(),
+            SettingValue::Map(pairs) => {
+                pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect::<serde_json::Map<_, _>>().into()
+            }
+        }
+    }
+}
+
 /// All settings of an instance that have a value.
 #[derive(Clone, Default)]
 pub struct Settings(Vec<Setting>);

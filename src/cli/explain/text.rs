@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::body;
 use crate::cli::terminal::{self, BAD, CALM, GOOD, HEADING, ORIGIN, columns, shortened, wrapped};
-use crate::explanation::{DestinationPart, EventPart, Explanation, NotePart, OperationPart, TraitPart, TraitShare};
+use crate::explanation::layout::{self, Line};
+use crate::explanation::{DestinationPart, EventPart, Explanation, NotePart, OperationPart, Origin, TraitPart, TraitShare};
 use crate::verdict::NoteCode;
 
 /// Lays an explanation out.
@@ -167,7 +167,7 @@ impl<W: Write> Page<'_, W> {
         if !operation.due_to.is_empty() {
             self.line("  due to   ", &operation.due_to.join(", "))?;
         }
-        let lines = body::lines(operation.body.get(), &operation.origins);
+        let lines = layout::lines(operation.body.get(), &operation.origins);
         // What is longer than half the width does not push all origins to the right.
         let lengths = lines.iter().map(|line| columns(&line.text)).filter(|length| length * 2 <= self.width);
         let column = lengths.max().unwrap_or_default() + 4;
@@ -184,23 +184,30 @@ impl<W: Write> Page<'_, W> {
         self.line(&" ".repeat(columns(head)), &from)
     }
 
-    fn body_line(&mut self, line: &body::Line, column: usize) -> io::Result<()> {
+    fn body_line(&mut self, line: &Line, column: usize) -> io::Result<()> {
         let length = columns(&line.text) + 2;
-        if line.from.is_empty() {
-            return writeln!(self.out, "  {}", line.text);
-        }
+        let Some(from) = line.origin.as_ref().map(from) else { return writeln!(self.out, "  {}", line.text) };
         let column = column.max(length + 2);
-        if column + 3 + columns(&line.from) <= self.width {
+        if column + 3 + columns(&from) <= self.width {
             let padding = column - length;
-            return writeln!(self.out, "  {}{:padding$}{ORIGIN}<- {}{ORIGIN:#}", line.text, "", line.from);
+            return writeln!(self.out, "  {}{:padding$}{ORIGIN}<- {}{ORIGIN:#}", line.text, "", from);
         }
         writeln!(self.out, "  {}", line.text)?;
         let indent = " ".repeat(line.indent + 4);
-        for (index, text) in wrapped(&line.from, self.width.saturating_sub(columns(&indent) + 3)).iter().enumerate() {
+        for (index, text) in wrapped(&from, self.width.saturating_sub(columns(&indent) + 3)).iter().enumerate() {
             let arrow = if index == 0 { "<- " } else { "   " };
             writeln!(self.out, "{indent}{ORIGIN}{arrow}{text}{ORIGIN:#}")?;
         }
         Ok(())
+    }
+}
+
+/// Says what a place was made of.
+fn from(origin: &Origin) -> String {
+    let from = origin.from.join(", ");
+    match &origin.conversion {
+        Some(conversion) => format!("{from}, which came as {}", shortened(&conversion.came, 40)),
+        None => from,
     }
 }
 

@@ -1,29 +1,32 @@
 //! A body laid out in lines, each with what it came from.
 
 use bumpalo::Bump;
+use serde::Serialize;
 
-use crate::cli::terminal::shortened;
-use crate::explanation::Origin;
+use super::Origin;
+use super::origin::escaped;
 use crate::json::{Kind, Raw, quoted};
 
 /// One line of a body.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) text: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The line with its indent.
+    pub text: String,
     /// How many columns it is indented.
-    pub(super) indent: usize,
-    /// What it was made of; empty for what is the same for every event.
-    pub(super) from: String,
+    pub indent: usize,
+    /// What it was made of; absent for what is the same for every event.
+    pub origin: Option<Origin>,
 }
 
-/// Returns the lines of `body`, valid JSON.
-pub(super) fn lines(body: &str, origins: &[Origin]) -> Vec<Line> {
+/// Returns the lines of `body`, valid JSON, each value on a line of its own and as it leaves, digit for digit.
+#[must_use]
+pub fn lines(body: &str, origins: &[Origin]) -> Vec<Line> {
     let arena = Bump::new();
     let mut layout = Layout { origins, arena: &arena, lines: Vec::new() };
     match Raw::parse(body) {
         Ok(body) => layout.value("", body, "", 0, ""),
         // A body is what the router wrote.
-        Err(_) => layout.line(body.to_owned(), 0, ""),
+        Err(_) => layout.line(body.to_owned(), 0, None),
     }
     layout.lines
 }
@@ -42,9 +45,7 @@ impl<'a> Layout<'a> {
                 .members(self.arena)
                 .unwrap_or_default()
                 .iter()
-                .map(|member| {
-                    (format!("{}: ", quoted(member.key)), member.key.replace('~', "~0").replace('/', "~1"), member.value)
-                })
+                .map(|member| (format!("{}: ", quoted(member.key)), escaped(member.key), member.value))
                 .collect(),
             Kind::Array => value
                 .elements()
@@ -55,22 +56,18 @@ impl<'a> Layout<'a> {
             Kind::Null | Kind::Boolean | Kind::Number | Kind::String => Vec::new(),
         };
         let Some(last) = children.len().checked_sub(1) else {
-            return self.line(format!("{head}{}{tail}", value.text()), indent, pointer);
+            return self.line(format!("{head}{}{tail}", value.text()), indent, Some(pointer));
         };
         let (open, close) = if value.kind() == Kind::Object { ("{", "}") } else { ("[", "]") };
-        self.line(format!("{head}{open}"), indent, "\0");
+        self.line(format!("{head}{open}"), indent, None);
         for (index, (head, key, child)) in children.into_iter().enumerate() {
             self.value(&head, child, &format!("{pointer}/{key}"), indent + 2, if index == last { "" } else { "," });
         }
-        self.line(format!("{close}{tail}"), indent, "\0");
+        self.line(format!("{close}{tail}"), indent, None);
     }
 
-    fn line(&mut self, text: String, indent: usize, pointer: &str) {
-        let origin = self.origins.iter().find(|origin| origin.place == pointer);
-        let from = origin.map_or_else(String::new, |origin| match &origin.conversion {
-            Some(conversion) => format!("{}, which came as {}", origin.from.join(", "), shortened(&conversion.came, 40)),
-            None => origin.from.join(", "),
-        });
-        self.lines.push(Line { text: format!("{:indent$}{text}", ""), indent, from });
+    fn line(&mut self, text: String, indent: usize, pointer: Option<&str>) {
+        let origin = self.origins.iter().find(|origin| Some(&*origin.place) == pointer).cloned();
+        self.lines.push(Line { text: format!("{:indent$}{text}", ""), indent, origin });
     }
 }
