@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
 use crate::config::properties::Properties;
-use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Source, Start};
+use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Profile, Source, Start};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
 use crate::event::Limits;
@@ -135,22 +135,23 @@ fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {
 fn delivery(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Delivery {
     let mut fields = section(fields, "delivery", diagnostics);
     let guarantee = guarantee(&mut fields, diagnostics);
-    let epoch = epoch(&mut fields, diagnostics);
+    let profile = fields.choice("profile", Profile::WORDS, diagnostics).unwrap_or(Profile::Standard);
+    let epoch = epoch(&mut fields, profile, diagnostics);
     let shutdown_timeout = milliseconds(&mut fields, "shutdown_timeout_ms", 30_000, 100..=3_600_000, diagnostics);
     fields.finish(diagnostics);
-    Delivery { guarantee, epoch, shutdown_timeout }
+    Delivery { guarantee, profile, epoch, shutdown_timeout }
 }
 
 fn guarantee(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Guarantee {
     fields.choice("guarantee", Guarantee::WORDS, diagnostics).unwrap_or(Guarantee::AtLeastOnce)
 }
 
-fn epoch(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> EpochBounds {
+fn epoch(fields: &mut Fields<'_>, profile: Profile, diagnostics: &mut Diagnostics) -> EpochBounds {
     let mut fields = section(fields, "epoch", diagnostics);
     let bounds = EpochBounds {
         interval: milliseconds(&mut fields, "interval_ms", 100, 1..=10_000, diagnostics),
         records: whole(&mut fields, "records", 100_000, 1..=10_000_000, diagnostics),
-        bytes: whole(&mut fields, "bytes", 33_554_432, 1..=1_073_741_824, diagnostics),
+        bytes: whole(&mut fields, "bytes", profile.epoch_bytes(), 1..=1_073_741_824, diagnostics),
     };
     fields.finish(diagnostics);
     bounds

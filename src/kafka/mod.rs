@@ -19,7 +19,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 
-use crate::config::{Config, Guarantee};
+use crate::config::{Config, Guarantee, Profile};
 use crate::kafka::topics::Topics;
 use crate::metrics;
 use crate::process::Process;
@@ -84,8 +84,14 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     let mut settings = ClientConfig::new();
     // An abandoned member keeps its partitions this long, so it is shorter than librdkafka's five minutes.
     settings.set("max.poll.interval.ms", "60000");
-    // Enough to keep one worker busy; the default of 64 MiB is only memory.
-    settings.set("queued.max.messages.kbytes", "16384");
+    // Enough to keep one worker busy; the default of 64 MiB is only memory. An answer counts when it is there, so that it has
+    // to be no larger.
+    let kilobytes: u32 = match config.delivery.profile {
+        Profile::Standard => 16_384,
+        Profile::Small => 2048,
+    };
+    settings.set("queued.max.messages.kbytes", kilobytes.to_string());
+    settings.set("fetch.max.bytes", (kilobytes * 1024).to_string());
     // The default waits a second when the queue was full once.
     settings.set("fetch.queue.backoff.ms", "5");
     settings.set("fetch.min.bytes", "65536");
@@ -115,7 +121,11 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     settings.set("linger.ms", "5");
     settings.set("batch.num.messages", "100000");
     // An epoch and what one batch may go over it; the default of 1 GiB bounds nothing.
-    let kilobytes = (config.delivery.epoch.bytes / 512).max(topics.largest_limit() / 512).max(65_536);
+    let least = match config.delivery.profile {
+        Profile::Standard => 65_536,
+        Profile::Small => 8192,
+    };
+    let kilobytes = (config.delivery.epoch.bytes / 512).max(topics.largest_limit() / 512).max(least);
     settings.set("queue.buffering.max.kbytes", kilobytes.to_string());
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
