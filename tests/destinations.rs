@@ -28,6 +28,7 @@ fn every_definition_has_the_examples_it_needs() {
     for definition in definitions() {
         let events: Vec<serde_json::Value> =
             definition.examples.iter().filter_map(|example| serde_json::from_str(&example.event).ok()).collect();
+        assert!(definition.examples.len() >= 5, "{}: fewer than five examples", definition.id);
         let has = |wanted: &dyn Fn(&serde_json::Value) -> bool, what: &str| {
             assert!(events.iter().any(wanted), "{}: no example has {what}", definition.id);
         };
