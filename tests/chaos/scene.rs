@@ -343,7 +343,8 @@ impl Outcome {
         if *memory > MEMORY_LIMIT {
             return Some(format!("a worker had {memory} MiB, {MEMORY_LIMIT} allowed"));
         }
-        let counters = counters.as_ref().filter(|_| rewinds + deferrals == 0);
+        // A process that starts over in place begins to count anew.
+        let counters = counters.as_ref().filter(|_| rewinds + deferrals + self.seen.restarts == 0);
         if counters.is_some_and(|counters| *counters != self.report.counters()) {
             return Some(format!("counted {counters:?}, due {:?}", self.report.counters()));
         }
