@@ -2,7 +2,7 @@
 
 /** The tokens of valid JSON text, without white space: [text, start]. */
 function* tokens(text) {
-  const token = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/gs;
+  const token = /"(?:[^"\\]+|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/gs;
   for (const match of text.matchAll(token)) yield [match[0], match.index];
 }
 
@@ -48,17 +48,20 @@ function find(text, key) {
   return { found, end };
 }
 
-/** Returns an event's text in which a member of the outermost object has another value; null where that cannot be. */
+/**
+ * Returns an object's text in which a member has another value, and every other byte is as it was; null where it is no
+ * object. What stands there is given to `change`, undefined where nothing does, and it returns what shall.
+ */
 export function withMember(text, key, change) {
   const whole = parsed(text);
   if (whole === null || typeof whole !== "object" || Array.isArray(whole)) return null;
   const { found, end } = find(text, key);
-  const before = found ? parsed(text.slice(...found)) : undefined;
-  const value = change(before);
-  const isLong = text.includes("\n");
-  const json = isLong ? JSON.stringify(value, null, 2).replaceAll("\n", "\n  ") : JSON.stringify(value);
-  if (found) return text.slice(0, found[0]) + json + text.slice(found[1]);
+  if (found) return text.slice(0, found[0]) + change(text.slice(...found)) + text.slice(found[1]);
   const head = text.slice(0, end).trimEnd();
   const comma = head.endsWith("{") ? "" : ",";
-  return `${head}${comma}${isLong ? "\n  " : " "}${JSON.stringify(key)}: ${json}${isLong ? "\n" : ""}${text.slice(end)}`;
+  const member = `${JSON.stringify(key)}: ${change(undefined)}`;
+  if (!text.includes("\n")) return `${head}${comma && ", "}${member}${text.slice(end)}`;
+  // As deep as the brace that closes the object.
+  const margin = /\n([ \t]*)$/.exec(text.slice(0, end))?.[1] ?? "";
+  return `${head}${comma}\n${margin}  ${member}\n${margin}${text.slice(end)}`;
 }

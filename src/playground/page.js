@@ -148,6 +148,11 @@ function showTraits(traits) {
 function showCard(name, found, faults, explanation) {
   const card = cards.get(name);
   const part = found?.part;
+  const [kind, word] = part ? WORDS[part.outcome] : ["bad", explanation.event ? "✕ fault" : "– not asked"];
+  const isAsked = part || explanation.event;
+  card.jump.className = isAsked ? kind : "";
+  card.jump.replaceChildren(
+    element("span", { "aria-hidden": "true" }, `${word[0]} `), name, element("span", { class: "unseen" }, `: ${word.slice(2)}`));
   card.badge.replaceChildren(part ? badge(part.outcome)
     : element("span", { class: "badge bad" }, explanation.event ? "✕ fault" : "not asked"));
   const why = [];
@@ -268,10 +273,9 @@ function switchOf(label, isOn, title, flag) {
 }
 
 function setFlag(flag, isOn) {
-  const text = withMember(event.value, "integrations", (before) => {
-    const isObject = before !== null && typeof before === "object" && !Array.isArray(before);
-    return { ...(isObject ? before : {}), [flag]: isOn };
-  });
+  const within = (integrations) => withMember(integrations, flag, () => String(isOn));
+  const none = event.value.includes("\n") ? "{\n  }" : "{}";
+  const text = withMember(event.value, "integrations", (before) => within(before ?? none) ?? within(none));
   if (text === null) return say("The event must be a JSON object before a flag can be set.");
   event.value = text;
   changed();
@@ -299,10 +303,17 @@ function makeCard(name) {
       element("button", { type: "button", click: () => copy(card.definition.value, "The definition was") }, "Copy definition"),
       ...offer.docs.slice(0, 1).map((page) => element("a", { href: page, target: "_blank", rel: "noreferrer", class: "hint" }, "The vendor's page"))));
   card.toggle = element("button", { type: "button", "aria-expanded": "false", click: () => toggleEditor(name) }, "Edit");
-  card.root = element("article", { class: "card", "aria-label": name },
+  card.jump = element("button", { type: "button", click: () => goTo(card.root) }, name);
+  card.root = element("article", { class: "card", "aria-label": name, tabindex: "-1" },
     element("div", { class: "bar" }, element("h2", {}, name), card.badge, card.toggle),
     element("p", { class: "hint" }, offer.about), card.why, card.operations, card.faults);
   return card;
+}
+
+/** Shows a part of the page as a link within it would; the fragment is not free for that. */
+function goTo(target) {
+  target.focus({ preventScroll: true });
+  target.scrollIntoView({ block: "start" });
 }
 
 function openEditor(name) {
@@ -360,6 +371,7 @@ function choose(names) {
   chosen = [...offers.keys()].filter((name) => names.includes(name));
   for (const name of chosen) if (!cards.has(name)) cards.set(name, makeCard(name));
   $("results").replaceChildren(...chosen.map((name) => cards.get(name).root));
+  $("overview").replaceChildren(...chosen.map((name) => cards.get(name).jump));
   for (const box of $("offers").querySelectorAll("input")) box.checked = chosen.includes(box.value);
   $("n-chosen").textContent = `${chosen.length} of ${offers.size}`;
 }
@@ -403,10 +415,10 @@ async function remember() {
   history.replaceState(null, "", written ? `#${written}` : location.pathname);
 }
 
-/** Takes the state of the address; returns whether there was one. */
+/** Takes the state of the address: returns true, null where there is none, and false where it is damaged. */
 async function recall() {
   const fragment = location.hash.slice(1);
-  if (!fragment || fragment === written) return false;
+  if (!fragment || fragment === written) return null;
   try {
     const state = await unpacked(fragment);
     if (typeof state.event !== "string" || !Array.isArray(state.chosen)) throw new Error("another shape");
@@ -417,7 +429,6 @@ async function recall() {
     for (const name of chosen) if (edits[name]) openEditor(name);
     return true;
   } catch {
-    say("The link is damaged; this is the first sample instead.");
     return false;
   }
 }
@@ -468,12 +479,22 @@ async function begin() {
   });
   event.addEventListener("input", changed);
   for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, ({ target }) => light(target));
-  addEventListener("hashchange", async () => { if (await recall()) ask(); });
-  if (!(await recall())) {
+  document.querySelector(".skip").addEventListener("click", (click) => {
+    click.preventDefault();
+    goTo($("results"));
+  });
+  addEventListener("hashchange", async () => {
+    const isRecalled = await recall();
+    if (isRecalled) ask();
+    if (isRecalled === false) say("The link is damaged; the page stays as it was.");
+  });
+  const isRecalled = await recall();
+  if (!isRecalled) {
     take(0);
     choose(offered.destinations.filter((offer) => offer.is_chosen).map((offer) => offer.name));
   }
   await ask();
+  if (isRecalled === false) say("The link is damaged; this is the first sample instead.");
 }
 
 begin().catch(() => say("groupcast does not answer; is it still running?"));

@@ -62,6 +62,16 @@ const steps = {
     await says(card(page, "salesforce"), /✓ sent/);
     await page.getByRole("switch", { name: "All" }).click();
     await says(card(page, "hubspot"), /all_false/);
+    // What else stands in the object stays byte for byte.
+    await event(page).fill('{"type":"group","groupId":"g1","integrations":{"Intercom":{"n":12345678901234567890}}}');
+    await says(card(page, "mixpanel"), /✓ sent/);
+    await mixpanel.click();
+    await says(card(page, "mixpanel"), /not sent/);
+    assert.equal(await event(page).inputValue(),
+      '{"type":"group","groupId":"g1","integrations":{"Intercom":{"n":12345678901234567890}, "Mixpanel": false}}');
+    // All of it at a glance, and each a key away.
+    await page.getByRole("button", { name: "mixpanel : not sent" }).press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "mixpanel");
     await page.context().close();
   },
 
@@ -89,7 +99,9 @@ const steps = {
     await card(again, "webhook").getByRole("button", { name: "Undo all edits" }).click();
     await says(card(again, "webhook").getByRole("listitem"), /"groupId": "g1"/);
     await again.goto(address + "#damaged");
+    await status(again, /damaged; the page stays/);
     await again.reload();
+    await status(again, /damaged; this is the first sample/);
     await says(again.locator("#results"), /mixpanel/);
     await again.context().close();
     await page.context().close();
@@ -160,6 +172,9 @@ const steps = {
     const page = await open();
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to what leaves");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "results");
+    assert.match(await status(page, /./), /sent/);
     await page.getByRole("button", { name: /dark colours/ }).click();
     await page.reload();
     assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
