@@ -108,7 +108,12 @@ impl<'a> Raw<'a> {
 
     /// Returns whether it is a string without an escape.
     pub(crate) fn is_plain_string(self) -> bool {
-        self.kind() == Kind::String && !self.0.as_bytes().contains(&b'\\')
+        self.kind() == Kind::String && is_plain(self.inner().as_bytes())
+    }
+
+    /// Returns what stands between a string's quotes, where nothing but a backslash is not plain.
+    fn inner(self) -> &'a str {
+        self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default()
     }
 
     /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
@@ -119,8 +124,8 @@ impl<'a> Raw<'a> {
         if self.kind() != Kind::String {
             return Ok(None);
         }
-        let inner = self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default();
-        if !inner.as_bytes().contains(&b'\\') {
+        let inner = self.inner();
+        if is_plain(inner.as_bytes()) {
             return Ok(Some(inner));
         }
         unescaped(inner, arena).map(Some).ok_or(LoneSurrogate)
@@ -193,10 +198,13 @@ fn members_with<'a>(
     mut read: impl FnMut(&str, &mut Scanner<'a>) -> Option<&'a str>,
 ) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
     let mut members = ArenaVec::with_capacity_in(32, arena);
-    let mut fault = None;
+    let (mut fault, mut seen, mut may_repeat) = (None, 0, false);
     scanner.object(|key, scanner| {
         match key_text(key, arena) {
             Ok(text) => {
+                let bit = key_bit(text);
+                may_repeat |= seen & bit != 0;
+                seen |= bit;
                 let value = read(text, scanner)?;
                 let source = scanner.since(key.start);
                 let is_tight = key.is_plain && source.len() == key.text.len() + 1 + value.len();
@@ -212,7 +220,7 @@ fn members_with<'a>(
     if let Some(lone_surrogate) = fault {
         return Some(Err(lone_surrogate));
     }
-    if has_duplicates(&members, |member| member.key) {
+    if may_repeat && has_duplicates(&members, |member| member.key) {
         resolve_duplicates(&mut members);
     }
     Some(Ok(members.into_bump_slice()))
@@ -237,21 +245,21 @@ pub(crate) fn has_duplicates<'a, T>(items: &'a [T], key: impl Fn(&'a T) -> &'a s
     // A bit for each key that came: where it was clear, no earlier key is the same.
     let mut seen = 0_u64;
     items.iter().enumerate().any(|(index, item)| {
-        let bit = 1_u64.rotate_left(fingerprint(key(item)));
+        let bit = key_bit(key(item));
         let is_new = seen & bit == 0;
         seen |= bit;
         !is_new && items.iter().take(index).any(|other| key(other) == key(item))
     })
 }
 
-/// Returns a number that is the same for the same key, and seldom for two keys of one event.
-fn fingerprint(key: &str) -> u32 {
-    let byte = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+/// Returns a bit that is the same for the same key, and seldom for two keys of one event.
+#[inline]
+pub(crate) fn key_bit(key: &str) -> u64 {
     let bytes = key.as_bytes();
-    byte(bytes.first())
-        ^ (byte(bytes.last()) << 1)
-        ^ (byte(bytes.get(bytes.len() / 2)) << 2)
-        ^ (u32::try_from(key.len()).unwrap_or_default() << 3)
+    let [first, .., last] = bytes else { return 1 };
+    let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
+    let length = u32::try_from(bytes.len()).unwrap_or_default();
+    1_u64.rotate_left(u32::from(*first) ^ (u32::from(*last) << 1) ^ (u32::from(middle) << 2) ^ (length << 3))
 }
 
 fn resolve_duplicates(members: &mut ArenaVec<'_, Member<'_>>) {

@@ -3,6 +3,8 @@
 //! serde_json does the same for a `RawValue`, but only for one level a pass, and a byte at a time: an event's traits were
 //! read three times. It accepts exactly what serde_json accepts; a law in `tests/laws.rs` compares the two.
 
+use wide::u8x16;
+
 /// What is still to be read. Every method returns `None` where the text is not JSON.
 pub(super) struct Scanner<'a> {
     text: &'a str,
@@ -94,16 +96,38 @@ impl<'a> Scanner<'a> {
         self.position == self.text.len()
     }
 
-    /// Passes a value of any kind. Not recursive: how deep a value goes is the sender's choice.
+    /// Passes a value of any kind, before which there is no white space.
+    #[inline]
     fn skip_value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'{' | b'[' => self.skip_container(),
+            _ => self.skip_scalar(),
+        }
+    }
+
+    #[inline]
+    fn skip_scalar(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' => self.skip_string().map(|_| ()),
+            b't' => self.skip_word(b"rue"),
+            b'f' => self.skip_word(b"alse"),
+            b'n' => self.skip_word(b"ull"),
+            b'-' => {
+                let first = self.next()?;
+                self.skip_number(first)
+            }
+            first => self.skip_number(first),
+        }
+    }
+
+    /// Passes an object or an array. Not recursive: how deep a value goes is the sender's choice.
+    fn skip_container(&mut self) -> Option<()> {
         let mut containers = Containers::default();
         loop {
             self.skip_space();
-            match self.next()? {
-                b'"' => {
-                    self.skip_string()?;
-                }
+            match self.peek()? {
                 b'{' => {
+                    self.position += 1;
                     self.skip_space();
                     if self.take(b'}').is_none() {
                         containers.push(true);
@@ -112,20 +136,14 @@ impl<'a> Scanner<'a> {
                     }
                 }
                 b'[' => {
+                    self.position += 1;
                     self.skip_space();
                     if self.take(b']').is_none() {
                         containers.push(false);
                         continue;
                     }
                 }
-                b't' => self.skip_word("rue")?,
-                b'f' => self.skip_word("alse")?,
-                b'n' => self.skip_word("ull")?,
-                b'-' => {
-                    let first = self.next()?;
-                    self.skip_number(first)?;
-                }
-                first => self.skip_number(first)?,
+                _ => self.skip_scalar()?,
             }
             if self.close(&mut containers)? {
                 return Some(());
@@ -134,6 +152,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes what may stand behind a value; returns whether that ended the outermost one.
+    #[inline]
     fn close(&mut self, containers: &mut Containers) -> Option<bool> {
         while containers.depth > 0 {
             self.skip_space();
@@ -151,6 +170,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a key and the colon behind it.
+    #[inline]
     fn key(&mut self) -> Option<Quoted<'a>> {
         self.skip_space();
         let start = self.position;
@@ -163,7 +183,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes a string whose opening quote is passed; returns whether it holds no escape.
+    #[inline(always)]
     fn skip_string(&mut self) -> Option<bool> {
+        // Most are short: what ends them is in sight.
+        if let Some(chunk) = self.rest().first_chunk() {
+            let length = stops(chunk).trailing_zeros() as usize;
+            if chunk.get(length) == Some(&b'"') {
+                self.position += length + 1;
+                return Some(true);
+            }
+        }
+        self.skip_long_string()
+    }
+
+    #[inline(never)]
+    fn skip_long_string(&mut self) -> Option<bool> {
         let mut is_plain = true;
         loop {
             self.position += plain_length(self.rest());
@@ -209,30 +243,37 @@ impl<'a> Scanner<'a> {
         self.position += self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
     }
 
-    fn skip_word(&mut self, word: &str) -> Option<()> {
-        self.rest().starts_with(word.as_bytes()).then(|| self.position += word.len())
+    #[inline]
+    fn skip_word<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk() == Some(word)).then(|| self.position += N)
     }
 
+    #[inline]
     fn skip_space(&mut self) {
-        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r')) {
+        // One comparison for what is none: most text has no white space between its tokens.
+        while self.peek().is_some_and(|byte| byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r')) {
             self.position += 1;
         }
     }
 
+    #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.position += 1)
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.position += 1;
         Some(byte)
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.position).copied()
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.position..).unwrap_or_default()
     }
@@ -272,36 +313,49 @@ impl Containers {
 
 /// Returns how many bytes come before the first that cannot stand in a string as itself: a quote, a backslash or a
 /// control character.
+#[inline]
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let mut length = 0;
-    while let Some(chunk) = bytes.get(length..).and_then(<[u8]>::first_chunk::<8>) {
-        let stops = stops(*chunk);
+    while let Some(chunk) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
+        let stops = stops(chunk);
         if stops != 0 {
-            return length + stops.trailing_zeros() as usize / 8;
+            return length + stops.trailing_zeros() as usize;
         }
-        length += 8;
+        length += CHUNK;
     }
     let rest = bytes.get(length..).unwrap_or_default();
     length + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
 }
 
 /// Returns whether all bytes can stand in a string as themselves.
+#[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    // Where the length is no multiple of eight, the last chunk sees some bytes again, which is cheaper than one at a time.
-    match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(last), ..) => stops(*last) == 0 && bytes.as_chunks::<8>().0.iter().all(|chunk| stops(*chunk) == 0),
-        (None, Some([a, b, c, d]), Some([w, x, y, z])) => stops([*a, *b, *c, *d, *w, *x, *y, *z]) == 0,
-        (None, ..) => plain_length(bytes) == bytes.len(),
+    // Where the length is no multiple of a chunk, the last one sees some bytes again, which is cheaper than one at a time.
+    match (bytes.last_chunk(), bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(last), ..) => stops(last) == 0 && bytes.as_chunks().0.iter().all(|chunk| stops(chunk) == 0),
+        (None, Some(first), Some(last)) => stops(&joined(first, last)) == 0,
+        (None, ..) => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => stops(&joined(&joined(first, last), &[b' '; 8])) == 0,
+            _ => plain_length(bytes) == bytes.len(),
+        },
     }
 }
 
-/// Returns a word that is zero if all bytes can stand in a string as themselves. Else the lowest byte that cannot has its
-/// high bit set, and none below it has (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
-fn stops(chunk: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH_BITS: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let word = u64::from_le_bytes(chunk);
-    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
-    (is_control | is_zero(word ^ (ONES * 0x22)) | is_zero(word ^ (ONES * 0x5c))) & HIGH_BITS
+/// As many bytes as the smallest vector registers hold.
+const CHUNK: usize = 16;
+
+/// Returns a bit for each byte that cannot stand in a string as itself, the first byte's as the lowest.
+#[inline]
+fn stops(chunk: &[u8; CHUNK]) -> u32 {
+    let bytes = u8x16::new(*chunk);
+    let is_control = bytes.min(u8x16::splat(0x1F)).simd_eq(bytes);
+    let is_stop = is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    is_stop.to_bitmask()
+}
+
+#[inline]
+fn joined<const N: usize, const M: usize>(first: &[u8; N], second: &[u8; N]) -> [u8; M] {
+    let mut joined = [0; M];
+    joined.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
+    joined
 }
