@@ -1,6 +1,7 @@
 //! Instants in and out (semantics D). Everything that is not exactly one of the forms of D2 is no date.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use bumpalo::Bump;
 use jiff::civil;
@@ -49,6 +50,9 @@ const MAX_DIGITS: usize = 18;
 
 /// The magnitude from which a number counts milliseconds (semantics D2): a thousand years in seconds, one in milliseconds.
 const FIRST_MILLISECOND: u64 = 31_557_600_000;
+
+/// The seconds of the years 0 to 9999, as far as jiff goes: it keeps the last day's end free for time zones.
+const CALENDAR: RangeInclusive<i64> = -62_167_219_200..=253_402_207_200;
 
 impl Instant {
     /// Returns the instant of a Kafka record's timestamp.
@@ -137,7 +141,7 @@ impl Instant {
 
     /// Returns itself if its year has four digits: other years have no form in D2 to come or leave in.
     fn in_calendar(self) -> Option<Instant> {
-        self.civil().filter(|civil| (0..=9999).contains(&civil.year())).map(|_| self)
+        CALENDAR.contains(&self.seconds).then_some(self)
     }
 }
 
@@ -341,6 +345,16 @@ mod tests {
         ] {
             check(json, None);
         }
+    }
+
+    #[test]
+    fn d2_years_have_four_digits() {
+        let civil = |seconds: i64| Instant { seconds, fraction: 0, digits: 0 }.civil();
+        let (first, last) = (*CALENDAR.start(), *CALENDAR.end());
+        assert_eq!(civil(first), Some(civil::date(0, 1, 1).at(0, 0, 0, 0)));
+        assert_eq!(civil(first - 1).map(|civil| civil.year()), Some(-1));
+        assert_eq!(civil(last).map(|civil| civil.year()), Some(9999));
+        assert_eq!(civil(last + 1), None);
     }
 
     #[test]

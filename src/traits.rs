@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 
 pub use self::address::{Address, AddressItem};
 pub use self::privacy::{Privacy, TraitRules};
+use self::vocabulary::Target;
 pub use self::vocabulary::{Fold, Mention, PARTS, Part, TraitId, TraitType, Vocabulary};
-use self::vocabulary::{Target, fold_in};
 use crate::json::{LoneSurrogate, Member, Raw};
 
 /// The traits of one event, each once, in the order that their first keys came.
@@ -108,9 +108,9 @@ impl<'a> Traits<'a> {
         let mut parts: ArenaVec<'a, (Part, Place, Found<'a>)> = ArenaVec::new_in(arena);
         for (position, member) in members.iter().enumerate() {
             let key = member.key;
-            let fold = fold_in(key, arena);
+            let (fold, target) = vocabulary.look_up(key, arena);
             let found = |rank: Rank| Found { member: *member, fold, position, rank };
-            match vocabulary.target(fold) {
+            match target {
                 Some((Target::Trait(id), rank)) => {
                     let name = vocabulary.canonical(id);
                     traits.add_known(id, name, found(if name == Some(key) { Rank::Canonical } else { rank }));

@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
-use super::vocabulary::{PARTS, Part, Target, Vocabulary, fold_in};
+use super::vocabulary::{PARTS, Part, Target, Vocabulary};
 use super::{Collision, Rank, source_under};
 use crate::json::{Kind, LoneSurrogate, Member, Raw};
 
@@ -69,7 +69,7 @@ impl<'a> Address<'a> {
         let members = value.map_or(Ok(Default::default()), |value| value.members(arena))?;
         let mut address = Address { shape, items: ArenaVec::with_capacity_in(members.len() + PARTS.len(), arena) };
         for member in members {
-            match vocabulary.target(fold_in(member.key, arena)) {
+            match vocabulary.look_up(member.key, arena).1 {
                 Some((Target::Part(part), rank)) => {
                     let rank = if part.name() == member.key { Rank::Canonical } else { rank };
                     address.add(part, member, rank, None, collisions);

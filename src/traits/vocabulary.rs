@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 use hashbrown::{DefaultHashBuilder, HashMap};
+use heck::{ToKebabCase, ToLowerCamelCase, ToSnakeCase, ToTitleCase, ToUpperCamelCase};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::Rank;
@@ -86,11 +87,16 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
 }
 
 fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
-    let mut folded = ArenaString::with_capacity_in(key.len(), arena);
-    for byte in key.bytes().map(folded_byte).filter(|byte| *byte != DROPPED) {
-        folded.push(char::from(byte));
+    let folded = arena.alloc_slice_fill_copy(key.len(), 0);
+    let mut length = 0;
+    for byte in key.bytes().map(folded_byte) {
+        // What is dropped is written over by what comes next.
+        if let Some(place) = folded.get_mut(length) {
+            *place = byte;
+        }
+        length += usize::from(byte != DROPPED);
     }
-    folded.into_bump_str()
+    folded.get(..length).and_then(|folded| str::from_utf8(folded).ok()).unwrap_or_default()
 }
 
 /// What [`folded_byte`] says of a byte that folds to nothing, and of none that is ASCII.
@@ -227,6 +233,8 @@ pub(super) enum Target {
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     by_fold: HashMap<Fold, (Target, Rank), DefaultHashBuilder>,
+    /// The usual spellings of those names, with their folds: found without folding, as nearly all keys of the vocabulary are.
+    by_spelling: HashMap<Box<str>, (Fold, Target, Rank), DefaultHashBuilder>,
     names: Vec<Name>,
 }
 
@@ -244,14 +252,14 @@ impl Vocabulary {
     /// # Errors
     /// A message for each name that means something else already.
     pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, Vec<String>> {
-        let mut vocabulary = Vocabulary { by_fold: HashMap::default(), names: Vec::new() };
+        let mut vocabulary = Vocabulary { by_fold: HashMap::default(), by_spelling: HashMap::default(), names: Vec::new() };
         for (name, trait_type) in RESERVED {
             let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
-            vocabulary.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
+            vocabulary.learn(name, Target::Trait(id), Rank::Spelling);
         }
         for part in PARTS {
-            vocabulary.by_fold.insert(Fold::of(part.name()), (Target::Part(part), Rank::Spelling));
-            vocabulary.by_fold.insert(flat(part.name()), (Target::FlatPart(part), Rank::Spelling));
+            vocabulary.learn(part.name(), Target::Part(part), Rank::Spelling);
+            vocabulary.learn(&flat(part.name()), Target::FlatPart(part), Rank::Spelling);
         }
         let mut faults = Vec::new();
         for (alias, name) in ALIASES {
@@ -278,8 +286,27 @@ impl Vocabulary {
             return Some(fault);
         }
         let id = self.add(Some(Cow::Owned(name.to_owned())), TraitType::Any);
-        self.by_fold.insert(fold, (Target::Trait(id), Rank::Spelling));
+        self.learn(name, Target::Trait(id), Rank::Spelling);
         None
+    }
+
+    /// Takes a name in, under its fold and in each spelling that keys usually have.
+    fn learn(&mut self, name: &str, target: Target, rank: Rank) {
+        let fold = Fold::of(name);
+        let cased = [
+            name.to_snake_case(),
+            name.to_lower_camel_case(),
+            name.to_upper_camel_case(),
+            name.to_title_case(),
+            name.to_kebab_case(),
+        ];
+        for spelling in cased.into_iter().chain([name.to_owned(), name.to_uppercase(), fold.as_str().to_owned()]) {
+            // A change of case can lose what is neither letter nor digit: then it is another name.
+            if Fold::of(&spelling) == fold {
+                self.by_spelling.insert(spelling.into(), (fold.clone(), target, rank));
+            }
+        }
+        self.by_fold.insert(fold, (target, rank));
     }
 
     fn add_alias(&mut self, alias: &str, name: &str) -> Option<String> {
@@ -292,14 +319,14 @@ impl Vocabulary {
             Some((target, _)) => *target,
             None => {
                 let id = self.add(Some(Cow::Owned(name.to_owned())), TraitType::Any);
-                self.by_fold.insert(Fold::of(name), (Target::Trait(id), Rank::Spelling));
+                self.learn(name, Target::Trait(id), Rank::Spelling);
                 Target::Trait(id)
             }
         };
         if let Target::Part(part) = target {
-            self.by_fold.insert(flat(alias), (Target::FlatPart(part), Rank::Alias));
+            self.learn(&flat(alias), Target::FlatPart(part), Rank::Alias);
         }
-        self.by_fold.insert(fold, (target, Rank::Alias));
+        self.learn(alias, target, Rank::Alias);
         None
     }
 
@@ -321,7 +348,7 @@ impl Vocabulary {
             Some((Target::Part(part) | Target::FlatPart(part), _)) => Mention::Part(*part),
             None => {
                 let id = self.add(None, TraitType::Any);
-                self.by_fold.insert(fold, (Target::Trait(id), Rank::Spelling));
+                self.learn(name, Target::Trait(id), Rank::Spelling);
                 Mention::Trait(id)
             }
         }
@@ -346,6 +373,15 @@ impl Vocabulary {
         self.names.len()
     }
 
+    /// Returns the fold of `key`, and what it means.
+    pub(super) fn look_up<'a>(&'a self, key: &'a str, arena: &'a Bump) -> (&'a str, Option<(Target, Rank)>) {
+        if let Some((fold, target, rank)) = self.by_spelling.get(key) {
+            return (fold.as_str(), Some((*target, *rank)));
+        }
+        let fold = fold_in(key, arena);
+        (fold, self.target(fold))
+    }
+
     pub(super) fn target(&self, fold: &str) -> Option<(Target, Rank)> {
         self.by_fold.get(fold).copied()
     }
@@ -359,7 +395,11 @@ impl Vocabulary {
 impl Default for Vocabulary {
     fn default() -> Self {
         // The reserved names and built-in aliases do not clash; a test builds them.
-        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary { by_fold: HashMap::default(), names: Vec::new() })
+        Vocabulary::new(&[], &[]).unwrap_or(Vocabulary {
+            by_fold: HashMap::default(),
+            by_spelling: HashMap::default(),
+            names: Vec::new(),
+        })
     }
 }
 
@@ -378,6 +418,41 @@ pub enum Mention {
     Part(Part),
 }
 
-fn flat(name: &str) -> Fold {
-    Fold::of(&format!("address.{name}"))
+fn flat(name: &str) -> String {
+    format!("address.{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_a_usual_spelling_is_found_as_its_fold_is() {
+        let known = ["Total Billed", "größe", "a.b-c", "HTTPCode"].map(str::to_owned);
+        let aliases =
+            [("headcount", "employees"), ("PLZ", "postalCode")].map(|(alias, name)| (alias.to_owned(), name.to_owned()));
+        let vocabulary = Vocabulary::new(&known, &aliases).unwrap();
+        let arena = Bump::new();
+        for (spelling, (fold, target, rank)) in &vocabulary.by_spelling {
+            assert_eq!(fold.as_str(), fold_in(spelling, &arena), "{spelling}");
+            assert_eq!(vocabulary.target(fold.as_str()), Some((*target, *rank)), "{spelling}");
+        }
+        for usual in [
+            "created_at",
+            "Created At",
+            "CreatedAt",
+            "createdat",
+            "CREATEDAT",
+            "address.postalCode",
+            "total-billed",
+            "Plz",
+            "größe",
+        ] {
+            assert!(vocabulary.by_spelling.contains_key(usual), "{usual}");
+        }
+        for other in ["created", "createdAt ", "$name", "nothing"] {
+            let (fold, target) = vocabulary.look_up(other, &arena);
+            assert_eq!((fold, target), (fold_in(other, &arena), vocabulary.target(fold)), "{other}");
+        }
+    }
 }

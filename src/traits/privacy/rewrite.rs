@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use hmac::Mac;
 
-use super::super::vocabulary::{Target, TraitId, Vocabulary, fold_in};
+use super::super::vocabulary::{Target, TraitId, Vocabulary};
 use super::{Privacy, Treatment};
 use crate::json::{self, Kind, Member, Raw};
 use crate::verdict::{Note, NoteCode};
@@ -43,7 +43,7 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         }
         let members = traits.members(self.arena).unwrap_or_default();
         self.treated(members, |writer, key| {
-            let target = writer.vocabulary.target(fold_in(key, writer.arena)).map(|(target, _)| target);
+            let target = writer.vocabulary.look_up(key, writer.arena).1.map(|(target, _)| target);
             let treatment = writer.privacy.treatment(target);
             (treatment, target == Some(Target::Trait(TraitId::ADDRESS)))
         });
@@ -53,7 +53,7 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
     fn address(&mut self, address: Raw<'_>) {
         let members = address.members(self.arena).unwrap_or_default();
         self.treated(members, |writer, key| {
-            let treatment = match writer.vocabulary.target(fold_in(key, writer.arena)) {
+            let treatment = match writer.vocabulary.look_up(key, writer.arena).1 {
                 Some((Target::Part(part), _)) => writer.privacy.of_part(part),
                 Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => writer.privacy.of_other_member(),
             };
@@ -140,7 +140,7 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
 
 /// Returns the name that notes call a key's trait by.
 fn name<'k>(key: &'k str, vocabulary: &'k Vocabulary, arena: &Bump) -> &'k str {
-    match vocabulary.target(fold_in(key, arena)) {
+    match vocabulary.look_up(key, arena).1 {
         Some((Target::Trait(id), _)) => vocabulary.canonical(id).unwrap_or(key),
         Some((Target::Part(part) | Target::FlatPart(part), _)) => part.name(),
         None => key,
