@@ -2,9 +2,12 @@
 
 mod compile;
 mod definition;
+mod entries;
 mod expression;
 mod filter;
+mod material;
 mod plan;
+mod run;
 mod schema;
 mod settings;
 mod value;
@@ -17,7 +20,9 @@ use rust_embed::RustEmbed;
 pub use self::definition::{
     Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership, NullPolicy, OperationSpec,
 };
-pub use self::plan::{Material, Operation, Plan, Run};
+pub use self::material::Material;
+pub use self::plan::{Operation, Plan};
+pub use self::run::Run;
 pub use self::schema::schema;
 pub use self::settings::{SettingSpec, SettingType, SettingValue, Settings};
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -56,14 +56,13 @@ pub struct Emission<'a> {
     pub topic: TopicId,
     /// The destination's index in the configuration; absent for the dead letter of a whole record.
     pub destination: Option<usize>,
-    /// What an operation adds; absent for a dead letter.
-    pub operation: Option<OperationView<'a>>,
     /// Its key.
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
     /// Where it wants to go.
     pub partition: Partition,
+    stored: &'a Stored,
     headers: &'a [Header],
     buffer: &'a [u8],
 }
@@ -82,6 +81,18 @@ pub struct OperationView<'a> {
 }
 
 impl<'a> Emission<'a> {
+    /// Returns what an operation adds; absent for a dead letter.
+    #[must_use]
+    pub fn operation(&self) -> Option<OperationView<'a>> {
+        let buffer = self.buffer;
+        self.stored.operation.as_ref().map(|operation| OperationView {
+            index: operation.index,
+            id: text(buffer, &operation.id),
+            request: text(buffer, &operation.request),
+            body: slice(buffer, &operation.body),
+        })
+    }
+
     /// Returns the headers in order; most records have none.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'static str, &'a [u8])> + use<'a> {
         let buffer = self.buffer;
@@ -198,15 +209,10 @@ impl Emissions {
         Emission {
             topic: stored.topic,
             destination: stored.destination,
-            operation: stored.operation.as_ref().map(|operation| OperationView {
-                index: operation.index,
-                id: text(&self.buffer, &operation.id),
-                request: text(&self.buffer, &operation.request),
-                body: slice(&self.buffer, &operation.body),
-            }),
             key: stored.key.as_ref().map(|key| slice(&self.buffer, key)),
             value: stored.value.as_ref().map(|value| slice(&self.buffer, value)),
             partition: stored.partition,
+            stored,
             headers: self.headers.get(stored.headers.clone()).unwrap_or_default(),
             buffer: &self.buffer,
         }
@@ -248,19 +254,16 @@ impl Emissions {
         let out = &mut self.buffer;
         let structured = envelope.format == Format::Structured;
 
+        let labels = envelope.labels;
         let start = out.len();
         if structured {
             out.extend_from_slice(br#"{"specversion":"1.0","id":""#);
         }
         let id_start = out.len();
         out.extend_from_within(attributes.id_prefix.clone());
-        out.extend_from_slice(envelope.labels.id_suffix.as_bytes());
-        let id = id_start..out.len();
-        if structured {
-            out.extend_from_slice(br#"","source":"groupcast","type":""#);
-            out.extend_from_slice(envelope.labels.event_type.as_bytes());
-            out.extend_from_slice(br#"","request":""#);
-        }
+        let suffix_start = out.len();
+        out.extend_from_slice(if structured { &labels.between } else { &labels.id_suffix }.as_bytes());
+        let id = id_start..suffix_start + labels.id_suffix.len();
         let request_start = out.len();
         request(content, out)?;
         let request = request_start..out.len();
@@ -404,9 +407,21 @@ impl<'a> Attributes<'a> {
 #[derive(Debug, Clone)]
 pub struct Labels {
     /// The id's last part: `instance/operation`.
-    pub id_suffix: String,
+    id_suffix: String,
     /// The CloudEvents type: `definition.operation`.
-    pub event_type: String,
+    event_type: String,
+    /// What stands between the id's first part and the request in a structured record.
+    between: String,
+}
+
+impl Labels {
+    /// Returns the labels of an operation.
+    #[must_use]
+    pub fn new(instance: &str, definition: &str, operation: &str) -> Labels {
+        let (id_suffix, event_type) = (format!("{instance}/{operation}"), format!("{definition}.{operation}"));
+        let between = format!(r#"{id_suffix}","source":"groupcast","type":"{event_type}","request":""#);
+        Labels { id_suffix, event_type, between }
+    }
 }
 
 /// Around one operation's body: where it goes and what is said about it.

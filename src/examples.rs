@@ -88,7 +88,7 @@ struct ActualOperation {
 impl Actual {
     fn of(router: &Router, emissions: &Emissions, outcome: Option<Outcome>) -> Actual {
         let operations = emissions.iter().filter_map(|emission| {
-            let operation = emission.operation?;
+            let operation = emission.operation()?;
             Some(ActualOperation {
                 id: router.operation_id(0, operation.index).to_owned(),
                 request: operation.request.to_owned(),

@@ -153,7 +153,7 @@ fn destinations(
 
 fn operations(router: &Router, emissions: &Emissions, destination: usize, trace: &Trace) -> Vec<OperationPart> {
     let part = |(index, emission): (usize, Emission<'_>)| {
-        let operation = emission.operation.filter(|_| emission.destination == Some(destination))?;
+        let operation = emission.operation().filter(|_| emission.destination == Some(destination))?;
         let (origins, due_to) = trace.get(index);
         Some(OperationPart {
             operation: router.operation_id(destination, operation.index).to_owned(),

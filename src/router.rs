@@ -433,10 +433,8 @@ impl Call<'_> {
 
 impl Destination {
     fn new(instance: &Instance, plan: Plan, privacy: Option<Privacy>) -> Destination {
-        let labels = plan.operations().iter().map(|operation| Labels {
-            id_suffix: format!("{}/{}", instance.name, operation.id),
-            event_type: format!("{}.{}", instance.definition.id, operation.id),
-        });
+        let operations = plan.operations().iter();
+        let labels = operations.map(|operation| Labels::new(&instance.name, &instance.definition.id, &operation.id));
         Destination { name: instance.name.clone(), labels: labels.collect(), plan: std::sync::Arc::new(plan), privacy }
     }
 }

@@ -145,7 +145,7 @@ fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emis
     assert_eq!(verdict, Verdict::Routed, "event {index}: {}", event.chars().take(300).collect::<String>());
     let left = emissions.iter().map(|emission| {
         let destination = emission.destination.unwrap();
-        let operation = emission.operation.unwrap_or_else(|| panic!("event {index}: a dead letter of {destination}"));
+        let operation = emission.operation().unwrap_or_else(|| panic!("event {index}: a dead letter of {destination}"));
         Left {
             destination,
             name: router.destination_name(destination).to_owned(),

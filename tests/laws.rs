@@ -236,7 +236,7 @@ fn shown(router: &Router, emission: &Emission<'_>) -> String {
     let headers: Vec<String> = emission.headers().map(|(name, value)| format!("{name}={}", lossy(value))).collect();
     let topic = &router.topics()[emission.topic.0];
     let operation =
-        emission.operation.map(|operation| (operation.index, operation.id, operation.request, lossy(operation.body)));
+        emission.operation().map(|operation| (operation.index, operation.id, operation.request, lossy(operation.body)));
     let (key, value) = (emission.key.map(lossy), emission.value.map(lossy));
     format!("{topic} {key:?} {value:?} {:?} {headers:?} {operation:?}", emission.partition)
 }
@@ -245,7 +245,7 @@ fn shown(router: &Router, emission: &Emission<'_>) -> String {
 fn operations<'s>(router: &'s Router, seen: &'s Seen) -> Vec<(&'s str, &'s str, &'s [u8])> {
     let names: Vec<&str> = router.destination_names().collect();
     let operation = |emission: Emission<'s>| {
-        let operation = emission.operation?;
+        let operation = emission.operation()?;
         Some((names[emission.destination?], operation.request, operation.body))
     };
     seen.emissions.iter().filter_map(operation).collect()
@@ -287,7 +287,7 @@ proptest! {
         let seen = route(router, &source);
         let mut ids = BTreeSet::new();
         for emission in seen.emissions.iter() {
-            match emission.operation {
+            match emission.operation() {
                 Some(operation) => {
                     prop_assert!(Raw::parse(text(operation.body)).is_ok(), "{}", text(operation.body));
                     prop_assert!(Raw::parse(text(emission.value.unwrap())).is_ok(), "{}", text(emission.value.unwrap()));
@@ -348,7 +348,7 @@ proptest! {
         let seen = route(router(), &source);
         let explanation = explain(router(), &source);
         prop_assert_eq!(Some((explanation.verdict, explanation.reason)), seen.verdict.map(Verdict::labels));
-        let detail = seen.emissions.iter().filter(|emission| emission.operation.is_none() && emission.destination.is_none());
+        let detail = seen.emissions.iter().filter(|emission| emission.operation().is_none() && emission.destination.is_none());
         let detail: Vec<&str> = detail.map(|letter| text(letter.headers().find(|(name, _)| *name == "detail").unwrap().1)).collect();
         prop_assert_eq!(detail.first().copied().unwrap_or_default(), &explanation.detail);
         let outcomes: Vec<_> = seen.outcomes.iter().flatten().map(|outcome| outcome.labels()).collect();
@@ -500,7 +500,7 @@ proptest! {
         // Only `raw` and dead letters show how the event was written.
         let told = |event: &str| {
             let seen = route(without_raw(), &record(Some(event.as_bytes())));
-            let operations = seen.emissions.iter().filter(|emission| emission.operation.is_some());
+            let operations = seen.emissions.iter().filter(|emission| emission.operation().is_some());
             let mut all: Vec<String> = operations.map(|emission| shown(without_raw(), &emission)).collect();
             all.push(format!("{:?} {:?} {:?}", seen.verdict, seen.outcomes, seen.notes));
             all

@@ -51,7 +51,7 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
     let mut emissions = Emissions::default();
     assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut ()), Verdict::Routed);
     let texts = emissions.iter().map(|emission| {
-        let operation = emission.operation.unwrap_or_else(|| panic!("a dead letter of {:?}", emission.destination));
+        let operation = emission.operation().unwrap_or_else(|| panic!("a dead letter of {:?}", emission.destination));
         let destination = router.destination_name(emission.destination.unwrap()).to_owned();
         (destination, format!("{} {}", operation.request, String::from_utf8_lossy(emission.value.unwrap())))
     });

@@ -88,7 +88,7 @@ struct DeadLetterFields<'a> {
 
 fn write_line(router: &Router, emission: &Emission<'_>, line: i64, output: &mut impl Write) -> io::Result<()> {
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-    match (emission.operation, emission.destination) {
+    match (emission.operation(), emission.destination) {
         (Some(operation), Some(destination)) => {
             let line = OperationLine {
                 destination: router.destination_name(destination),

@@ -8,9 +8,11 @@ use crate::json;
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
 use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
+use super::entries::{Case, EntryFilter};
 use super::expression::{Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text};
-use super::filter::{Case, Filter};
-use super::plan::{Constant, Named, Operation, Pipeline, Plan, Source, Stage, Step, Template, Test, TextPart, percent_encoded};
+use super::filter::Filter;
+use super::plan::{Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test, TextPart};
+use super::run::percent_encoded;
 use super::settings::{SettingSpec, SettingType, SettingValue, Settings};
 
 /// Reports every unknown name, filter and type fault of a definition.
@@ -182,7 +184,7 @@ impl Compiler<'_> {
         match body {
             Body::Constant(json) => Template::Constant(json.as_str().into()),
             Body::Text(text, place) => self.template(text, *place),
-            Body::Object(fields) => Template::Object(self.steps(fields)),
+            Body::Object(fields) => Template::object(self.steps(fields)),
             Body::Array(elements) => Template::Array(elements.iter().map(|element| self.body(element)).collect()),
         }
     }
@@ -196,7 +198,7 @@ impl Compiler<'_> {
                 steps.push(Step::field(key, self.body(&field.value)));
                 continue;
             }
-            let siblings = siblings.iter().map(|sibling| self.text_parts(&sibling.key, sibling.key_place)).collect();
+            let siblings = Siblings::new(siblings.iter().map(|sibling| self.text_parts(&sibling.key, sibling.key_place)));
             match &field.value {
                 Body::Text(text, place) if text.expression().is_some() => {
                     if let Some((map, value_type)) = text.expression().map(|expression| self.pipeline(expression, *place)) {
@@ -269,15 +271,16 @@ impl Compiler<'_> {
             }
             let Some(filter) = self.filter(call) else { continue };
             value_type = self.filtered_type(&filter, call, value_type);
-            if let Filter::Nulls(policy) = filter {
-                nulls = Some(policy);
-            } else {
-                stages.push(Stage::Filter(filter));
+            match (filter, stages.last_mut()) {
+                (Called::Nulls(policy), _) => nulls = Some(policy),
+                (Called::Value(filter), _) => stages.push(Stage::Filter(filter)),
+                (Called::Entries(filter), Some(Stage::Entries(filters))) => filters.push(filter),
+                (Called::Entries(filter), _) => stages.push(Stage::Entries(vec![filter])),
             }
         }
         let _ = place;
         let subject = expression.alternatives.first().map(subject).unwrap_or_default();
-        (Pipeline { sources, stages, nulls, subject: subject.into() }, value_type)
+        (Pipeline::new(sources, stages, nulls, subject.into()), value_type)
     }
 
     fn operand(&mut self, operand: &Operand) -> (Source, Type) {
@@ -429,33 +432,34 @@ impl Compiler<'_> {
         }
     }
 
-    fn filter(&mut self, call: &FilterCall) -> Option<Filter> {
+    fn filter(&mut self, call: &FilterCall) -> Option<Called> {
+        use Called::{Entries, Nulls, Value};
         if let Some((_, unit)) = Unit::WORDS.iter().find(|(word, _)| *word == call.name) {
-            return self.without_arguments(call, Filter::Date(*unit));
+            return self.without_arguments(call, Value(Filter::Date(*unit)));
         }
         match call.name.as_str() {
-            "string" => self.without_arguments(call, Filter::String),
-            "integer" => self.without_arguments(call, Filter::Integer),
-            "number" => self.without_arguments(call, Filter::Number),
-            "boolean" => self.without_arguments(call, Filter::Boolean),
-            "lower" => self.without_arguments(call, Filter::Lower),
-            "upper" => self.without_arguments(call, Filter::Upper),
-            "trim" => self.without_arguments(call, Filter::Trim),
-            "domain" => self.without_arguments(call, Filter::Domain),
-            "json" => self.without_arguments(call, Filter::Json),
-            "scalars" => self.without_arguments(call, Filter::Scalars),
-            "truncate" => self.length(call).map(Filter::Truncate),
-            "texts" => self.length(call).map(Filter::Texts),
-            "join" => self.one_argument(call).map(Filter::Join),
-            "prefix" => self.one_argument(call).map(Filter::Prefix),
-            "suffix" => self.one_argument(call).map(Filter::Suffix),
-            "flatten" => self.one_argument(call).map(Filter::Flatten),
-            "case" => self.word(call, Case::WORDS).map(Filter::Case),
-            "dates" => self.word(call, Unit::WORDS).map(Filter::Dates),
-            "nulls" => self.word(call, NullPolicy::WORDS).map(Filter::Nulls),
-            "only" => self.only(call),
-            "except" => Some(Filter::Except(self.folds(call)?.0)),
-            "rename" => self.pairs(call).map(Filter::Rename),
+            "string" => self.without_arguments(call, Value(Filter::String)),
+            "integer" => self.without_arguments(call, Value(Filter::Integer)),
+            "number" => self.without_arguments(call, Value(Filter::Number)),
+            "boolean" => self.without_arguments(call, Value(Filter::Boolean)),
+            "lower" => self.without_arguments(call, Value(Filter::Lower)),
+            "upper" => self.without_arguments(call, Value(Filter::Upper)),
+            "trim" => self.without_arguments(call, Value(Filter::Trim)),
+            "domain" => self.without_arguments(call, Value(Filter::Domain)),
+            "json" => self.without_arguments(call, Value(Filter::Json)),
+            "scalars" => self.without_arguments(call, Entries(EntryFilter::Scalars)),
+            "truncate" => Some(Value(Filter::Truncate(self.length(call)?))),
+            "texts" => Some(Entries(EntryFilter::Texts(self.length(call)?))),
+            "join" => Some(Value(Filter::Join(self.one_argument(call)?))),
+            "prefix" => Some(Entries(EntryFilter::Prefix(self.one_argument(call)?))),
+            "suffix" => Some(Entries(EntryFilter::Suffix(self.one_argument(call)?))),
+            "flatten" => Some(Entries(EntryFilter::Flatten(self.one_argument(call)?))),
+            "case" => Some(Entries(EntryFilter::Case(self.word(call, Case::WORDS)?))),
+            "dates" => Some(Entries(EntryFilter::Dates(self.word(call, Unit::WORDS)?))),
+            "nulls" => Some(Nulls(self.word(call, NullPolicy::WORDS)?)),
+            "only" => Some(Entries(self.only(call)?)),
+            "except" => Some(Entries(EntryFilter::Except(self.folds(call)?.0))),
+            "rename" => Some(Entries(EntryFilter::Rename(self.pairs(call)?))),
             unknown => {
                 self.diagnostics.error(call.place, format!("unknown filter: {unknown}")).suggest(unknown, FILTERS);
                 None
@@ -463,7 +467,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn without_arguments(&mut self, call: &FilterCall, filter: Filter) -> Option<Filter> {
+    fn without_arguments(&mut self, call: &FilterCall, filter: Called) -> Option<Called> {
         if let Some(argument) = call.arguments.first() {
             self.diagnostics.error(argument.place, format!("{} takes no arguments", call.name));
         }
@@ -502,12 +506,12 @@ impl Compiler<'_> {
     }
 
     /// `only` of a list that says `all` is no filter at all.
-    fn only(&mut self, call: &FilterCall) -> Option<Filter> {
+    fn only(&mut self, call: &FilterCall) -> Option<EntryFilter> {
         let (folds, is_setting) = self.folds(call)?;
         if is_setting && folds == [Fold::of("all")] {
-            return Some(Filter::Except(Vec::new()));
+            return Some(EntryFilter::Except(Vec::new()));
         }
-        Some(Filter::Only { folds, is_setting })
+        Some(EntryFilter::Only { folds, is_setting })
     }
 
     fn folds(&mut self, call: &FilterCall) -> Option<(Vec<Fold>, bool)> {
@@ -582,26 +586,21 @@ impl Compiler<'_> {
     }
 
     /// Returns what type a filter makes of a value, and reports one that it cannot take.
-    fn filtered_type(&mut self, filter: &Filter, call: &FilterCall, value_type: Type) -> Type {
+    fn filtered_type(&mut self, filter: &Called, call: &FilterCall, value_type: Type) -> Type {
         let (takes, makes): (&[Type], Type) = match filter {
-            Filter::Date(unit) => (&[Type::Date], if unit.is_number() { Type::Number } else { Type::Text }),
-            Filter::String => (&[Type::Text, Type::Number, Type::Boolean, Type::Date], Type::Text),
-            Filter::Integer | Filter::Number => (&[Type::Text, Type::Number], Type::Number),
-            Filter::Boolean => (&[Type::Text, Type::Boolean], Type::Boolean),
-            Filter::Lower | Filter::Upper | Filter::Trim | Filter::Truncate(_) | Filter::Domain => (&[Type::Text], Type::Text),
-            Filter::Json => return Type::Text,
-            Filter::Join(_) => (&[Type::List], Type::Text),
-            Filter::Nulls(_) => return value_type,
-            Filter::Only { .. }
-            | Filter::Except(_)
-            | Filter::Rename(_)
-            | Filter::Prefix(_)
-            | Filter::Suffix(_)
-            | Filter::Case(_)
-            | Filter::Flatten(_)
-            | Filter::Scalars
-            | Filter::Dates(_)
-            | Filter::Texts(_) => (&[Type::Map], Type::Map),
+            Called::Nulls(_) => return value_type,
+            Called::Entries(_) => (&[Type::Map], Type::Map),
+            Called::Value(filter) => match filter {
+                Filter::Date(unit) => (&[Type::Date], if unit.is_number() { Type::Number } else { Type::Text }),
+                Filter::String => (&[Type::Text, Type::Number, Type::Boolean, Type::Date], Type::Text),
+                Filter::Integer | Filter::Number => (&[Type::Text, Type::Number], Type::Number),
+                Filter::Boolean => (&[Type::Text, Type::Boolean], Type::Boolean),
+                Filter::Lower | Filter::Upper | Filter::Trim | Filter::Truncate(_) | Filter::Domain => {
+                    (&[Type::Text], Type::Text)
+                }
+                Filter::Json => return Type::Text,
+                Filter::Join(_) => (&[Type::List], Type::Text),
+            },
         };
         self.expect(value_type, takes, &call.name, call.place);
         makes
@@ -661,6 +660,14 @@ impl Compiler<'_> {
     }
 }
 
+/// What a filter's name and arguments come to.
+enum Called {
+    Value(Filter),
+    Entries(EntryFilter),
+    /// Nothing that runs: what null means.
+    Nulls(NullPolicy),
+}
+
 /// What is known of an `if` before any event.
 enum Condition {
     Always,
@@ -685,16 +692,6 @@ fn merged(parts: Vec<TextPart>, constant: impl Fn(&str) -> String) -> Vec<TextPa
         }
         merged
     })
-}
-
-impl Pipeline {
-    /// Returns the text that this yields for every event, if it is the same for all.
-    fn constant_text(&self) -> Option<Box<str>> {
-        match (self.sources.as_slice(), self.stages.as_slice()) {
-            ([Source::Constant(Constant::Text(text) | Constant::Json(text))], []) => Some(text.clone()),
-            _ => None,
-        }
-    }
 }
 
 fn subject(operand: &Operand) -> String {

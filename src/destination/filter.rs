@@ -1,20 +1,17 @@
-//! What `| filter` does to a value. A value that does not fit is left out and noted; null and absent pass on.
-
-use std::fmt::Write;
+//! What `| filter` does to a value; [`super::entries`] has those of maps. A value that does not fit is left out and noted; null
+//! and absent pass on.
 
 use bumpalo::Bump;
-use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
-use heck::{AsLowerCamelCase, AsSnakeCase, AsTitleCase};
+use bumpalo::collections::String as ArenaString;
 
 use crate::date::{Instant, Unit};
+use crate::event::Time;
 use crate::json::{self, Kind, Raw};
-use crate::traits::Fold;
 use crate::verdict::{NoteCode, Reason};
 
-use super::definition::NullPolicy;
 use super::value::{Item, Value, collected, formatted};
 
-/// A filter, its arguments checked.
+/// A filter of one value, its arguments checked.
 #[derive(Debug, Clone)]
 pub(super) enum Filter {
     Date(Unit),
@@ -29,99 +26,6 @@ pub(super) enum Filter {
     Domain,
     Json,
     Join(String),
-    Only {
-        folds: Vec<Fold>,
-        /// Whether what is not listed was left out by the instance's settings, and is counted.
-        is_setting: bool,
-    },
-    Except(Vec<Fold>),
-    Rename(Vec<(Fold, String)>),
-    Prefix(String),
-    Suffix(String),
-    Case(Case),
-    Flatten(String),
-    Scalars,
-    Dates(Unit),
-    Texts(usize),
-    Nulls(NullPolicy),
-}
-
-/// How keys are cased on the way out (semantics T6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
-    Snake,
-    Camel,
-    Title,
-    Upper,
-}
-
-impl Case {
-    pub(super) const WORDS: &'static [(&'static str, Case)] =
-        &[("snake", Case::Snake), ("camel", Case::Camel), ("title", Case::Title), ("upper", Case::Upper)];
-
-    fn apply<'a>(self, key: &'a str, arena: &'a Bump) -> &'a str {
-        if self == Case::Snake {
-            if is_snake(key) {
-                return key;
-            }
-            if let Some(cased) = snake(key, arena) {
-                return cased;
-            }
-        }
-        let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
-        let written = match self {
-            Case::Snake => write!(cased, "{}", AsSnakeCase(key)),
-            Case::Camel => write!(cased, "{}", AsLowerCamelCase(key)),
-            Case::Title => write!(cased, "{}", AsTitleCase(key)),
-            Case::Upper => {
-                cased.extend(key.chars().flat_map(char::to_uppercase));
-                Ok(())
-            }
-        };
-        // Writing to a string cannot fail.
-        written.unwrap_or_default();
-        cased.into_bump_str()
-    }
-}
-
-/// Returns whether a key is in snake case, as most that are ASCII are.
-fn is_snake(key: &str) -> bool {
-    let is_word_byte = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let mut before = b'_';
-    let is_snake = key.bytes().all(|byte| {
-        let follows = is_word_byte(&byte) || byte == b'_' && before != b'_';
-        before = byte;
-        follows
-    });
-    is_snake && before != b'_'
-}
-
-/// Does what heck does, to a key that is ASCII; `None` for others.
-fn snake<'a>(key: &str, arena: &'a Bump) -> Option<&'a str> {
-    key.is_ascii().then_some(())?;
-    // At most a `_` before each letter.
-    let cased = arena.alloc_slice_fill_copy(2 * key.len(), b'_');
-    let (mut length, mut is_in_word, mut is_lower, mut is_upper) = (0, false, false, false);
-    let mut bytes = key.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        if !byte.is_ascii_alphanumeric() {
-            (is_in_word, is_lower, is_upper) = (false, false, false);
-            continue;
-        }
-        let begins_word =
-            byte.is_ascii_uppercase() && (is_lower || is_upper && bytes.peek().is_some_and(u8::is_ascii_lowercase));
-        if (begins_word || !is_in_word) && length > 0 {
-            length += 1;
-        }
-        // A digit is neither, and changes nothing.
-        if byte.is_ascii_alphabetic() {
-            (is_lower, is_upper) = (byte.is_ascii_lowercase(), byte.is_ascii_uppercase());
-        }
-        is_in_word = true;
-        *cased.get_mut(length)? = byte.to_ascii_lowercase();
-        length += 1;
-    }
-    str::from_utf8(cased.get(..length)?).ok()
 }
 
 /// Is told of what a filter leaves out: the code, and the key if one of a map's is meant.
@@ -131,12 +35,9 @@ pub(super) trait Sink {
 
 impl Filter {
     /// Applies the filter.
-    ///
-    /// # Errors
-    /// [`Reason::InvalidString`] if it opens an object that has a key with a lone surrogate.
-    pub(super) fn apply<'a>(&'a self, value: Value<'a>, arena: &'a Bump, sink: &mut impl Sink) -> Result<Value<'a>, Reason> {
+    pub(super) fn apply<'a>(&'a self, value: Value<'a>, arena: &'a Bump, sink: &mut impl Sink) -> Value<'a> {
         if !value.is_given() {
-            return Ok(value);
+            return value;
         }
         let converted = match self {
             Filter::Date(unit) => date(&value, *unit, arena),
@@ -151,95 +52,17 @@ impl Filter {
             Filter::Domain => value.text(arena).and_then(|text| domain(text, arena)).map(Value::Text),
             Filter::Json => Some(Value::Text(value.json(arena))),
             Filter::Join(separator) => join(&value, separator, arena),
-            Filter::Nulls(_) => Some(value),
-            Filter::Only { .. }
-            | Filter::Except(_)
-            | Filter::Rename(_)
-            | Filter::Prefix(_)
-            | Filter::Suffix(_)
-            | Filter::Case(_)
-            | Filter::Flatten(_)
-            | Filter::Scalars
-            | Filter::Dates(_)
-            | Filter::Texts(_) => match open(value, arena)? {
-                Some(items) => Some(Value::Map(self.apply_to_map(items, arena, sink)?)),
-                None => None,
-            },
         };
-        Ok(converted.unwrap_or_else(|| {
+        converted.unwrap_or_else(|| {
             sink.note(NoteCode::TraitTypeMismatch, None);
             Value::Absent
-        }))
-    }
-
-    /// Returns whether the filter can make two keys one.
-    pub(super) fn changes_keys(&self) -> bool {
-        matches!(self, Filter::Rename(_) | Filter::Prefix(_) | Filter::Suffix(_) | Filter::Case(_) | Filter::Flatten(_))
-    }
-
-    fn apply_to_map<'a>(
-        &'a self,
-        items: &'a [Item<'a>],
-        arena: &'a Bump,
-        sink: &mut impl Sink,
-    ) -> Result<&'a [Item<'a>], Reason> {
-        Ok(match self {
-            Filter::Only { folds, is_setting } => retained(items, arena, |item| {
-                let is_listed = folds.iter().any(|fold| fold.is_of(item.key));
-                if !is_listed && *is_setting {
-                    sink.note(NoteCode::UnlistedTrait, Some(item.key));
-                }
-                is_listed
-            }),
-            Filter::Except(folds) => retained(items, arena, |item| folds.iter().all(|fold| !fold.is_of(item.key))),
-            Filter::Rename(pairs) => {
-                renamed(items, arena, |key| pairs.iter().find(|(from, _)| from.is_of(key)).map_or(key, |(_, to)| to.as_str()))
-            }
-            Filter::Prefix(prefix) => renamed(items, arena, |key| joined([prefix, key, ""], arena)),
-            Filter::Suffix(suffix) => renamed(items, arena, |key| joined([key, suffix, ""], arena)),
-            Filter::Case(case) => renamed(items, arena, |key| case.apply(key, arena)),
-            Filter::Flatten(separator) if items.iter().any(|item| item.value.is_map()) => {
-                let mut flat = ArenaVec::with_capacity_in(2 * items.len(), arena);
-                flatten(items, separator, &mut flat, arena)?;
-                flat.into_bump_slice()
-            }
-            Filter::Scalars => retained(items, arena, |item| {
-                let is_scalar = !item.value.is_container();
-                if !is_scalar {
-                    sink.note(NoteCode::TraitTypeMismatch, Some(item.key));
-                }
-                is_scalar
-            }),
-            Filter::Dates(unit) => collected(items.iter().filter_map(|item| dated(*item, *unit, arena, sink)), arena),
-            Filter::Texts(length) => collected(items.iter().map(|item| shortened(*item, *length, arena)), arena),
-            Filter::Flatten(_)
-            | Filter::Date(_)
-            | Filter::String
-            | Filter::Integer
-            | Filter::Number
-            | Filter::Boolean
-            | Filter::Lower
-            | Filter::Upper
-            | Filter::Trim
-            | Filter::Truncate(_)
-            | Filter::Domain
-            | Filter::Json
-            | Filter::Join(_)
-            | Filter::Nulls(_) => items,
         })
     }
 }
 
-/// Returns the items that are kept, which are nearly always all of them.
-fn retained<'a>(items: &'a [Item<'a>], arena: &'a Bump, mut is_kept: impl FnMut(&Item<'a>) -> bool) -> &'a [Item<'a>] {
-    let n_first = items.iter().position(|item| !is_kept(item)).unwrap_or(items.len());
-    let Some((first, [_, rest @ ..])) = items.split_at_checked(n_first) else { return items };
-    collected(first.iter().chain(rest.iter().filter(|item| is_kept(item))).copied(), arena)
-}
-
-fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option<Value<'a>> {
+pub(super) fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option<Value<'a>> {
     let instant = match value {
-        Value::Date(instant, _) => **instant,
+        Value::Date(time) => time.instant,
         Value::Raw(raw) => Instant::from_json(*raw)?,
         Value::Text(text) => Instant::from_text(text)?,
         Value::Json(json) => Instant::from_json(Raw::parse(json).ok()?)?,
@@ -251,7 +74,7 @@ fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option<Value<'a>>
 
 /// Makes a value a JSON string; one that is a string already keeps its source bytes.
 pub(super) fn string<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
-    if let Value::Raw(raw) | Value::Date(_, Some(raw)) = value
+    if let Value::Raw(raw) | Value::Date(&Time { raw: Some(raw), .. }) = value
         && raw.kind() == Kind::String
     {
         return Some(Value::Raw(raw));
@@ -291,7 +114,7 @@ fn boolean<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
     }
 }
 
-fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Value<'a>> {
+pub(super) fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Value<'a>> {
     // What a string is in JSON is longer than the text itself, and a text has at most as many characters as bytes.
     if let Value::Raw(raw) = value
         && raw.is_plain_string()
@@ -311,30 +134,39 @@ fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Valu
     }
 }
 
-/// Cuts the item's value where it is a text, or a date that is sent as the text that it came as.
-fn shortened<'a>(item: Item<'a>, length: usize, arena: &'a Bump) -> Item<'a> {
-    let is_text = match item.value {
-        Value::Raw(raw) | Value::Date(_, Some(raw)) => raw.kind() == Kind::String,
-        Value::Text(_) => true,
-        Value::Absent | Value::Null | Value::Json(_) | Value::Date(_, None) | Value::Map(_) | Value::List(_) => false,
-    };
-    let value = is_text.then(|| truncate(item.value, length, arena)).flatten();
-    Item { value: value.unwrap_or(item.value), ..item }
-}
-
 /// Returns the host of a URL, lower case and without `www.`; a bare host is its own.
 fn domain<'a>(url: &'a str, arena: &'a Bump) -> Option<&'a str> {
+    // Bytes are looked for, and all of them ASCII: searching for patterns costs more than the rest of a body.
+    let before = |text: &'a str, is_end: fn(&u8) -> bool| text.get(..text.bytes().position(|byte| is_end(&byte))?);
     let url = url.trim();
-    let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = lower(host.split_once(':').map_or(host, |(host, _)| host).trim_end_matches('.'), arena);
+    let rest = match url.as_bytes().windows(2).position(|pair| pair == b"//") {
+        Some(slashes) => url.get(slashes + 2..)?,
+        None => url,
+    };
+    let authority = before(rest, |byte| matches!(byte, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest);
+    let host = match authority.bytes().rposition(|byte| byte == b'@') {
+        Some(at) => authority.get(at + 1..)?,
+        None => authority,
+    };
+    let host = lower(before(host, |byte| *byte == b':').unwrap_or(host).trim_end_matches('.'), arena);
     let host = host.strip_prefix("www.").unwrap_or(host);
-    let is_host = host.contains('.')
-        && host.split('.').all(|label| {
-            !label.is_empty() && label.chars().all(|character| character.is_alphanumeric() || matches!(character, '-' | '_'))
-        });
-    is_host.then_some(host)
+    is_host(host).then_some(host)
+}
+
+/// Returns whether a text is labels with dots between them, two at least.
+fn is_host(host: &str) -> bool {
+    let (mut n_dots, mut before) = (0, '.');
+    for character in host.chars() {
+        match character {
+            '.' if before == '.' => return false,
+            '.' => n_dots += 1,
+            '-' | '_' => {}
+            _ if character.is_alphanumeric() => {}
+            _ => return false,
+        }
+        before = character;
+    }
+    n_dots > 0 && before != '.'
 }
 
 fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
@@ -373,42 +205,10 @@ pub(super) fn open<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Option<&'a [
     }
 }
 
-fn renamed<'a>(items: &[Item<'a>], arena: &'a Bump, new_key: impl Fn(&'a str) -> &'a str) -> &'a [Item<'a>] {
-    collected(items.iter().map(|item| item.renamed(new_key(item.key))), arena)
-}
-
-fn joined<'a>(parts: [&str; 3], arena: &'a Bump) -> &'a str {
+pub(super) fn joined<'a>(parts: [&str; 3], arena: &'a Bump) -> &'a str {
     let mut whole = ArenaString::with_capacity_in(parts.iter().map(|part| part.len()).sum(), arena);
     parts.iter().for_each(|part| whole.push_str(part));
     whole.into_bump_str()
-}
-
-/// Moves the members of objects up under joined keys. Depth is bounded by the limit on an event's nesting (E9).
-fn flatten<'a>(items: &[Item<'a>], separator: &str, flat: &mut ArenaVec<'a, Item<'a>>, arena: &'a Bump) -> Result<(), Reason> {
-    for item in items {
-        if !item.value.is_map() {
-            flat.push(*item);
-            continue;
-        }
-        let inner = open(item.value, arena)?.unwrap_or_default().iter().map(|member| {
-            let key = joined([item.key, separator, member.key], arena);
-            Item { is_renamed: true, ..Item::new(key, member.value) }
-        });
-        flatten(collected(inner, arena), separator, flat, arena)?;
-    }
-    Ok(())
-}
-
-/// Converts `createdAt`, the one trait that is a date (semantics D1); one that is none is left out.
-fn dated<'a>(item: Item<'a>, unit: Unit, arena: &'a Bump, sink: &mut impl Sink) -> Option<Item<'a>> {
-    if item.id != Some(crate::traits::TraitId::CREATED_AT) || !item.value.is_given() {
-        return Some(item);
-    }
-    let value = date(&item.value, unit, arena);
-    if value.is_none() {
-        sink.note(NoteCode::TraitTypeMismatch, Some(item.key));
-    }
-    Some(Item { value: value?, ..item })
 }
 
 #[cfg(test)]
@@ -432,25 +232,6 @@ mod tests {
         ] {
             assert_eq!(domain(url, &Bump::new()), expected, "{url}");
         }
-    }
-
-    #[test]
-    fn t6_the_short_way_to_snake_case_is_the_same_case() {
-        let letters = ["a", "B", "1", "_", "-", " ", ".", "é"];
-        let keys = (0..letters.len().pow(5))
-            .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
-        let arena = Bump::new();
-        let mut n_short = 0;
-        let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", ""];
-        for key in keys.chain(words.map(str::to_owned)) {
-            let expected = AsSnakeCase(&key).to_string();
-            assert!(!is_snake(&key) || key == expected, "{key:?}");
-            if let Some(cased) = snake(&key, &arena) {
-                assert_eq!(cased, expected, "{key:?}");
-                n_short += 1;
-            }
-        }
-        assert!(n_short > 5_000, "{n_short}");
     }
 
     #[test]

@@ -1,18 +1,11 @@
-//! A destination as it runs: steps that write bytes straight from the parsed event. A plan cannot hold a mistake.
+//! A destination as it runs: what is tested, and the steps that write. A plan cannot hold a mistake; [`super::run`] carries it out.
 
-use bumpalo::Bump;
-use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
-use hashbrown::{DefaultHashBuilder, HashMap};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-
-use crate::event::{Event, Id};
-use crate::json::{self, Raw};
-use crate::traits::{AddressItem, PARTS, Part, Trait, TraitId, TraitType};
-use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
+use crate::json;
+use crate::traits::{Part, TraitId, TraitType};
 
 use super::definition::NullPolicy;
-use super::filter::{self, Filter, Sink};
-use super::value::{Item, Value, collected};
+use super::entries::EntryFilter;
+use super::filter::Filter;
 
 /// One instance's operations, settings filled in.
 #[derive(Debug)]
@@ -47,7 +40,7 @@ pub(super) struct Test {
 
 impl Test {
     /// Returns the name of the value, or of the first that it is put together of.
-    fn subject(&self) -> &str {
+    pub(super) fn subject(&self) -> &str {
         match &self.value {
             Template::Value(pipeline) => &pipeline.subject,
             Template::Text(parts) => {
@@ -77,26 +70,104 @@ pub(super) enum Template {
     Array(Vec<Template>),
 }
 
+impl Template {
+    /// Returns what writes an object. Fields that are the same for every event become one text with their neighbours.
+    pub(super) fn object(steps: Vec<Step>) -> Template {
+        let mut merged: Vec<Step> = Vec::with_capacity(steps.len());
+        for step in steps {
+            match (merged.last_mut(), step.into_constant()) {
+                (Some(Step::Constant(before)), Step::Constant(text)) => *before = format!("{before}{text}").into(),
+                (_, step) => merged.push(step),
+            }
+        }
+        Template::Object(merged)
+    }
+}
+
 /// What writes one member, or several, of an object.
 #[derive(Debug)]
 pub(super) enum Step {
+    /// Members that are the same for every event, each with a comma before it.
+    Constant(Box<str>),
     Field {
-        key: Vec<TextPart>,
-        /// The key as JSON, quotes included, where it is the same for every event.
-        json_key: Option<Box<str>>,
+        key: Key,
         value: Template,
     },
     /// The entries of a map among their siblings, whose keys they never write (semantics T6).
-    Spread { map: Pipeline, siblings: Vec<Vec<TextPart>> },
+    Spread {
+        map: Pipeline,
+        siblings: Siblings,
+    },
 }
 
 impl Step {
     pub(super) fn field(key: Vec<TextPart>, value: Template) -> Step {
-        let json_key = match key.as_slice() {
-            [TextPart::Literal(text)] => Some(json::quoted(text).into()),
-            _ => None,
+        Step::Field { key: Key::new(key), value }
+    }
+
+    fn into_constant(self) -> Step {
+        let constant = match &self {
+            Step::Field { key: Key::Literal { member, .. }, value: Template::Constant(json) } => {
+                Some(format!("{member}{json}"))
+            }
+            Step::Field { key: Key::Literal { member, .. }, value: Template::Value(pipeline) } => {
+                pipeline.constant().and_then(Constant::json).map(|json| format!("{member}{json}"))
+            }
+            Step::Constant(_) | Step::Field { .. } | Step::Spread { .. } => None,
         };
-        Step::Field { key, json_key, value }
+        constant.map_or(self, |members| Step::Constant(members.into()))
+    }
+}
+
+/// A field's key.
+#[derive(Debug)]
+pub(super) enum Key {
+    /// The same for every event: the key, and what stands before its value, the comma first.
+    Literal {
+        text: Box<str>,
+        member: Box<str>,
+    },
+    Text(Vec<TextPart>),
+}
+
+impl Key {
+    fn new(parts: Vec<TextPart>) -> Key {
+        match parts.as_slice() {
+            [TextPart::Literal(text)] => {
+                Key::Literal { text: text.clone(), member: format!(",{}:", json::quoted(text)).into() }
+            }
+            _ => Key::Text(parts),
+        }
+    }
+}
+
+/// The keys that a spread map leaves to the fields beside it.
+#[derive(Debug)]
+pub(super) struct Siblings {
+    /// The keys that are the same for every event.
+    literals: Vec<Box<str>>,
+    /// The bits of those: what has none of them is none of them.
+    bits: u64,
+    pub(super) others: Vec<Vec<TextPart>>,
+}
+
+impl Siblings {
+    pub(super) fn new(keys: impl Iterator<Item = Vec<TextPart>>) -> Siblings {
+        let mut siblings = Siblings { literals: Vec::new(), bits: 0, others: Vec::new() };
+        for key in keys {
+            match key.as_slice() {
+                [TextPart::Literal(text)] => {
+                    siblings.bits |= json::key_bit(text);
+                    siblings.literals.push(text.clone());
+                }
+                _ => siblings.others.push(key),
+            }
+        }
+        siblings
+    }
+
+    pub(super) fn has_literal(&self, key: &str) -> bool {
+        self.bits & json::key_bit(key) != 0 && self.literals.iter().any(|literal| **literal == *key)
     }
 }
 
@@ -115,12 +186,52 @@ pub(super) struct Pipeline {
     pub(super) nulls: Option<NullPolicy>,
     /// What is noted when a value does not fit: the first source's name.
     pub(super) subject: Box<str>,
+    /// Whether a filter can make two keys one.
+    pub(super) changes_keys: bool,
+    /// The trait that this is, where a text leaves as it came if it is no longer than so many bytes of JSON.
+    pub(super) plain: Option<(TraitId, usize)>,
+}
+
+impl Pipeline {
+    pub(super) fn new(sources: Vec<Source>, stages: Vec<Stage>, nulls: Option<NullPolicy>, subject: Box<str>) -> Pipeline {
+        let changes_keys = stages.iter().any(|stage| match stage {
+            Stage::Entries(filters) => filters.iter().any(EntryFilter::changes_keys),
+            Stage::Filter(_) | Stage::If { .. } => false,
+        });
+        let plain = match (sources.as_slice(), stages.as_slice()) {
+            ([Source::Trait(id, TraitType::Text)], []) => Some((*id, usize::MAX)),
+            ([Source::Trait(id, TraitType::Text)], [Stage::Filter(Filter::Truncate(length))]) => Some((*id, *length)),
+            _ => None,
+        };
+        Pipeline { sources, stages, nulls, subject, changes_keys, plain }
+    }
+
+    /// Returns what this yields, if that is the same for every event.
+    fn constant(&self) -> Option<&Constant> {
+        match (self.sources.as_slice(), self.stages.as_slice()) {
+            ([Source::Constant(constant)], []) => Some(constant),
+            _ => None,
+        }
+    }
+
+    /// Returns the text that this yields, if that is the same for every event.
+    pub(super) fn constant_text(&self) -> Option<Box<str>> {
+        match self.constant()? {
+            Constant::Text(text) | Constant::Json(text) => Some(text.clone()),
+            Constant::Absent => None,
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) enum Stage {
     Filter(Filter),
-    If { source: Source, literals: Vec<Box<str>> },
+    /// Filters of a map that follow one another.
+    Entries(Vec<EntryFilter>),
+    If {
+        source: Source,
+        literals: Vec<Box<str>>,
+    },
 }
 
 /// Where a value comes from.
@@ -155,6 +266,16 @@ pub(super) enum Constant {
     Json(Box<str>),
 }
 
+impl Constant {
+    fn json(&self) -> Option<String> {
+        match self {
+            Constant::Absent => None,
+            Constant::Text(text) => Some(json::quoted(text)),
+            Constant::Json(json) => Some(json.to_string()),
+        }
+    }
+}
+
 /// The traits and address parts that a scope names, so that `traits.rest` leaves them out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Named {
@@ -172,7 +293,7 @@ impl Named {
         }
     }
 
-    fn has(&self, id: TraitId) -> bool {
+    pub(super) fn has(&self, id: TraitId) -> bool {
         self.traits.get(id.index()).copied().unwrap_or_default()
     }
 }
@@ -190,600 +311,4 @@ impl Plan {
         self.operations.retain(|operation| operation.is_idempotent);
         self
     }
-
-    /// Starts on one event. `options` is the event's flag object for this destination.
-    pub fn start<'a, O: Observer>(
-        &'a self,
-        material: &'a Material<'a>,
-        options: Option<Raw<'a>>,
-        destination: usize,
-        observer: &'a mut O,
-    ) -> Run<'a, O> {
-        let Material { event, arena, .. } = *material;
-        Run { plan: self, material, event, options, destination, arena, observer, properties: None, is_testing: false }
-    }
-}
-
-/// One event, and what several plans need of it in the same form.
-#[derive(Debug)]
-pub struct Material<'a> {
-    event: &'a Event<'a>,
-    /// All traits under canonical names, one for each of the event's entries.
-    traits: &'a [Item<'a>],
-    arena: &'a Bump,
-}
-
-impl<'a> Material<'a> {
-    /// Takes an event. What must be put together on the way is kept in `arena`.
-    #[must_use]
-    pub fn new(event: &'a Event<'a>, arena: &'a Bump) -> Material<'a> {
-        let items = event.traits.entries().iter().map(|entry| {
-            let is_address = entry.id == Some(TraitId::ADDRESS);
-            let value = if is_address { address(event, None, arena) } else { Value::from_raw(entry.value) };
-            Item { key: entry.name, value, source: entry.source, id: entry.id, is_renamed: false }
-        });
-        Material { event, traits: collected(items, arena), arena }
-    }
-
-    /// Returns the traits without those that are named elsewhere, and the address without its parts that are.
-    fn rest(&self, named: &Named) -> &'a [Item<'a>] {
-        let is_named = |entry: &Trait<'_>| {
-            entry.id.is_some_and(|id| named.has(id)) || entry.part.is_some_and(|part| named.parts.contains(&part))
-        };
-        let items = self.event.traits.entries().iter().zip(self.traits).filter(|(entry, _)| !is_named(entry));
-        let items = items.map(|(_, item)| match item.id {
-            Some(TraitId::ADDRESS) => Item { value: address(self.event, Some(named), self.arena), ..*item },
-            _ => *item,
-        });
-        collected(items.filter(|item| !matches!(item.value, Value::Absent)), self.arena)
-    }
-
-    /// Returns the whole event with trait keys canonical.
-    fn members(&self) -> &'a [Item<'a>] {
-        let members = self.event.members.iter().map(|member| match member.key {
-            "traits" => Item::new(member.key, Value::Map(self.traits)),
-            _ => Item::of(member),
-        });
-        collected(members, self.arena)
-    }
-}
-
-/// One event on its way through one plan.
-pub struct Run<'a, O> {
-    plan: &'a Plan,
-    material: &'a Material<'a>,
-    event: &'a Event<'a>,
-    options: Option<Raw<'a>>,
-    destination: usize,
-    arena: &'a Bump,
-    observer: &'a mut O,
-    /// What `properties:` came to, once somebody asked for it.
-    properties: Option<Properties<'a>>,
-    /// Whether a condition is being tested, whose faults are not noted: the body will note them.
-    is_testing: bool,
-}
-
-/// What `properties:` came to.
-#[derive(Clone, Copy)]
-struct Properties<'a> {
-    /// The entries of `${properties}`; a null among them goes by the definition's policy.
-    items: &'a [Item<'a>],
-    /// The keys of `${cleared}`.
-    cleared: &'a [Value<'a>],
-}
-
-/// The same while it is put together.
-struct PropertiesBuilder<'a> {
-    items: ArenaVec<'a, Item<'a>>,
-    cleared: ArenaVec<'a, Value<'a>>,
-}
-
-impl<'a, O: Observer> Run<'a, O> {
-    /// Decides whether an operation is to be sent at all.
-    ///
-    /// # Errors
-    /// Why it is not: it is not due, or the whole destination is skipped.
-    pub fn check_due(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
-        self.is_testing = true;
-        let due = self.test_all(operation);
-        self.is_testing = false;
-        due
-    }
-
-    fn test_all(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
-        for test in &operation.when {
-            if !self.is_present(test)? {
-                return Err(Refusal::NotDue(if test.is_member { Reason::NoMember } else { Reason::NothingToSend }));
-            }
-        }
-        if !operation.unless.is_empty() && self.are_present(&operation.unless)? {
-            return Err(Refusal::NotDue(Reason::NothingToSend));
-        }
-        for test in &operation.require {
-            if !self.is_present(test)? {
-                self.observer.missing(self.destination, test.subject());
-                return Err(Refusal::Skipped(Reason::MissingRequired));
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells the observer that the operation of that index does not leave.
-    pub fn tell_refused(&mut self, operation: usize, refusal: Refusal) {
-        self.observer.refused(self.destination, operation, refusal);
-    }
-
-    fn are_present(&mut self, tests: &'a [Test]) -> Result<bool, Refusal> {
-        for test in tests {
-            if !self.is_present(test)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn is_present(&mut self, test: &'a Test) -> Result<bool, Refusal> {
-        match &test.value {
-            Template::Value(pipeline) => Ok(self.evaluate(pipeline)?.is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
-            Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
-            Template::Constant(json) => Ok(Value::Json(json).is_present(NullPolicy::Keep)),
-            Template::Object(_) | Template::Array(_) => Ok(true),
-        }
-    }
-
-    /// Appends the operation's method and path, values percent-encoded.
-    ///
-    /// # Errors
-    /// The whole destination is skipped if a value is absent.
-    pub fn write_request(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        for part in &operation.request {
-            match part {
-                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                TextPart::Value(pipeline) => {
-                    let value = self.evaluate(pipeline)?;
-                    let Some(text) = value.text(self.arena) else {
-                        self.note_unfit(&value, &pipeline.subject);
-                        self.observer.missing(self.destination, &pipeline.subject);
-                        return Err(Refusal::Skipped(Reason::MissingRequired));
-                    };
-                    percent_encoded(text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends the operation's body.
-    ///
-    /// # Errors
-    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text.
-    pub fn write_body(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if self.write(&operation.body, out)? {
-            return Ok(());
-        }
-        match operation.body {
-            Template::Object(_) => out.extend_from_slice(b"{}"),
-            Template::Constant(_) | Template::Value(_) | Template::Text(_) | Template::Array(_) => {
-                return Err(Refusal::NotDue(Reason::NothingToSend));
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends what a template says; returns whether it said anything.
-    fn write(&mut self, template: &'a Template, out: &mut Vec<u8>) -> Result<bool, Refusal> {
-        match template {
-            Template::Constant(json) => {
-                out.extend_from_slice(json.as_bytes());
-                Ok(true)
-            }
-            Template::Value(pipeline) => {
-                let value = self.evaluate(pipeline)?;
-                let policy = pipeline.nulls.unwrap_or(self.plan.nulls);
-                self.note_nulls(&value, policy, &pipeline.subject);
-                Ok(value.write(policy, out))
-            }
-            Template::Text(parts) => Ok(match self.text(parts)? {
-                Some(text) => Value::Text(text).write(NullPolicy::Keep, out),
-                None => false,
-            }),
-            Template::Object(steps) => self.write_object(steps, out),
-            Template::Array(elements) => self.write_array(elements, out),
-        }
-    }
-
-    fn write_object(&mut self, steps: &'a [Step], out: &mut Vec<u8>) -> Result<bool, Refusal> {
-        let start = out.len();
-        let mut is_first = true;
-        out.push(b'{');
-        for step in steps {
-            match step {
-                Step::Field { key, json_key, value } => {
-                    let member = out.len();
-                    if !is_first {
-                        out.push(b',');
-                    }
-                    if let Some(json_key) = json_key {
-                        out.extend_from_slice(json_key.as_bytes());
-                    } else if let Some(key) = self.key(key)? {
-                        json::write_quoted(key, out);
-                    } else {
-                        out.truncate(member);
-                        continue;
-                    }
-                    out.push(b':');
-                    if self.write(value, out)? {
-                        is_first = false;
-                    } else {
-                        out.truncate(member);
-                    }
-                }
-                Step::Spread { map, siblings } => self.write_spread(map, siblings, &mut is_first, out)?,
-            }
-        }
-        out.push(b'}');
-        if is_first {
-            out.truncate(start);
-        }
-        Ok(!is_first)
-    }
-
-    fn write_spread(
-        &mut self,
-        map: &'a Pipeline,
-        siblings: &'a [Vec<TextPart>],
-        is_first: &mut bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let items = self.spread(map, siblings)?;
-        let policy = map.nulls.unwrap_or(self.plan.nulls);
-        self.note_nulls(&Value::Map(items), policy, &map.subject);
-        for item in items {
-            item.write(policy, is_first, out);
-        }
-        Ok(())
-    }
-
-    /// Returns the entries of a map that no sibling field's key takes.
-    fn spread(&mut self, map: &'a Pipeline, siblings: &'a [Vec<TextPart>]) -> Result<&'a [Item<'a>], Refusal> {
-        let value = self.evaluate(map)?;
-        if !value.is_map() {
-            self.note_unfit(&value, &map.subject);
-        }
-        let mut items = filter::open(value, self.arena).map_err(Refusal::DeadLettered)?.unwrap_or_default();
-        for sibling in siblings {
-            let Some(key) = self.key(sibling)? else { continue };
-            if let Some(taken) = items.iter().position(|item| item.key == key) {
-                let others = items.iter().enumerate().filter(|(index, _)| *index != taken);
-                items = collected(others.map(|(_, item)| *item), self.arena);
-                self.note(NoteCode::KeyCollision, key);
-            }
-        }
-        Ok(items)
-    }
-
-    fn write_array(&mut self, elements: &'a [Template], out: &mut Vec<u8>) -> Result<bool, Refusal> {
-        let start = out.len();
-        let mut is_empty = true;
-        out.push(b'[');
-        for element in elements {
-            let before = out.len();
-            if !is_empty {
-                out.push(b',');
-            }
-            if self.write(element, out)? {
-                is_empty = false;
-            } else {
-                out.truncate(before);
-            }
-        }
-        out.push(b']');
-        if is_empty {
-            out.truncate(start);
-        }
-        Ok(!is_empty)
-    }
-
-    fn key(&mut self, parts: &'a [TextPart]) -> Result<Option<&'a str>, Refusal> {
-        match parts {
-            [TextPart::Literal(text)] => Ok(Some(text)),
-            parts => self.text(parts),
-        }
-    }
-
-    /// Puts a string together; if any part is absent or null, so is the whole.
-    fn text(&mut self, parts: &'a [TextPart]) -> Result<Option<&'a str>, Refusal> {
-        let mut whole = ArenaString::new_in(self.arena);
-        for part in parts {
-            match part {
-                TextPart::Literal(text) => whole.push_str(text),
-                TextPart::Value(pipeline) => {
-                    let value = self.evaluate(pipeline)?;
-                    let Some(text) = value.text(self.arena) else {
-                        self.note_unfit(&value, &pipeline.subject);
-                        return Ok(None);
-                    };
-                    whole.push_str(text);
-                }
-            }
-        }
-        Ok(Some(whole.into_bump_str()))
-    }
-
-    fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
-        // Most expressions are no more than this.
-        if let ([source], []) = (pipeline.sources.as_slice(), pipeline.stages.as_slice()) {
-            return self.source(source, &pipeline.subject);
-        }
-        let mut value = Value::Absent;
-        for source in &pipeline.sources {
-            let next = self.source(source, &pipeline.subject)?;
-            if next.is_given() {
-                value = next;
-                break;
-            }
-            if matches!(next, Value::Null) {
-                value = Value::Null;
-            }
-        }
-        let (arena, mut changes_keys) = (self.arena, false);
-        for stage in &pipeline.stages {
-            match stage {
-                Stage::Filter(filter) => {
-                    changes_keys |= filter.changes_keys();
-                    let mut sink = NoteSink { run: self, subject: &pipeline.subject };
-                    value = filter.apply(value, arena, &mut sink).map_err(Refusal::DeadLettered)?;
-                }
-                Stage::If { source, literals } => {
-                    if !self.passes(source, literals, &pipeline.subject)? {
-                        return Ok(Value::Absent);
-                    }
-                }
-            }
-        }
-        if let (true, Value::Map(items)) = (changes_keys, value) {
-            value = Value::Map(self.resolve_key_collisions(items));
-        }
-        Ok(value)
-    }
-
-    fn passes(&mut self, source: &'a Source, literals: &[Box<str>], subject: &str) -> Result<bool, Refusal> {
-        let value = self.source(source, subject)?;
-        if literals.is_empty() {
-            return Ok(value.is_present(self.plan.nulls));
-        }
-        Ok(value.text(self.arena).is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
-    }
-
-    fn source(&mut self, source: &'a Source, subject: &str) -> Result<Value<'a>, Refusal> {
-        let event = self.event;
-        Ok(match source {
-            Source::Constant(Constant::Absent) => Value::Absent,
-            Source::Constant(Constant::Text(text)) => Value::Text(text),
-            Source::Constant(Constant::Json(json)) => Value::Json(json),
-            Source::GroupId => id(Some(&event.group_id)),
-            Source::UserId => id(event.user_id.as_ref()),
-            Source::AnonymousId => id(event.anonymous_id.as_ref()),
-            Source::Member => id(event.member()),
-            Source::MessageId => event.field("messageId").map_or(Value::Absent, Value::from_raw),
-            Source::Timestamp => event.time.as_ref().map_or(Value::Absent, |time| Value::Date(&time.instant, time.raw)),
-            Source::Trait(id, trait_type) => {
-                let value = event.traits.get(*id).map_or(Value::Absent, |found| Value::from_raw(found.value));
-                self.typed(value, *trait_type, subject)
-            }
-            Source::Part(part) => {
-                let value = event.traits.address().part(*part).map_or(Value::Absent, Value::from_raw);
-                self.typed(value, TraitType::Text, subject)
-            }
-            Source::Address => match event.traits.get(TraitId::ADDRESS) {
-                Some(_) => self.typed(address(event, None, self.arena), TraitType::Address, subject),
-                None => Value::Absent,
-            },
-            Source::Traits => Value::Map(self.material.traits),
-            Source::Rest(named) => Value::Map(self.material.rest(named)),
-            Source::Properties => Value::Map(self.properties()?.items),
-            Source::Cleared => Value::List(self.properties()?.cleared),
-            Source::Context(path) => follow(event.field("context"), path, self.arena)?,
-            Source::Options(path) => follow(self.options, path, self.arena)?,
-            Source::Event => Value::Map(self.material.members()),
-            Source::Raw => Value::Raw(event.raw),
-        })
-    }
-
-    /// Gives a mapped trait its type (semantics T8); what does not fit is absent and noted.
-    fn typed(&mut self, value: Value<'a>, trait_type: TraitType, subject: &str) -> Value<'a> {
-        if !value.is_given() {
-            return value;
-        }
-        let fitting = match (trait_type, value) {
-            (TraitType::Any, value) => Some(value),
-            (TraitType::Address, value) => matches!(value, Value::Map(_)).then_some(value),
-            (TraitType::Date, Value::Raw(raw)) => {
-                crate::date::Instant::from_json(raw).map(|instant| Value::Date(self.arena.alloc(instant), Some(raw)))
-            }
-            (TraitType::Date, _) => None,
-            (TraitType::Integer, value) => filter::integer(&value, self.arena),
-            (TraitType::Number, value) => filter::number(value, self.arena),
-            (TraitType::Text, Value::Raw(raw)) if raw.kind() == crate::json::Kind::Boolean => None,
-            (TraitType::Text, value) => filter::string(value, self.arena),
-        };
-        fitting.unwrap_or_else(|| {
-            self.note(NoteCode::TraitTypeMismatch, subject);
-            Value::Absent
-        })
-    }
-
-    /// Returns what `properties:` came to; made at the first call.
-    fn properties(&mut self) -> Result<Properties<'a>, Refusal> {
-        if let Some(properties) = self.properties {
-            return Ok(properties);
-        }
-        // Whoever asks first, what does not fit is noted once.
-        let was_testing = std::mem::replace(&mut self.is_testing, false);
-        let properties = self.make_properties();
-        self.is_testing = was_testing;
-        Ok(*self.properties.insert(properties?))
-    }
-
-    fn make_properties(&mut self) -> Result<Properties<'a>, Refusal> {
-        let items = ArenaVec::with_capacity_in(self.plan.properties.len() + self.event.traits.entries().len(), self.arena);
-        let mut properties = PropertiesBuilder { items, cleared: ArenaVec::new_in(self.arena) };
-        for step in &self.plan.properties {
-            match step {
-                Step::Field { key, value: Template::Value(pipeline), .. } => {
-                    let Some(key) = self.key(key)? else { continue };
-                    let item = Item::new(key, self.evaluate(pipeline)?);
-                    self.add_property(item, pipeline.nulls, Some(&pipeline.subject), &mut properties);
-                }
-                Step::Field { key, value, .. } => {
-                    let Some(key) = self.key(key)? else { continue };
-                    let mut json = Vec::new();
-                    if self.write(value, &mut json)? {
-                        let value = Value::Json(self.arena.alloc_str(&String::from_utf8_lossy(&json)));
-                        properties.items.push(Item::new(key, value));
-                    }
-                }
-                Step::Spread { map, siblings } => {
-                    for item in self.spread(map, siblings)? {
-                        self.add_property(*item, map.nulls, None, &mut properties);
-                    }
-                }
-            }
-        }
-        let PropertiesBuilder { items, cleared } = properties;
-        Ok(Properties { items: items.into_bump_slice(), cleared: cleared.into_bump_slice() })
-    }
-
-    /// Adds one entry. A null that has a policy of its own is decided here, since the map is written by the definition's.
-    fn add_property(
-        &mut self,
-        mut item: Item<'a>,
-        nulls: Option<NullPolicy>,
-        subject: Option<&str>,
-        properties: &mut PropertiesBuilder<'a>,
-    ) {
-        if matches!(item.value, Value::Absent) {
-            return;
-        }
-        if matches!(item.value, Value::Null) {
-            match nulls {
-                None => properties.cleared.push(Value::Text(item.key)),
-                Some(NullPolicy::Unset) => return properties.cleared.push(Value::Text(item.key)),
-                Some(NullPolicy::Drop) => return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(item.key)),
-                Some(NullPolicy::Keep) => item.value = Value::Json("null"),
-                Some(NullPolicy::Empty) => item.value = Value::Text(""),
-            }
-        }
-        properties.items.push(item);
-    }
-
-    /// Lets one of several items of the same key stay, at the first one's position: non-null first, then the one that a
-    /// filter did not rename, then input order (semantics T6, T3). Notes the keys that met.
-    fn resolve_key_collisions(&mut self, items: &'a [Item<'a>]) -> &'a [Item<'a>] {
-        if !json::has_duplicates(items, |item| item.key) {
-            return items;
-        }
-        let mut first: HashMap<&str, usize, DefaultHashBuilder, &Bump> =
-            HashMap::with_capacity_and_hasher_in(items.len(), DefaultHashBuilder::default(), self.arena);
-        let mut kept: ArenaVec<'a, Item<'a>> = ArenaVec::with_capacity_in(items.len(), self.arena);
-        let rank = |item: &Item<'_>| (matches!(item.value, Value::Null), item.is_renamed);
-        for item in items {
-            let index = *first.entry(item.key).or_insert(kept.len());
-            let Some(earlier) = kept.get_mut(index) else {
-                kept.push(*item);
-                continue;
-            };
-            if rank(item) < rank(earlier) {
-                *earlier = *item;
-            }
-            self.note(NoteCode::KeyCollision, item.key);
-        }
-        kept.into_bump_slice()
-    }
-
-    /// Notes a value that is there and of no use where it stands (semantics T8).
-    fn note_unfit(&mut self, value: &Value<'_>, subject: &str) {
-        if value.is_given() {
-            self.note(NoteCode::TraitTypeMismatch, subject);
-        }
-    }
-
-    /// Notes each null that the destination has no way to say (semantics N3).
-    fn note_nulls(&mut self, value: &Value<'a>, policy: NullPolicy, subject: &str) {
-        if policy != NullPolicy::Drop {
-            return;
-        }
-        match value {
-            Value::Null => self.note(NoteCode::NullNotExpressible, subject),
-            Value::Map(items) => {
-                for item in items.iter().filter(|item| matches!(item.value, Value::Null)) {
-                    self.note(NoteCode::NullNotExpressible, item.key);
-                }
-            }
-            Value::Absent | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {}
-        }
-    }
-
-    fn note(&mut self, code: NoteCode, subject: &str) {
-        if !self.is_testing {
-            self.observer.note(Some(self.destination), Note { code, subject });
-        }
-    }
-}
-
-struct NoteSink<'r, 'a, O> {
-    run: &'r mut Run<'a, O>,
-    subject: &'r str,
-}
-
-impl<O: Observer> Sink for NoteSink<'_, '_, O> {
-    fn note(&mut self, code: NoteCode, key: Option<&str>) {
-        self.run.note(code, key.unwrap_or(self.subject));
-    }
-}
-
-/// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Encodes a value for a request.
-pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, PATH_SEGMENT)
-}
-
-fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
-    match id {
-        // A string leaves in its source bytes, a number as a string of its digits (E3).
-        Some(id) if id.raw.kind() == crate::json::Kind::String => Value::Raw(id.raw),
-        Some(id) => Value::Text(id.text),
-        None => Value::Absent,
-    }
-}
-
-/// Follows keys into nested objects; they compare unescaped, the last of a duplicate wins (E10).
-fn follow<'a>(start: Option<Raw<'a>>, path: &[String], arena: &'a Bump) -> Result<Value<'a>, Refusal> {
-    let Some(mut value) = start else { return Ok(Value::Absent) };
-    for key in path {
-        let members = value.members(arena).map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
-        match members.iter().find(|member| member.key == *key) {
-            Some(member) => value = member.value,
-            None => return Ok(Value::Absent),
-        }
-    }
-    Ok(Value::from_raw(value))
-}
-
-/// Returns the address as a map of those members that are not named elsewhere, absent if all are.
-fn address<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
-    let address = event.traits.address();
-    if let Some(whole) = address.whole() {
-        // Null says no more than its parts do, so that nothing is left of it where each of them is named.
-        let is_said = whole.is_null() && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
-        return if is_said { Value::Absent } else { Value::from_raw(whole) };
-    }
-    let is_named =
-        |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
-    let items = address.items().iter().filter(|item| !is_named(item));
-    let items = items.map(|item| Item { source: item.source, ..Item::new(item.name, Value::from_raw(item.value)) });
-    let items = collected(items, arena);
-    if items.is_empty() && !address.items().is_empty() { Value::Absent } else { Value::Map(items) }
 }

@@ -58,7 +58,7 @@ fn told(text: &str, settings: &str, members: &str) -> String {
         Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut emissions, mut seen) = (Emissions::default(), Seen::default());
     assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut seen), Verdict::Routed, "{event}");
-    let operations = emissions.iter().filter_map(|emission| emission.operation).map(|operation| {
+    let operations = emissions.iter().filter_map(|emission| emission.operation()).map(|operation| {
         let body = std::str::from_utf8(operation.body).unwrap();
         if operation.request == "POST /" { body.to_owned() } else { format!("{} {body}", operation.request) }
     });

@@ -4,6 +4,7 @@ use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
 use crate::date::{Instant, Unit};
+use crate::event::Time;
 use crate::json::{self, Kind, Member, Raw};
 use crate::traits::TraitId;
 
@@ -23,7 +24,7 @@ pub(super) enum Value<'a> {
     /// Valid JSON made here: a number, a boolean, an array or an object.
     Json(&'a str),
     /// A date, and its source bytes if it has any.
-    Date(&'a Instant, Option<Raw<'a>>),
+    Date(&'a Time<'a>),
     /// A map that was opened.
     Map(&'a [Item<'a>]),
     /// A list that was made here.
@@ -37,16 +38,37 @@ pub(super) struct Item<'a> {
     pub(super) value: Value<'a>,
     /// Key and value as JSON, where both are as they came in just that form; else empty.
     pub(super) source: &'a str,
-    /// The trait that it is.
-    pub(super) id: Option<TraitId>,
+    /// What it is, as far as that changes how it is written.
+    pub(super) role: Role,
     /// Whether a filter changed its key.
     pub(super) is_renamed: bool,
+}
+
+/// The traits that are more than their value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// None of them.
+    Other,
+    /// `createdAt`, the one date (semantics D1).
+    CreatedAt,
+    /// `address`, whose parts may be named elsewhere (semantics T4).
+    Address,
+}
+
+impl Role {
+    pub(super) fn of(id: Option<TraitId>) -> Role {
+        match id {
+            Some(TraitId::ADDRESS) => Role::Address,
+            Some(TraitId::CREATED_AT) => Role::CreatedAt,
+            Some(_) | None => Role::Other,
+        }
+    }
 }
 
 impl<'a> Item<'a> {
     /// Returns an entry that was put together here.
     pub(super) fn new(key: &'a str, value: Value<'a>) -> Item<'a> {
-        Item { key, value, source: "", id: None, is_renamed: false }
+        Item { key, value, source: "", role: Role::Other, is_renamed: false }
     }
 
     pub(super) fn of(member: &Member<'a>) -> Item<'a> {
@@ -124,11 +146,11 @@ impl<'a> Value<'a> {
     pub(super) fn text(&self, arena: &'a Bump) -> Option<&'a str> {
         match self {
             Value::Absent | Value::Null | Value::Map(_) | Value::List(_) => None,
-            Value::Raw(raw) | Value::Date(_, Some(raw)) => raw_text(*raw, arena),
+            Value::Raw(raw) | Value::Date(Time { raw: Some(raw), .. }) => raw_text(*raw, arena),
             Value::Text(text) => Some(text),
             Value::Json(json) if json.starts_with(['{', '[']) => None,
             Value::Json(json) => Some(json),
-            Value::Date(instant, None) => Some(formatted(**instant, Unit::Iso8601, arena)),
+            Value::Date(Time { instant, raw: None }) => Some(formatted(*instant, Unit::Iso8601, arena)),
         }
     }
 
@@ -168,10 +190,10 @@ impl<'a> Value<'a> {
                 NullPolicy::Empty => out.extend_from_slice(b"\"\""),
                 NullPolicy::Unset | NullPolicy::Drop => return false,
             },
-            Value::Raw(raw) | Value::Date(_, Some(raw)) => out.extend_from_slice(raw.text().as_bytes()),
+            Value::Raw(raw) | Value::Date(Time { raw: Some(raw), .. }) => out.extend_from_slice(raw.text().as_bytes()),
             Value::Text(text) => json::write_quoted(text, out),
             Value::Json(json) => out.extend_from_slice(json.as_bytes()),
-            Value::Date(instant, None) => json::write_quoted(&instant.format(Unit::Iso8601), out),
+            Value::Date(Time { instant, raw: None }) => json::write_quoted(&instant.format(Unit::Iso8601), out),
             Value::Map(items) => write_map(items, policy, out),
             Value::List(values) => write_list(values, out),
         }

@@ -125,7 +125,7 @@ struct Identity {
 
 impl Identity {
     fn of(emission: &Emission<'_>) -> Identity {
-        Identity { destination: emission.destination, operation: emission.operation.map(|operation| operation.index) }
+        Identity { destination: emission.destination, operation: emission.operation().map(|operation| operation.index) }
     }
 }
 
@@ -138,7 +138,7 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn of(emission: &Emission<'a>, arena: &'a Bump) -> Places<'a> {
         let mut leaves = Leaves::new();
-        if let Some(operation) = emission.operation {
+        if let Some(operation) = emission.operation() {
             let body = std::str::from_utf8(operation.body).unwrap_or_default();
             if let Ok(body) = Raw::parse(body) {
                 collect_leaves(body, "", arena, &mut leaves);

@@ -148,7 +148,7 @@ fn assert_counts_add_up(router: &Router, seen: &Seen) {
     assert!(seen.outcomes.iter().all(|outcome| outcome.is_some() == is_routed), "E11: {:?} {:?}", seen.verdict, seen.outcomes);
     for (index, outcome) in seen.outcomes.iter().enumerate() {
         let of_destination = |emission: &groupcast::envelope::Emission<'_>| emission.destination == Some(index);
-        let operations = seen.emissions.iter().filter(of_destination).filter(|emission| emission.operation.is_some()).count();
+        let operations = seen.emissions.iter().filter(of_destination).filter(|emission| emission.operation().is_some()).count();
         let letters = seen.emissions.iter().filter(of_destination).count() - operations;
         let expected = match outcome {
             Some(Outcome::Emitted(count)) => (usize::from(*count), 0),
@@ -179,7 +179,7 @@ pub fn told(router: &Router, record: &Record<'_>) -> String {
                     seen.emissions
                         .iter()
                         .filter(|emission| emission.destination == Some(index))
-                        .map(|emission| text(emission.operation.expect("an operation").body).to_owned()),
+                        .map(|emission| text(emission.operation().expect("an operation").body).to_owned()),
                 );
             }
             Some(outcome) => words.push(format!("{} {}", outcome.labels().0, outcome.labels().1)),

@@ -79,7 +79,7 @@ fn k2_one_record_an_operation_in_order() {
         .emissions
         .iter()
         .map(|emission| {
-            let (destination, operation) = (emission.destination.unwrap(), emission.operation.unwrap());
+            let (destination, operation) = (emission.destination.unwrap(), emission.operation().unwrap());
             let id = router.operation_id(destination, operation.index);
             format!("{destination} {id} {} {} {}", operation.id, operation.request, text(operation.body))
         })
@@ -173,7 +173,7 @@ fn k4_traceparent_and_replay_are_attributes() {
 fn k4_the_id_is_made_of_the_position_and_nothing_else() {
     let id_of = |router: &Router, record: &Record<'_>| {
         let seen = route(router, record);
-        seen.emissions.iter().next().unwrap().operation.unwrap().id.to_owned()
+        seen.emissions.iter().next().unwrap().operation().unwrap().id.to_owned()
     };
     let router = one("1").router();
     let original = id_of(&router, &source_record());
@@ -204,7 +204,7 @@ operations:
     let router = Setup::new().with("d", text).changed(|routing| routing.format = Format::Body).router();
     let request_of = |event: &str| {
         let seen = route(&router, &record(Some(event.as_bytes())));
-        seen.emissions.iter().next().unwrap().operation.unwrap().request.to_owned()
+        seen.emissions.iter().next().unwrap().operation().unwrap().request.to_owned()
     };
     let event = r#"{"type":"group","groupId":"a/b?c&d=é \"%.~-_","traits":{"name":7}}"#;
     assert_eq!(request_of(event), "PUT /x/a%20b%2F%22c/a%2Fb%3Fc%26d%3D%C3%A9%20%22%25.~-_?n=7");
@@ -247,7 +247,7 @@ fn k7_a_dead_letter_has_the_source_untouched_and_says_why() {
     let seen = route(&router, &bad);
     let letter = seen.emissions.iter().next().unwrap();
     assert_eq!((letter.key, letter.value), (bad.key, bad.value));
-    assert_eq!((letter.destination, letter.operation.is_none(), letter.partition), (None, true, Partition::AsSource(3)));
+    assert_eq!((letter.destination, letter.operation().is_none(), letter.partition), (None, true, Partition::AsSource(3)));
     assert_eq!(router.topics()[letter.topic.0], "events.dead");
     let headers: Vec<String> = letter.headers().map(|(name, value)| format!("{name}={}", text(value))).collect();
     assert_eq!(

@@ -98,7 +98,7 @@ impl<'a> Counts<'a> {
         for emission in self.emissions.iter() {
             let bytes = u64::try_from(emission.size()).unwrap_or_default();
             self.n_bytes += bytes;
-            let (Some(destination), Some(operation)) = (emission.destination, emission.operation) else {
+            let (Some(destination), Some(operation)) = (emission.destination, emission.operation()) else {
                 self.dead_letters += 1;
                 continue;
             };
@@ -119,7 +119,7 @@ impl<'a> Counts<'a> {
         self.emissions.clear();
         self.shown.route(record, &mut self.scratch, &mut self.emissions, &mut ());
         let is_wanted = |emission: &Emission<'_>| {
-            let operation = emission.destination.zip(emission.operation.map(|operation| operation.index));
+            let operation = emission.destination.zip(emission.operation().map(|operation| operation.index));
             operation.is_some_and(|operation| wanted.contains(&operation))
         };
         let room = EXAMPLES.saturating_sub(self.examples.len());
