@@ -29,9 +29,10 @@ use crate::router::Scratch;
 use crate::status::Status;
 use crate::watermark::Watermark;
 
-/// What is routed before it is handed to the producer: enough to amortise, little enough to stay in the cache.
-const BATCH_RECORDS: usize = 500;
-const BATCH_BYTES: usize = 1 << 20;
+/// What is routed before it is handed to the producer: enough that what goes to one partition is worth a request, little enough to
+/// stay in the cache.
+const BATCH_RECORDS: usize = 1000;
+const BATCH_BYTES: usize = 2 << 20;
 
 /// How long the loop waits for acknowledgements before it pauses reading and looks after the group meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3);

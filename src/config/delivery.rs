@@ -47,8 +47,17 @@ impl Profile {
     #[must_use]
     pub fn epoch_bytes(self) -> usize {
         match self {
-            Profile::Standard => 32 << 20,
-            Profile::Small => 4 << 20,
+            Profile::Standard => 128 << 20,
+            Profile::Small => 16 << 20,
+        }
+    }
+
+    /// Returns how many bytes a producer's queue holds: what is sent and not acknowledged. A worker waits while it is full.
+    #[must_use]
+    pub fn queue_bytes(self) -> usize {
+        match self {
+            Profile::Standard => 64 << 20,
+            Profile::Small => 8 << 20,
         }
     }
 }

@@ -51,7 +51,7 @@ fn defaults() {
     assert_eq!((config.source.topics.as_slice(), config.source.group_id.as_str()), (["in".to_owned()].as_slice(), "groupcast"));
     assert_eq!((config.source.start, config.source.on_gap, config.source.workers), (Start::Earliest, OnGap::Stop, 1));
     assert_eq!((config.delivery.guarantee, config.delivery.profile), (Guarantee::AtLeastOnce, Profile::Standard));
-    let epoch = EpochBounds { interval: Duration::from_millis(100), records: 100_000, bytes: 33_554_432 };
+    let epoch = EpochBounds { interval: Duration::from_millis(100), records: 100_000, bytes: 134_217_728 };
     assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_secs(30)));
     assert_eq!((config.format, config.flags, config.limits), (Format::Structured, FlagMatch::Fold, Limits::default()));
     assert_eq!((config.dead_letters.topic.as_deref(), config.dead_letters.events), (None, true));
@@ -75,7 +75,7 @@ fn a_small_profile_has_small_epochs_unless_they_are_set() {
         assert_eq!(config.delivery.profile, Profile::Small);
         config.delivery.epoch.bytes
     };
-    assert_eq!(epoch_bytes("{profile: small}"), 4 << 20);
+    assert_eq!(epoch_bytes("{profile: small}"), 16 << 20);
     assert_eq!(epoch_bytes("{profile: small, epoch: {bytes: 5000000}}"), 5_000_000);
 }
 

@@ -120,13 +120,9 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     let mut settings = ClientConfig::new();
     settings.set("linger.ms", "5");
     settings.set("batch.num.messages", "100000");
-    // An epoch and what one batch may go over it; the default of 1 GiB bounds nothing.
-    let least = match config.delivery.profile {
-        Profile::Standard => 65_536,
-        Profile::Small => 8192,
-    };
-    let kilobytes = (config.delivery.epoch.bytes / 512).max(topics.largest_limit() / 512).max(least);
-    settings.set("queue.buffering.max.kbytes", kilobytes.to_string());
+    // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
+    let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
+    settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
         settings.set(name, value);

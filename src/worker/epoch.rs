@@ -38,10 +38,10 @@ impl Epoch {
     }
 }
 
-/// Returns how long the next epoch may last after a commit that took `took`: at least five times that, up to a second. What
+/// Returns how long the next epoch may last after a commit that took `took`: at least ten times that, up to a second. What
 /// was read waits for what was sent while it commits, and the last batches before it leave half empty.
 pub(super) fn interval_after(configured: &EpochBounds, took: Duration) -> Duration {
-    const COMMITS_AN_EPOCH: u32 = 5;
+    const COMMITS_AN_EPOCH: u32 = 10;
     const LONGEST_STRETCH: Duration = Duration::from_secs(1);
     configured.interval.max((took * COMMITS_AN_EPOCH).min(LONGEST_STRETCH))
 }
@@ -76,8 +76,8 @@ mod tests {
             let interval = interval_after(&epoch, Duration::from_millis(took));
             assert_eq!(interval, Duration::from_millis(expected), "{took}");
         };
-        check(10, 100);
-        check(50, 250);
+        check(5, 100);
+        check(50, 500);
         check(5000, 1000);
     }
 
