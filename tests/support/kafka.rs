@@ -92,16 +92,23 @@ pub(crate) fn version() -> String {
 
 /// The jars of the wanted release, fetched with `mvn` where they are missing.
 pub(crate) fn jars() -> Result<PathBuf, String> {
-    Command::new("java").arg("-version").output().map_err(|error| format!("no java on the PATH: {error}"))?;
     let version = version();
-    let cache = env::var_os("GROUPCAST_KAFKA_LIBS").map(PathBuf::from);
-    let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache/groupcast/kafka"))).ok_or("no home folder")?;
-    let jars = cache.join(&version);
+    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml");
+    fetch_once("kafka", &version, list, &[&format!("-Dkafka.version={version}")])
+}
+
+/// The jars that a POM lists, in a folder of their own version among those of their kind, fetched with `mvn` where they are missing.
+pub(crate) fn fetch_once(kind: &str, version: &str, list: &str, options: &[&str]) -> Result<PathBuf, String> {
+    Command::new("java").arg("-version").output().map_err(|error| format!("no java on the PATH: {error}"))?;
+    let cache = env::var_os(format!("GROUPCAST_{}_LIBS", kind.to_uppercase())).map(PathBuf::from);
+    let cache =
+        cache.or_else(|| env::home_dir().map(|home| home.join(".cache/groupcast").join(kind))).ok_or("no home folder")?;
+    let jars = cache.join(version);
     if jars.is_dir() {
         return Ok(jars);
     }
     let partial = cache.join(format!("{version}.partial-{}", std::process::id()));
-    fetch(&version, &partial)?;
+    fetch(kind, list, options, &partial)?;
     // Moved whole, so that a broken download never looks complete; another run may have been quicker.
     match fs::rename(&partial, &jars) {
         Err(error) if !jars.is_dir() => Err(format!("{}: {error}", jars.display())),
@@ -109,16 +116,16 @@ pub(crate) fn jars() -> Result<PathBuf, String> {
     }
 }
 
-fn fetch(version: &str, folder: &Path) -> Result<(), String> {
+fn fetch(kind: &str, list: &str, options: &[&str], folder: &Path) -> Result<(), String> {
     let fetched = Command::new("mvn")
-        .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml")])
-        .arg(format!("-Dkafka.version={version}"))
+        .args(["-q", "-B", "-f", list])
+        .args(options)
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", folder.display()))
         .output()
-        .map_err(|error| format!("no Kafka jars beside {} and no mvn to fetch them: {error}", folder.display()))?;
+        .map_err(|error| format!("no jars ({kind}) beside {} and no mvn to fetch them: {error}", folder.display()))?;
     let said = String::from_utf8_lossy(&fetched.stdout);
-    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch Kafka {version}: {}", tail(&said))) }
+    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch the jars of {list}: {}", tail(&said))) }
 }
 
 /// Returns a port that nobody listens on, another one each time.
