@@ -42,6 +42,10 @@ bench:
 bench-kafka:
     GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
 
+# How cost grows with destinations, bytes, partitions, workers and processes, and how long a start takes; ten quiet minutes.
+bench-growth:
+    GROUPCAST_GROWTH=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
+
 # Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts.
 fuzz seconds="60":
     .ci/fuzz {{seconds}}

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::contestant::{CONTESTANTS, Contestant, Running};
 use crate::corpus;
+use crate::job::BASE;
 use crate::rate;
 use crate::stage::{Source, Stage};
 use crate::support::topics;
@@ -19,7 +20,7 @@ type Records = HashMap<String, (i32, Vec<u8>, Vec<u8>)>;
 /// # Panics
 /// Where one makes anything else of an event.
 pub(crate) fn check(stage: &Stage, contestants: &[&'static Contestant]) {
-    let source = stage.fill(corpus::EVENTS);
+    let source = stage.fill(corpus::EVENTS, BASE);
     let reference = &CONTESTANTS[1];
     let (running, expected) = outputs(stage, &source, reference);
     for contestant in contestants.iter().filter(|contestant| contestant.keeps_ids() && contestant.name != reference.name) {
@@ -34,7 +35,7 @@ pub(crate) fn check(stage: &Stage, contestants: &[&'static Contestant]) {
 }
 
 fn outputs(stage: &Stage, source: &Source, contestant: &Contestant) -> (Running, Vec<Records>) {
-    let mut running = contestant.start(stage, &source.topic);
+    let mut running = contestant.start(stage, source);
     rate::watch(stage, source, &mut running);
     running.stop();
     rate::check_counts(stage, source, &running);

@@ -5,10 +5,11 @@ use groupcast::envelope::Emissions;
 use groupcast::record::{Position, Record};
 use groupcast::router::{Router, Scratch};
 
+use crate::job::{BASE, Job};
 use crate::{contestant, corpus};
 
-/// Partitions of the source and of each output.
-pub(crate) const N_PARTITIONS: u64 = 6;
+/// Partitions of the source and of each output where contestants are compared.
+pub(crate) const N_PARTITIONS: u64 = BASE.n_partitions;
 
 /// What is written to the source for one event.
 pub(crate) struct Event {
@@ -18,22 +19,44 @@ pub(crate) struct Event {
 
 impl Event {
     /// Returns the event of this index; its key is its group's id.
-    pub(crate) fn of(index: u64) -> Event {
-        let value = corpus::event(index);
+    fn of(index: u64, job: Job) -> Event {
+        let value = value(index, job);
         let parsed: serde_json::Value = serde_json::from_slice(&value).expect("an event is JSON");
         Event { key: parsed["groupId"].as_str().expect("an event has a group's id").to_owned(), value }
     }
 
     /// Returns all that differ.
-    pub(crate) fn all() -> Vec<Event> {
-        (0..corpus::EVENTS).map(Event::of).collect()
+    pub(crate) fn all(job: Job) -> Vec<Event> {
+        (0..corpus::EVENTS).map(|index| Event::of(index, job)).collect()
     }
 }
 
+/// Returns the corpus' event of this index, with traits that pad it to the job's length.
+fn value(index: u64, job: Job) -> Vec<u8> {
+    const TRAITS: &str = r#""traits":{"#;
+    let mut text = String::from_utf8(corpus::event(index)).expect("an event is text");
+    let (length, mut padding) = (text.len() * (job.length - 1), String::new());
+    for number in (0..).take_while(|number| number * PADDING.len() < length) {
+        padding += &PADDING.replace("00", &format!("{number:02}"));
+    }
+    let traits = text.find(TRAITS).expect("an event has traits") + TRAITS.len();
+    text.insert_str(traits, &padding);
+    text.into_bytes()
+}
+
+/// As long as most traits are: more bytes are more traits.
+const PADDING: &str = r#""padding 00":"so that the event is longer than it was","#;
+
+/// Returns how many bytes a job's events have on average.
+pub(crate) fn mean_length(job: Job) -> usize {
+    let n_events = usize::try_from(corpus::EVENTS).expect("the corpus is in memory");
+    (0..corpus::EVENTS).map(|index| value(index, job).len()).sum::<usize>() / n_events
+}
+
 /// Returns the partition and the offset of the event of this index.
-pub(crate) fn place(index: u64) -> (i32, i64) {
-    let partition = i32::try_from(index % N_PARTITIONS).expect("partitions are few");
-    (partition, i64::try_from(index / N_PARTITIONS).expect("events are fewer"))
+pub(crate) fn place(index: u64, n_partitions: u64) -> (i32, i64) {
+    let partition = i32::try_from(index % n_partitions).expect("partitions are few");
+    (partition, i64::try_from(index / n_partitions).expect("events are fewer"))
 }
 
 /// Returns where in the corpus the event at a partition and offset stands.
@@ -44,31 +67,30 @@ pub(crate) fn index(partition: i32, offset: i64) -> usize {
 
 /// Says what the job is.
 pub(crate) fn job() -> String {
-    let n_read: usize = (0..corpus::EVENTS).map(|index| corpus::event(index).len()).sum();
-    let emitted = emitted(&contestant::config("group-events"));
+    let emitted = emitted(&contestant::config("group-events", BASE), BASE);
     let lengths: Vec<usize> = emitted.into_iter().flatten().map(|(_, length)| length).collect();
     let n_events = usize::try_from(corpus::EVENTS).expect("the corpus is in memory");
     let (n_tenths, n_written) = (lengths.len() * 10 / n_events, lengths.iter().sum::<usize>() / lengths.len());
     format!(
         "An event of {} bytes on average makes {}.{} records of {n_written} bytes for {} destinations.",
-        n_read / n_events,
+        mean_length(BASE),
         n_tenths / 10,
         n_tenths % 10,
-        contestant::DESTINATIONS.len()
+        BASE.n_destinations
     )
 }
 
 /// For each event of the corpus the records that groupcast makes of it: the destination's index and the value's length.
 ///
 /// An id holds the record's place and time, so that in later cycles a value is some bytes longer than this.
-pub(crate) fn emitted(config: &Config) -> Vec<Vec<(usize, usize)>> {
+pub(crate) fn emitted(config: &Config, job: Job) -> Vec<Vec<(usize, usize)>> {
     let router = Router::new(config.routing()).expect("the destinations compile");
     let topic = config.source.topics.first().expect("there is a source");
     let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
     let of = |index| {
         emissions.clear();
-        let (partition, offset) = place(index);
-        let (position, value) = (Position { topic, partition, offset }, corpus::event(index));
+        let (partition, offset) = place(index, job.n_partitions);
+        let (position, value) = (Position { topic, partition, offset }, value(index, job));
         let record = Record {
             position,
             timestamp: Some(1_795_000_000_000),

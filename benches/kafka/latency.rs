@@ -12,8 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::contestant::{Contestant, DESTINATIONS};
+use crate::contestant::Contestant;
 use crate::events::{Event, N_PARTITIONS};
+use crate::job::BASE;
 use crate::meter::{Sample, Span};
 use crate::rate;
 use crate::stage::{Filler, Source, Stage};
@@ -52,20 +53,20 @@ impl fmt::Display for Latency {
 
 /// Lets a contestant run on a source that grows.
 pub(crate) fn measure(stage: &Stage, contestant: &Contestant, seconds: u64) -> Latency {
-    let (mut source, events) = (stage.create_source(), Event::all());
-    let running = contestant.start(stage, &source.topic);
-    let sample = || Sample::take(0, running.id(), stage.broker_id());
+    let (mut source, events) = (stage.create_source(BASE), Event::all(BASE));
+    let running = contestant.start(stage, &source);
+    let sample = || Sample::take(0, &running.ids(), stage.broker_id());
     let begin = now() + milliseconds(WARM_UP);
     let is_written = AtomicBool::new(false);
     let (sorted, span) = thread::scope(|scope| {
-        let reading = scope.spawn(|| read(stage.brokers(), &running.topics[..DESTINATIONS.len()], begin, &is_written));
+        let reading = scope.spawn(|| read(stage.brokers(), running.outputs(), begin, &is_written));
         let filler = Filler::new(stage.brokers(), "1");
         pace(&filler, &mut source, &events, WARM_UP);
         let first = sample();
         pace(&filler, &mut source, &events, Duration::from_secs(seconds));
         let span = Span::between(&first, &sample());
         filler.finish();
-        wait(&source, stage, &running.topics[..DESTINATIONS.len()]);
+        wait(&source, stage, running.outputs());
         is_written.store(true, Ordering::Relaxed);
         (reading.join().expect("reading goes on"), span)
     });

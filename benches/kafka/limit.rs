@@ -26,6 +26,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use self::intake::{Batch, Received};
 use self::native::{Outgoing, ProducerTopic};
 use crate::events::{self, N_PARTITIONS};
+use crate::job::BASE;
 
 /// The argument that makes this program the limit.
 pub(crate) const COMMAND: &str = "limit";
@@ -73,7 +74,7 @@ impl Copier {
         let producer: Arc<BaseProducer> = Arc::new(producer_settings(config).create().expect("the settings are valid"));
         let outputs = config.destinations.iter().map(|instance| instance.topic.as_deref().expect("its topic is written"));
         let topics = outputs.map(|topic| ProducerTopic::new(&producer, topic).expect("it is a topic's name")).collect();
-        let emitted = events::emitted(config);
+        let emitted = events::emitted(config, BASE);
         consumer.assign(&list(&source, |_| Some(Offset::Beginning))).expect("the partitions exist");
         let lanes = vec![Vec::new(); config.destinations.len()];
         let next = vec![None; usize::try_from(N_PARTITIONS).expect("partitions are few")];

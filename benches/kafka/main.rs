@@ -11,9 +11,13 @@
 //! What comes before `GROUPCAST_WARM_UP` committed events is not measured, nor is a run before the first round, which warms the
 //! broker. First of all, bodies are compared as JSON.
 //!
+//! With `GROUPCAST_GROWTH=1` it measures instead how groupcast's cost grows, and how long a start takes (`growth.rs`, `start.rs`):
+//! `just bench-growth`.
+//!
 //! Settings by environment: `GROUPCAST_EVENTS` and `GROUPCAST_WARM_UP` (events of a round), `GROUPCAST_CLEAN` (clean rounds
-//! wanted), `GROUPCAST_ROUNDS` (rounds at most), `GROUPCAST_CONTESTANTS` (a list of names), `GROUPCAST_LATENCY` (seconds, 0 for none),
-//! `GROUPCAST_FOLDER` (for Kafka's data), `GROUPCAST_TABLE` (the page to write the results to).
+//! wanted), `GROUPCAST_ROUNDS` (rounds at most; with growth, runs of a row), `GROUPCAST_CONTESTANTS` (a list of names),
+//! `GROUPCAST_LATENCY` (seconds, 0 for none), `GROUPCAST_STARTS` (of each kind), `GROUPCAST_FOLDER` (for Kafka's data),
+//! `GROUPCAST_TABLE` (the page to write the results to).
 
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 #![expect(clippy::print_stdout, reason = "what takes minutes says how far it is, and then its results")]
@@ -23,6 +27,8 @@ mod contestant;
 #[path = "../support/corpus.rs"]
 mod corpus;
 mod events;
+mod growth;
+mod job;
 mod latency;
 mod limit;
 mod meter;
@@ -30,6 +36,7 @@ mod page;
 mod rate;
 mod results;
 mod stage;
+mod start;
 #[expect(dead_code, reason = "tests need more of it")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -38,6 +45,7 @@ use std::env;
 use std::str::FromStr;
 
 use contestant::{CONTESTANTS, Contestant};
+use job::BASE;
 use latency::Latency;
 use results::{Results, Round, n_clean};
 use stage::Stage;
@@ -57,28 +65,31 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // The limit is a process of its own, so that its time and memory are.
         [_, limit::COMMAND, config] => limit::run(config),
+        _ if env::var("GROUPCAST_GROWTH").is_ok_and(|is_wanted| is_wanted == "1") => growth::measure(),
         _ => measure(&Settings::read()),
     }
 }
 
 fn measure(settings: &Settings) {
-    let stage = Stage::start().unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
+    let stage =
+        Stage::start("").and_then(Stage::with_peers).unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
     agreement::check(&stage, &settings.contestants);
     println!("all contestants' bodies are the same JSON, for every event of the corpus");
     let results =
         Results { job: events::job(), rounds: run_rounds(&stage, settings), latencies: take_latencies(&stage, settings) };
     println!("{results}");
     if let Ok(page) = env::var("GROUPCAST_TABLE") {
-        page::write(&page, &results);
+        page::write(&page, "bench-kafka", &results);
     }
 }
 
 /// Goes on until enough rounds are clean, or there were too many.
 fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
-    let source = stage.fill(settings.n_warm_up + settings.n_events);
+    let source = stage.fill(settings.n_warm_up + settings.n_events, BASE);
+    let counted = settings.n_warm_up..source.n_events;
     // The broker's code is compiled while it runs: the first to come would pay for all others.
     if let Some(first) = settings.contestants.first() {
-        println!("not counted: {}", rate::measure(stage, &source, first, settings.n_warm_up));
+        println!("not counted: {}", rate::measure(stage, &source, first, counted.clone()));
     }
     let mut rounds: Vec<Round> = Vec::new();
     while rounds.len() < settings.n_rounds && n_clean(&rounds) < settings.n_clean {
@@ -86,7 +97,7 @@ fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
         if rounds.len() % 2 == 1 {
             order.reverse();
         }
-        let rates = order.into_iter().map(|contestant| rate::measure(stage, &source, contestant, settings.n_warm_up));
+        let rates = order.into_iter().map(|contestant| rate::measure(stage, &source, contestant, counted.clone()));
         let told = rates.inspect(|rate| println!("round {}: {rate}", rounds.len() + 1)).collect();
         rounds.push(Round::new(told));
     }

@@ -19,11 +19,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn take(committed: u64, client: u32, broker: u32) -> Sample {
+    pub(crate) fn take(committed: u64, clients: &[u32], broker: u32) -> Sample {
         Sample {
             at: Instant::now(),
             committed,
-            client: process_ticks(client),
+            client: clients.iter().map(|client| process_ticks(*client)).sum(),
             broker: process_ticks(broker),
             driver: process_ticks(std::process::id()),
             machine: machine_ticks(),

@@ -1,29 +1,27 @@
 //! The results on their page, between its two markers, with when, where and how they were taken.
 
 use std::env;
+use std::fmt::Display;
 use std::fs;
 use std::process::Command;
 
-use crate::results::Results;
 use crate::support::kafka;
 
-const BEGIN: &str = "<!-- bench-kafka: begin -->";
-const END: &str = "<!-- bench-kafka: end -->";
-
-/// Writes the results into a page.
-pub(crate) fn write(page: &str, results: &Results) {
+/// Writes the results of a recipe of the justfile into a page.
+pub(crate) fn write(page: &str, recipe: &str, results: &dyn Display) {
+    let [begin, end] = ["begin", "end"].map(|end| format!("<!-- {recipe}: {end} -->"));
     let text = fs::read_to_string(page).unwrap_or_else(|error| panic!("{page}: {error}"));
-    let (before, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("{page} has no {BEGIN}"));
-    let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{page} has no {END}"));
-    let text = format!("{before}{BEGIN}\n{}\n\n{results}{END}{after}", circumstances());
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page} has no {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{page} has no {end}"));
+    let text = format!("{before}{begin}\n{}\n\n{results}{end}{after}", circumstances(recipe));
     fs::write(page, text).unwrap_or_else(|error| panic!("{page}: {error}"));
 }
 
-fn circumstances() -> String {
+fn circumstances(recipe: &str) -> String {
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     format!(
-        "`{}` on {}, {}, {} cores ({}), {}; Apache Kafka and Kafka Streams {}, librdkafka {librdkafka}, {}, commit {}.",
-        command(),
+        "`{}` on {}, {}, {} cores ({}), {}; Apache Kafka {}, librdkafka {librdkafka}, {}, commit {}.",
+        command(recipe),
         said("date", &["-u", "+%Y-%m-%d"]),
         said("uname", &["-sr"]),
         said("nproc", &[]),
@@ -36,11 +34,11 @@ fn circumstances() -> String {
 }
 
 /// What was typed, so far as it changes the results.
-fn command() -> String {
-    let names = ["EVENTS", "WARM_UP", "CLEAN", "ROUNDS", "CONTESTANTS", "LATENCY", "FOLDER"];
+fn command(recipe: &str) -> String {
+    let names = ["EVENTS", "WARM_UP", "CLEAN", "ROUNDS", "CONTESTANTS", "LATENCY", "STARTS", "FOLDER"];
     let set = names.map(|name| format!("GROUPCAST_{name}"));
     let set = set.iter().filter_map(|name| Some(format!("{name}={} ", env::var(name).ok()?)));
-    format!("{}just bench-kafka", set.collect::<String>())
+    format!("{}just {recipe}", set.collect::<String>())
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

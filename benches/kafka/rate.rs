@@ -1,10 +1,11 @@
 //! How fast a contestant gets through a source that is full, and what that costs.
 
 use std::fmt;
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::contestant::{self, Contestant, DESTINATIONS, Running};
+use crate::contestant::{self, Contestant, Running};
 use crate::corpus;
 use crate::events;
 use crate::meter::{Sample, Span, float, peak_memory};
@@ -60,14 +61,17 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Runs a contestant over a whole source, and reads back how much it has written.
-pub(crate) fn measure(stage: &Stage, source: &Source, contestant: &'static Contestant, n_warm_up: u64) -> Rate {
-    let mut running = contestant.start(stage, &source.topic);
+/// Runs a contestant over a whole source, and reads back how much it has written. Those events are `counted` that are committed
+/// after so many and up to so many.
+pub(crate) fn measure(stage: &Stage, source: &Source, contestant: &'static Contestant, counted: Range<u64>) -> Rate {
+    let mut running = contestant.start(stage, source);
     let samples = watch(stage, source, &mut running);
-    let memory = peak_memory(running.id());
+    let memory = running.ids().into_iter().map(peak_memory).sum();
     running.stop();
-    let first = samples.iter().find(|sample| sample.committed > 0 && sample.committed >= n_warm_up);
-    let (Some(first), Some(last)) = (first, samples.last()) else { panic!("nothing was seen of {}", contestant.name) };
+    let find = |n_events: u64| samples.iter().find(|sample| sample.committed > 0 && sample.committed >= n_events);
+    let (Some(first), Some(last)) = (find(counted.start), find(counted.end)) else {
+        panic!("nothing was seen of {}", contestant.name)
+    };
     assert!(first.committed < last.committed, "{}: too few events for a measurement", contestant.name);
 
     let n_records = check_counts(stage, source, &running);
@@ -76,15 +80,16 @@ pub(crate) fn measure(stage: &Stage, source: &Source, contestant: &'static Conte
     Rate { contestant, span: Span::between(first, last), records_an_event, memory }
 }
 
-/// Looks again and again until all is committed.
+/// Looks again and again until all is committed, from when all members have their share of the partitions.
 pub(crate) fn watch(stage: &Stage, source: &Source, running: &mut Running) -> Vec<Sample> {
     let (committed, began) = (Committed::of(stage.brokers(), &running.group, &source.topic), Instant::now());
-    let mut samples: Vec<Sample> = Vec::new();
+    let (mut samples, mut is_whole) = (Vec::<Sample>::new(), running.n_members == 0);
     while samples.last().is_none_or(|sample| sample.committed < source.n_events) {
         running.assert_runs();
         assert!(began.elapsed() < LIMIT, "{} is not through in {LIMIT:?}:\n{}", running.group, running.said());
-        if let Some(committed) = committed.sum() {
-            samples.push(Sample::take(committed, running.id(), stage.broker_id()));
+        is_whole = is_whole || committed.n_assigned_members() >= Some(running.n_members);
+        if let Some(committed) = committed.sum().filter(|_| is_whole) {
+            samples.push(Sample::take(committed, &running.ids(), stage.broker_id()));
         }
         thread::sleep(INTERVAL);
     }
@@ -94,18 +99,18 @@ pub(crate) fn watch(stage: &Stage, source: &Source, running: &mut Running) -> Ve
 /// Reads all topics back, and returns how many records they hold: what groupcast's router makes of the events, exactly.
 pub(crate) fn check_counts(stage: &Stage, source: &Source, running: &Running) -> u64 {
     let due = due(source);
-    for (topic, due) in running.topics.iter().zip(due) {
+    for (topic, due) in running.topics.iter().zip(&due) {
         let mut found = 0;
         topics::read(stage.brokers(), topic, |_| found += 1);
-        assert_eq!(found, due, "records in {topic}:\n{}", running.said());
+        assert_eq!(found, *due, "records in {topic}:\n{}", running.said());
     }
     due.iter().sum()
 }
 
 /// Returns how many records each destination gets of a source; no event of the corpus is a dead letter.
-pub(crate) fn due(source: &Source) -> [u64; DESTINATIONS.len() + 1] {
-    let emitted = events::emitted(&contestant::config(&source.topic));
-    let mut due = [0; DESTINATIONS.len() + 1];
+pub(crate) fn due(source: &Source) -> Vec<u64> {
+    let emitted = events::emitted(&contestant::config(&source.topic, source.job), source.job);
+    let mut due = vec![0; source.job.n_destinations + 1];
     for (index, records) in (0..).zip(emitted) {
         // How often the corpus' event stands in the source.
         let times = (source.n_events + corpus::EVENTS - 1 - index) / corpus::EVENTS;

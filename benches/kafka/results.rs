@@ -7,7 +7,7 @@ use crate::latency::Latency;
 use crate::rate::Rate;
 
 /// A round counts as clean where anything else used less than this of the machine, in cores.
-const CLEAN: f64 = 0.25;
+pub(crate) const CLEAN: f64 = 0.25;
 
 /// Everything that was measured.
 pub(crate) struct Results {

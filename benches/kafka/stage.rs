@@ -9,7 +9,8 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::events::{Event, N_PARTITIONS, place};
+use crate::events::{Event, place};
+use crate::job::Job;
 use crate::support::kafka::node::{Node, Ports};
 use crate::support::kafka::{StateFolder, free_port, jars, version};
 use crate::support::{topics, unique, until};
@@ -27,25 +28,40 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Stage {
     node: Node,
     brokers: String,
-    peers: PathBuf,
+    peers: Option<PathBuf>,
     folder: StateFolder,
 }
 
 /// A topic of events.
 pub(crate) struct Source {
     pub(crate) topic: String,
+    /// What is to be done with them.
+    pub(crate) job: Job,
     pub(crate) n_events: u64,
 }
 
+impl Source {
+    /// Returns the same topic for another job.
+    pub(crate) fn with(&self, job: Job) -> Source {
+        Source { topic: self.topic.clone(), job, n_events: self.n_events }
+    }
+}
+
 impl Stage {
-    /// Starts Kafka and builds the peer.
-    pub(crate) fn start() -> Result<Stage, String> {
-        let peers = build_peers()?;
+    /// Starts Kafka, with settings beside those that all runs want.
+    pub(crate) fn start(settings: &str) -> Result<Stage, String> {
         let folder = StateFolder::under(&data_folder());
         let ports = [Ports { client: free_port(), controller: free_port() }];
-        let mut node = Node::format(&folder.path, &jars()?, 0, &ports, BROKER_SETTINGS)?.with_options(&BROKER_OPTIONS);
+        let mut node = Node::format(&folder.path, &jars()?, 0, &ports, &(BROKER_SETTINGS.to_owned() + settings))?
+            .with_options(&BROKER_OPTIONS);
         node.start()?;
-        Ok(Stage { brokers: node.address(), node, peers, folder })
+        Ok(Stage { brokers: node.address(), node, peers: None, folder })
+    }
+
+    /// Builds the peer.
+    pub(crate) fn with_peers(mut self) -> Result<Stage, String> {
+        self.peers = Some(build_peers()?);
+        Ok(self)
     }
 
     pub(crate) fn brokers(&self) -> &str {
@@ -62,13 +78,13 @@ impl Stage {
 
     /// Returns where the peer's classes are.
     pub(crate) fn peers(&self) -> &Path {
-        &self.peers
+        self.peers.as_deref().expect("they are built")
     }
 
-    /// Creates topics with as many partitions as the source has.
-    pub(crate) fn create(&self, names: &[String]) {
+    /// Creates topics with as many partitions as the job has.
+    pub(crate) fn create(&self, names: &[String], job: Job) {
         let wanted: Vec<(String, topics::Settings<'_>)> = names.iter().map(|name| (name.clone(), &[][..])).collect();
-        topics::create_all(&self.brokers, usize::try_from(N_PARTITIONS).expect("partitions are few"), &wanted);
+        topics::create_all(&self.brokers, usize::try_from(job.n_partitions).expect("partitions are few"), &wanted);
     }
 
     /// Deletes topics, and waits until their place is free: data and its successor would be in memory at once.
@@ -84,15 +100,15 @@ impl Stage {
     }
 
     /// Creates a source without events.
-    pub(crate) fn create_source(&self) -> Source {
+    pub(crate) fn create_source(&self, job: Job) -> Source {
         let topic = unique("source");
-        self.create(std::slice::from_ref(&topic));
-        Source { topic, n_events: 0 }
+        self.create(std::slice::from_ref(&topic), job);
+        Source { topic, job, n_events: 0 }
     }
 
     /// Creates a source of the corpus' events, again and again up to so many.
-    pub(crate) fn fill(&self, n_events: u64) -> Source {
-        let (mut source, events) = (self.create_source(), Event::all());
+    pub(crate) fn fill(&self, n_events: u64, job: Job) -> Source {
+        let (mut source, events) = (self.create_source(job), Event::all(job));
         let filler = Filler::new(&self.brokers, "20");
         for event in events.iter().cycle().take(usize::try_from(n_events).expect("events are counted")) {
             filler.send(&mut source, event);
@@ -127,7 +143,7 @@ impl Filler {
 
     /// Writes the event that comes next in a source.
     pub(crate) fn send(&self, source: &mut Source, event: &Event) {
-        let (partition, _) = place(source.n_events);
+        let (partition, _) = place(source.n_events, source.job.n_partitions);
         let mut record = BaseRecord::to(&source.topic).partition(partition).key(&event.key).payload(&event.value);
         while let Err((error, back)) = self.0.send(record) {
             assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));

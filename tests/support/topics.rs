@@ -253,12 +253,13 @@ pub(crate) fn commit(brokers: &str, group: &str, topic: &str, partition: i32, ne
 /// What a group has committed, asked for again and again.
 pub(crate) struct Committed {
     reader: BaseConsumer,
+    group: String,
     topic: String,
 }
 
 impl Committed {
     pub(crate) fn of(brokers: &str, group: &str, topic: &str) -> Committed {
-        Committed { reader: reader(brokers, group), topic: topic.to_owned() }
+        Committed { reader: reader(brokers, group), group: group.to_owned(), topic: topic.to_owned() }
     }
 
     /// Returns the next offset of each partition, 0 where there is none; `None` while nobody answers.
@@ -274,6 +275,15 @@ impl Committed {
             .iter()
             .map(|element| Some((element.partition(), offset(element.error().map(|()| element.offset()).ok()?))))
             .collect()
+    }
+
+    /// Returns how many members of the group have partitions; `None` while nobody answers.
+    pub(crate) fn n_assigned_members(&self) -> Option<usize> {
+        let groups = self.reader.client().fetch_group_list(Some(&self.group), Duration::from_secs(5)).ok()?;
+        // A version of two bytes comes first, then the number of topics in four.
+        let has_topics = |assignment: &[u8]| assignment.get(2..6).is_some_and(|count| count != [0; 4]);
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        Some(members.filter(|member| member.assignment().is_some_and(has_topics)).count())
     }
 
     /// Returns how many records all partitions together are committed.
