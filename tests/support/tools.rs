@@ -12,9 +12,9 @@ pub(crate) fn tool(name: &str, test: &str) -> Option<PathBuf> {
     let folders = env::split_paths(&path).chain(own.or_else(home).map(|folder| folder.join("bin")));
     let found = folders.map(|folder| folder.join(name)).find(|file| file.exists());
     if found.is_none() {
-        // Not by eprintln!, which the test harness keeps to itself.
-        writeln!(std::io::stderr(), "\nSKIPPED: {test}: {name} is not installed; .ci/tools installs what it can")
-            .unwrap_or_default();
+        // Not by eprintln!, which the test harness keeps to itself; in one piece, since other tests write meanwhile.
+        let text = format!("\nSKIPPED: {test}: {name} is not installed; .ci/tools installs what it can\n");
+        std::io::stderr().write_all(text.as_bytes()).unwrap_or_default();
     }
     found
 }
