@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 mod destinations;
 mod explain;
+mod health;
 mod playground;
 mod replay;
 mod report;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Playground(arguments) => playground::run(arguments),
         Command::Suggest(arguments) => suggest::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Health(arguments) => health::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
         Command::Completions(arguments) => completions::completions(arguments, Arguments::command()),
         Command::Man(arguments) => completions::man(arguments, Arguments::command()),
@@ -73,6 +75,7 @@ enum Command {
     Playground(playground::Arguments),
     Suggest(suggest::Arguments),
     Check(check::Arguments),
+    Health(health::Arguments),
     Destinations(destinations::Arguments),
     Completions(completions::CompletionsArguments),
     Man(completions::ManArguments),

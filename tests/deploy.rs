@@ -1,16 +1,19 @@
 //! What operators are given fits the program: every metric that an alert or the board asks for is served, every alert has its section in
-//! the runbook, and `promtool` tries the alerts where it is installed (`GROUPCAST_PROMTOOL` says where else).
+//! the runbook, `promtool` tries the alerts, and each file is read by a program that knows its kind. `.ci/tools` installs those programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/tools.rs"]
+mod tools;
+
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+
+use self::tools::tool;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -109,25 +112,90 @@ fn compose_mounts_what_is_there() {
 
 #[test]
 fn the_alerts_fire_and_stay_silent_as_they_should() {
-    let Some(promtool) = promtool() else {
-        let text = "\nSKIPPED: the_alerts_fire_and_stay_silent_as_they_should: promtool is not installed (Debian: prometheus)";
-        writeln!(std::io::stderr(), "{text}").unwrap();
-        return;
-    };
-    let output = Command::new(promtool)
-        .args(["test", "rules", "alerts_test.yml"])
-        .current_dir(root().join("deploy/prometheus"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let Some(promtool) = tool("promtool", "the_alerts_fire_and_stay_silent_as_they_should") else { return };
+    check(Command::new(&promtool).args(["test", "rules", "alerts_test.yml"]).current_dir(root().join("deploy/prometheus")));
+    check(Command::new(&promtool).args(["check", "config", "deploy/prometheus/prometheus.yml"]));
 }
 
-fn promtool() -> Option<PathBuf> {
-    let named = env::var_os("GROUPCAST_PROMTOOL").map(PathBuf::from);
-    let installed = || {
-        let path = env::var_os("PATH")?;
-        env::split_paths(&path).map(|folder| folder.join("promtool")).find(|file| file.exists())
-    };
-    named.or_else(installed)
+#[test]
+fn hadolint_finds_nothing_in_the_dockerfile() {
+    let Some(hadolint) = tool("hadolint", "hadolint_finds_nothing_in_the_dockerfile") else { return };
+    check(Command::new(hadolint).arg("deploy/Dockerfile"));
+}
+
+/// The image holds no other program than ours to ask how it is.
+#[test]
+fn the_image_is_small_and_runs_as_nobody() {
+    let dockerfile = read("deploy/Dockerfile");
+    let (_, image) = dockerfile.rsplit_once("\nFROM ").unwrap();
+    assert!(image.starts_with("gcr.io/distroless/") && image.contains(":nonroot\n"), "{image}");
+    assert!(image.contains("\nHEALTHCHECK ") && image.contains("CMD [\"/usr/local/bin/groupcast\", \"health\"]"), "{image}");
+}
+
+/// Without a container engine nobody builds the image here; Cargo at least finds all that it wants in what is copied.
+#[test]
+fn the_image_is_built_of_all_that_cargo_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let dockerfile = read("deploy/Dockerfile");
+    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let mut n_copied = 0;
+    for file in copies.filter(|line| !line.starts_with("--from")).flat_map(|line| line.split_whitespace().rev().skip(1)) {
+        let status = Command::new("cp").arg("-r").arg(root().join(file)).arg(folder.path()).status().unwrap();
+        assert!(status.success(), "deploy/Dockerfile copies {file}, which is not there");
+        n_copied += 1;
+    }
+    assert!(n_copied >= 6, "{dockerfile}");
+    check(
+        Command::new(env!("CARGO"))
+            .args(["fetch", "--locked", "--offline", "--target", "host-tuple"])
+            .current_dir(folder.path()),
+    );
+}
+
+#[test]
+fn compose_reads_its_file_and_nobody_waits_in_vain() {
+    let Some(compose) = tool("compose-spec", "compose_reads_its_file_and_nobody_waits_in_vain") else { return };
+    let project: Value =
+        serde_json::from_str(&check(Command::new(compose).args(["-format", "json", "docker-compose.yml"]))).unwrap();
+    let services = project["services"].as_object().unwrap();
+    assert!(services.len() >= 6, "{services:?}");
+    // Compose's parser lets these pass.
+    for (name, service) in services {
+        for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
+            let waited_for = services.get(other).unwrap_or_else(|| panic!("{name} depends on {other}, which is not there"));
+            let wants_health = how["condition"] == "service_healthy";
+            assert!(
+                !wants_health || waited_for["healthcheck"].is_object(),
+                "{name} waits until {other} is healthy, which nobody asks"
+            );
+        }
+    }
+}
+
+#[test]
+fn actionlint_finds_nothing_in_the_workflows() {
+    let Some(actionlint) = tool("actionlint", "actionlint_finds_nothing_in_the_workflows") else { return };
+    check(Command::new(actionlint).args(["-no-color", "-shellcheck=", "-pyflakes="]));
+}
+
+#[test]
+fn systemd_finds_nothing_in_the_unit() {
+    let Some(analyze) = tool("systemd-analyze", "systemd_finds_nothing_in_the_unit") else { return };
+    // It looks whether the program is there.
+    let unit = read("deploy/systemd/groupcast.service").replace("/usr/local/bin/groupcast", env!("CARGO_BIN_EXE_groupcast"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("groupcast.service");
+    fs::write(&file, unit).unwrap();
+    check(Command::new(analyze).args(["verify", "--man=no", "--recursive-errors=no"]).arg(file));
+}
+
+/// Runs a program in the project's folder, which must find nothing, and returns what it printed.
+fn check(command: &mut Command) -> String {
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    let output = command.output().unwrap();
+    let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{command:?}: {said}{complaint}");
+    said
 }

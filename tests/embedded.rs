@@ -679,6 +679,29 @@ fn the_page_shows_metrics_health_and_readiness() {
     stop(service);
 }
 
+#[test]
+fn health_ends_as_the_pages_say() {
+    let kafka = Kafka::start();
+    let service = kafka.serve(&[]);
+    let health = |page: &str| {
+        let url = format!("http://{}{page}", service.http().unwrap());
+        let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(["health", "--url", &url]).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code().unwrap(), stdout, stderr.replace(&url, "URL"))
+    };
+    until("it is ready", || get(&service, "/readyz").0 == 200);
+    for page in ["/healthz", "/readyz", "/startupz"] {
+        assert_eq!(health(page), (0, "ok\n".to_owned(), String::new()), "{page}");
+    }
+    let problems = ["output topic does not exist: webhook", "output topic may not be written: intercom"];
+    service.watched().topic_problems.lock().unwrap().extend(problems.map(str::to_owned));
+    assert_eq!(health("/readyz"), (1, String::new(), problems.join("\n") + "\n"));
+    assert_eq!(health("/healthz").0, 0);
+    assert_eq!(health("/nothing"), (1, String::new(), "error: no health page of groupcast, status 404: URL\n".to_owned()));
+    assert_eq!(health("/metrics"), (1, String::new(), "error: no health page of groupcast, status 200: URL\n".to_owned()));
+    stop(service);
+}
+
 /// The table of families is what `docs/metrics.md` is made of.
 fn every_series_is_of_a_known_family(page: &str) {
     let known: BTreeMap<&str, &Family> =
