@@ -3,9 +3,9 @@
 //! It reads the source in batches (`rd_kafka_consume_batch_queue`), parses nothing, and for each event produces to each
 //! destination's topic as many records as groupcast does, with the event's key and a value of as many bytes as groupcast's
 //! (a slice of one buffer), in one call a topic and batch (`rd_kafka_produce_batch`). How many and how long they are it has
-//! learnt beforehand, from groupcast's router, and finds by the record's partition and offset. After 100 ms, or ten times what
-//! the last commit took, it waits until nothing is in flight and commits its offsets, as groupcast does. Clients have groupcast's
-//! settings; there is no group to join, no metric, and no care for faults.
+//! learnt beforehand, from groupcast's router, and finds by the record's partition and offset. Every 100 ms it waits until
+//! nothing is in flight and commits its offsets, as groupcast does. Clients have groupcast's settings; there is no group to
+//! join, no metric, and no care for faults.
 
 mod intake;
 
@@ -32,7 +32,6 @@ use crate::job::BASE;
 pub(crate) const COMMAND: &str = "limit";
 
 const EPOCH: Duration = Duration::from_millis(100);
-const LONGEST_EPOCH: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 /// Longer than any value that groupcast makes of the corpus.
 const BUFFER: [u8; 16_384] = [b'x'; 16_384];
@@ -42,14 +41,12 @@ pub(crate) fn run(file: &str) {
     let (config, _) = Config::load(Path::new(file), &[]).unwrap_or_else(|faults| panic!("{file}: {faults:?}"));
     let mut copier = Copier::open(&config);
     let mut batch = Batch::of(&copier.consumer);
-    let (mut began, mut epoch) = (Instant::now(), EPOCH);
+    let mut began = Instant::now();
     loop {
         batch.receive(Duration::from_millis(20));
         copier.copy(&batch);
-        if began.elapsed() >= epoch {
-            let commit = Instant::now();
+        if began.elapsed() >= EPOCH {
             copier.commit();
-            epoch = EPOCH.max((commit.elapsed() * 10).min(LONGEST_EPOCH));
             began = Instant::now();
         }
     }
