@@ -298,7 +298,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         let took = clock::now() - began;
         metrics::commit_took(took);
-        self.bounds.interval = interval_after(&self.setup.config.delivery.epoch, took);
+        let delivery = &self.setup.config.delivery;
+        self.bounds.interval = interval_after(&delivery.epoch, delivery.guarantee, took);
         Ok(true)
     }
 

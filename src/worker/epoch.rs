@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::clock;
-use crate::config::EpochBounds;
+use crate::config::{EpochBounds, Guarantee};
 use crate::watermark::Watermarks;
 
 /// What was taken since the last commit.
@@ -38,12 +38,16 @@ impl Epoch {
     }
 }
 
-/// Returns how long the next epoch may last after a commit that took `took`: at least ten times that, up to a second. What
-/// was read waits for what was sent while it commits, and the last batches before it leave half empty.
-pub(super) fn interval_after(configured: &EpochBounds, took: Duration) -> Duration {
-    const COMMITS_AN_EPOCH: u32 = 10;
+/// Returns how long the next epoch may last after a commit that took `took`: so long that commits are a small part of the time,
+/// up to a second. What was read waits for what was sent while it commits, and the last batches before it leave half empty.
+pub(super) fn interval_after(configured: &EpochBounds, guarantee: Guarantee, took: Duration) -> Duration {
     const LONGEST_STRETCH: Duration = Duration::from_secs(1);
-    configured.interval.max((took * COMMITS_AN_EPOCH).min(LONGEST_STRETCH))
+    let commits_an_epoch = match guarantee {
+        // Nobody waits for the commit: records can be read as soon as they are acknowledged.
+        Guarantee::AtLeastOnce => 20,
+        Guarantee::ExactlyOnce => 10,
+    };
+    configured.interval.max((took * commits_an_epoch).min(LONGEST_STRETCH))
 }
 
 #[cfg(test)]
@@ -71,14 +75,17 @@ mod tests {
 
     #[test]
     fn an_epoch_is_worth_its_commit() {
-        let check = |took, expected| {
+        let check = |guarantee, took, expected| {
             let epoch = EpochBounds { interval: Duration::from_millis(100), ..BOUNDS };
-            let interval = interval_after(&epoch, Duration::from_millis(took));
-            assert_eq!(interval, Duration::from_millis(expected), "{took}");
+            let interval = interval_after(&epoch, guarantee, Duration::from_millis(took));
+            assert_eq!(interval, Duration::from_millis(expected), "{guarantee:?} {took}");
         };
-        check(5, 100);
-        check(50, 500);
-        check(5000, 1000);
+        for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
+            check(guarantee, 5, 100);
+            check(guarantee, 5000, 1000);
+        }
+        check(Guarantee::AtLeastOnce, 30, 600);
+        check(Guarantee::ExactlyOnce, 30, 300);
     }
 
     #[test]
