@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use self::node::{Node, Ports, tail};
 
@@ -69,6 +70,15 @@ impl Kafka {
         self.nodes.iter().for_each(Node::thaw);
     }
 
+    /// Stops its processes cleanly, leaves them stopped for a while, and starts them again.
+    pub(crate) fn restart(&mut self, pause: Duration) {
+        self.nodes.iter_mut().for_each(Node::stop);
+        std::thread::sleep(pause);
+        for node in &mut self.nodes {
+            node.start().unwrap_or_else(|reason| panic!("{reason}"));
+        }
+    }
+
     fn shared() -> Result<Kafka, String> {
         match env::var("GROUPCAST_BROKERS") {
             Ok(brokers) => Ok(Kafka { brokers, nodes: Vec::new(), _folder: None }),
@@ -90,18 +100,27 @@ pub(crate) fn version() -> String {
     env::var("GROUPCAST_KAFKA_VERSION").unwrap_or_else(|_| VERSION.to_owned())
 }
 
-/// The jars of the wanted release, fetched with `mvn` where they are missing.
+/// The broker's jars of the wanted release, fetched with `mvn` where they are missing.
 pub(crate) fn jars() -> Result<PathBuf, String> {
+    jars_of("kafka_2.13", &version())
+}
+
+/// The jars of the command line tools, of the same release.
+pub(crate) fn tools() -> Result<PathBuf, String> {
+    jars_of("kafka-tools", &format!("{}-tools", version()))
+}
+
+/// The jars of an artifact, in a folder of this name.
+fn jars_of(artifact: &str, name: &str) -> Result<PathBuf, String> {
     Command::new("java").arg("-version").output().map_err(|error| format!("no java on the PATH: {error}"))?;
-    let version = version();
     let cache = env::var_os("GROUPCAST_KAFKA_LIBS").map(PathBuf::from);
     let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache/groupcast/kafka"))).ok_or("no home folder")?;
-    let jars = cache.join(&version);
+    let jars = cache.join(name);
     if jars.is_dir() {
         return Ok(jars);
     }
-    let partial = cache.join(format!("{version}.partial-{}", std::process::id()));
-    fetch(&version, &partial)?;
+    let partial = cache.join(format!("{name}.partial-{}", std::process::id()));
+    fetch(artifact, &partial)?;
     // Moved whole, so that a broken download never looks complete; another run may have been quicker.
     match fs::rename(&partial, &jars) {
         Err(error) if !jars.is_dir() => Err(format!("{}: {error}", jars.display())),
@@ -109,16 +128,17 @@ pub(crate) fn jars() -> Result<PathBuf, String> {
     }
 }
 
-fn fetch(version: &str, folder: &Path) -> Result<(), String> {
+fn fetch(artifact: &str, folder: &Path) -> Result<(), String> {
+    let version = version();
     let fetched = Command::new("mvn")
         .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml")])
-        .arg(format!("-Dkafka.version={version}"))
+        .args([format!("-Dkafka.version={version}"), format!("-Dkafka.artifact={artifact}")])
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", folder.display()))
         .output()
         .map_err(|error| format!("no Kafka jars beside {} and no mvn to fetch them: {error}", folder.display()))?;
     let said = String::from_utf8_lossy(&fetched.stdout);
-    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch Kafka {version}: {}", tail(&said))) }
+    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch {artifact} {version}: {}", tail(&said))) }
 }
 
 /// Returns a port that nobody listens on, another one each time.
