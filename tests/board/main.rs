@@ -216,6 +216,8 @@ fn gap(stage: &mut Stage) {
     stage.members.iter().for_each(stage::Member::wait_until_ready);
     stage.until_shared([3, 3]);
     stage.fires("GroupcastRecordsLostToRetention", LIMIT);
+    stage.drain();
+    assert_eq!(stage.lag_agrees("behind a gap"), 0, "what is gone is not waited for");
     stage.samples.send_good();
 }
 
@@ -230,6 +232,8 @@ fn rewinds(stage: &Stage) {
         stage.until_true("max(groupcast_topic_refused) == 0 and min(groupcast_ready) == 1", LIMIT);
     }
     stage.fires("GroupcastRewinding", LIMIT);
+    let n_skipped = stage.prometheus.ask("sum(groupcast_gap_offsets_skipped_total)");
+    assert_eq!(n_skipped[0].values[0].1, 20.0, "each offset that was gone is counted once, rewinds or not");
 }
 
 fn n_rewinds(stage: &Stage) -> f64 {

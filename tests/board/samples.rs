@@ -1,13 +1,13 @@
 //! The sample events of docker-compose.yml, sent again and again, and what a test adds to them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::support::topics;
+use crate::support::{topics, until};
 
 const EVENTS: &str = include_str!("../../src/cli/demo/events.jsonl");
 const LIMIT: Duration = Duration::from_secs(120);
@@ -23,19 +23,24 @@ const OVER: u8 = 3;
 /// Sends in the background until it is dropped.
 pub(crate) struct Samples {
     mode: Arc<AtomicU8>,
+    /// Whether nothing is on its way.
+    is_idle: Arc<AtomicBool>,
     sender: Option<thread::JoinHandle<()>>,
 }
 
 impl Samples {
     pub(crate) fn start(brokers: &str, topic: &str, pause: Duration) -> Samples {
-        let mode = Arc::new(AtomicU8::new(PAUSED));
-        let (producer, topic, wanted) = (producer(brokers), topic.to_owned(), Arc::clone(&mode));
+        let (mode, is_idle) = (Arc::new(AtomicU8::new(PAUSED)), Arc::new(AtomicBool::new(false)));
+        let (producer, topic, wanted, is_done) = (producer(brokers), topic.to_owned(), Arc::clone(&mode), Arc::clone(&is_idle));
         let sender = thread::spawn(move || {
             let mut n_rounds = 0;
             loop {
                 match wanted.load(Ordering::Relaxed) {
                     OVER => break,
-                    PAUSED => {}
+                    PAUSED => {
+                        producer.flush(LIMIT).expect("the brokers take the events");
+                        is_done.store(true, Ordering::Relaxed);
+                    }
                     which => {
                         n_rounds += 1;
                         send(&producer, &topic, lines(n_rounds).iter().filter(|line| which == ALL || is_good(line)));
@@ -44,12 +49,14 @@ impl Samples {
                 thread::sleep(pause);
             }
         });
-        Samples { mode, sender: Some(sender) }
+        Samples { mode, is_idle, sender: Some(sender) }
     }
 
-    /// Sends none from now on. What was sent may be on its way for a moment.
+    /// Sends none from now on, and waits until the brokers have what was sent.
     pub(crate) fn pause(&self) {
         self.mode.store(PAUSED, Ordering::Relaxed);
+        self.is_idle.store(false, Ordering::Relaxed);
+        until(LIMIT, "what was sent is there", || self.is_idle.load(Ordering::Relaxed).then_some(()));
     }
 
     /// Sends those that can be read.

@@ -164,6 +164,8 @@ impl Member {
             environment.push(("GROUPCAST__KAFKA__PROPERTIES__SOCKET__TIMEOUT__MS", "10000".to_owned()));
             let propagation = "GROUPCAST__KAFKA__PRODUCER_PROPERTIES__TOPIC__METADATA__PROPAGATION__MAX__MS";
             environment.push((propagation, "3000".to_owned()));
+            // A member that lost its broker joins anew, and the group waits for the one that it was.
+            environment.push(("GROUPCAST__KAFKA__CONSUMER_PROPERTIES__SESSION__TIMEOUT__MS", "10000".to_owned()));
         }
         let member = Member { folder: folder.to_owned(), port, environment, worker: None };
         member.write_token("demo-token");
