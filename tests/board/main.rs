@@ -184,6 +184,10 @@ fn topic_refuses(stage: &Stage) {
         stage.fires(alert, LIMIT);
     }
     stage.fires("GroupcastBehind", if stage.pace.is_full { Duration::from_secs(900) } else { LIMIT });
+    stage.samples.pause();
+    stage.let_pass(1);
+    assert!(stage.lag_agrees("while a topic refuses") > 0, "the samples have gone on");
+    stage.samples.send_good();
     stage.create(WEBHOOK);
     for alert in ["GroupcastTopicRefused", "GroupcastTopicProblems", "GroupcastNotReady", "GroupcastBehind"] {
         stage.resolves(alert, LIMIT);
