@@ -144,8 +144,10 @@ fn new_credentials(stage: &Stage) {
 /// A stuck broker; and meanwhile a stuck worker, of the other process. Returns whether there was one.
 fn frozen(stage: &Stage) -> bool {
     let [held, member] = &stage.members;
-    let hold = Hold::of(held.worker().id(), "worker-0").map_err(|reason| skip("a worker without progress", &reason)).ok();
+    // Idle, it is in no client call, which would have the process start over.
     stage.samples.pause();
+    stage.drain();
+    let hold = Hold::of(held.worker().id(), "worker-0").map_err(|reason| skip("a worker without progress", &reason)).ok();
     stage.kafka.freeze();
     let began = Instant::now();
     until(Duration::from_secs(30), "readiness turns", || member.status("/readyz").filter(|status| *status == 503));
