@@ -28,6 +28,11 @@ model cases="40000":
 million:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 cargo test --release --test broker mixed_events -- --nocapture
 
+# Every metric, alert and panel moves in a real run, with the alerts' waits as they are: half an hour. The board's picture is drawn anew.
+board:
+    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_REQUIRE_PROMETHEUS=1 GROUPCAST_BOARD=full GROUPCAST_PICTURES=docs/images \
+        cargo test --test board -- --nocapture
+
 # Every fault of docs/guarantees.md again and again, and the page's table anew. It takes hours; one at a time: `just chaos F5b 10`.
 chaos faults="all" runs="7" kills="15":
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_FAULTS={{faults}} GROUPCAST_RUNS={{runs}} GROUPCAST_KILLS={{kills}} \

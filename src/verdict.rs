@@ -130,6 +130,27 @@ impl Reason {
     /// Why a destination of a routed event is skipped.
     pub const SKIPS: &'static [Reason] =
         &[Reason::FlagFalse, Reason::AllFalse, Reason::OptIn, Reason::MissingRequired, Reason::NoMember, Reason::NothingToSend];
+
+    /// Why a whole record is a dead letter.
+    pub const DEAD_LETTERS: &'static [Reason] = &[
+        Reason::RecordTooLarge,
+        Reason::UnsupportedEnvelope,
+        Reason::EmptyValue,
+        Reason::InvalidUtf8,
+        Reason::InvalidJson,
+        Reason::NestedTooDeep,
+        Reason::NotAnObject,
+        Reason::InvalidString,
+        Reason::MissingType,
+        Reason::MissingGroupId,
+        Reason::InvalidGroupId,
+        Reason::GroupIdTooLong,
+        Reason::TraitsNotObject,
+        Reason::TooManyTraits,
+    ];
+
+    /// Why one destination's share of a routed event is a dead letter.
+    pub const UNFIT: &'static [Reason] = &[Reason::InvalidString, Reason::TooLarge];
 }
 
 codes! {
@@ -194,6 +215,16 @@ impl Observer for () {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_of_a_dead_letter_is_listed() {
+        // Those that let a record pass by stand first in the list of all.
+        let passed_by = Reason::ALL.iter().position(|reason| *reason == Reason::RecordTooLarge).unwrap();
+        for reason in Reason::ALL.iter().skip(passed_by) {
+            let lists = [Reason::DEAD_LETTERS, Reason::SKIPS, Reason::UNFIT];
+            assert!(lists.iter().any(|list| list.contains(reason)), "{} is in none", reason.code());
+        }
+    }
 
     #[test]
     fn f9_codes_are_unique_and_in_snake_case() {

@@ -164,7 +164,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         if self.epoch.records > 0 {
             self.epoch.begin(&self.bounds);
         }
-        if polled == Polled::Gap { self.source.mend_gaps() } else { Ok(()) }
+        if polled == Polled::Gap {
+            let starts = self.source.mend_gaps()?;
+            self.start_at(&starts);
+        }
+        Ok(())
     }
 
     /// Returns how long to wait for the first record of a batch: not past the end of the epoch.

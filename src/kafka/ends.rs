@@ -42,10 +42,11 @@ pub trait Intake {
     fn poll(&mut self, timeout: Duration, take: impl FnOnce(&Record<'_>)) -> Result<Polled, Fault>;
 
     /// Deals with positions outside their partition as `source.on_gap` says: retention was faster, or the topic is another.
+    /// Returns where reading goes on, to be committed: else a restart would find and count the same gaps.
     ///
     /// # Errors
     /// [`Fault::Fatal`] with the lost ranges, where `source.on_gap` is `stop`.
-    fn mend_gaps(&mut self) -> Result<(), Fault>;
+    fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault>;
 
     /// Returns what the group wants, until [`Intake::assign`] or [`Intake::unassign`] has answered it.
     fn rebalance(&self) -> Option<Rebalance>;

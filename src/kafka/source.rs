@@ -201,7 +201,7 @@ impl Intake for Source {
         }
     }
 
-    fn mend_gaps(&mut self) -> Result<(), Fault> {
+    fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
         self.close_gaps()
     }
 

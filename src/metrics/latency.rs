@@ -7,11 +7,14 @@ use super::family::LATENCY;
 use super::page::{Page, approximately};
 
 /// The upper bounds in seconds, in milliseconds and as the label has them: from an epoch next door to a day's backlog.
-const BUCKETS: [(i64, &str); 17] = [
+const BUCKETS: [(i64, &str); 19] = [
     (10, "0.01"),
     (25, "0.025"),
     (50, "0.05"),
     (100, "0.1"),
+    // An epoch's interval and its commit, as a rule, which shall not all be one number.
+    (150, "0.15"),
+    (200, "0.2"),
     (250, "0.25"),
     (500, "0.5"),
     (1_000, "1"),
@@ -120,6 +123,7 @@ mod tests {
         for (line, value) in [
             (r#"_bucket{since="record_time",le="0.01"}"#, "3"),
             (r#"_bucket{since="record_time",le="0.1"}"#, "3"),
+            (r#"_bucket{since="record_time",le="0.15"}"#, "4"),
             (r#"_bucket{since="record_time",le="0.25"}"#, "4"),
             (r#"_bucket{since="record_time",le="86400"}"#, "4"),
             (r#"_bucket{since="record_time",le="+Inf"}"#, "5"),

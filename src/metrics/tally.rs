@@ -7,7 +7,7 @@ use metrics::counter;
 
 use super::family::{CONSUMED, NOTES, OPERATIONS, OUTCOMES, VERDICTS};
 use super::latency::{self, Latencies, Times};
-use crate::verdict::{Note, NoteCode, Observer, Outcome, Verdict};
+use crate::verdict::{Note, NoteCode, Observer, Outcome, Reason, Verdict};
 
 /// The counts of one epoch: an [`Observer`] that adds numbers and, once an epoch, hands them to the registry.
 pub struct Tally {
@@ -27,6 +27,7 @@ impl Tally {
     /// Returns an empty tally for the destinations, named in the order of their indices.
     #[must_use]
     pub fn new(destinations: Arc<[String]>, unknown_flags: UnknownFlags, latencies: Arc<Latencies>) -> Tally {
+        declare(&destinations);
         Tally {
             destinations,
             unknown_flags,
@@ -78,6 +79,18 @@ impl Tally {
 
     fn name(&self, destination: usize) -> String {
         self.destinations.get(destination).cloned().unwrap_or_default()
+    }
+}
+
+/// Has dead letters be series from the start: a first burst of them would not be seen to rise, and is what people look for.
+fn declare(destinations: &[String]) {
+    for reason in Reason::DEAD_LETTERS {
+        let (verdict, reason) = Verdict::DeadLettered(*reason).labels();
+        counter!(VERDICTS.name, "verdict" => verdict, "reason" => reason).increment(0);
+    }
+    for (destination, reason) in destinations.iter().flat_map(|name| Reason::UNFIT.iter().map(move |reason| (name, reason))) {
+        let (outcome, reason) = Outcome::DeadLettered(*reason).labels();
+        counter!(OUTCOMES.name, "destination" => destination.clone(), "outcome" => outcome, "reason" => reason).increment(0);
     }
 }
 
@@ -161,7 +174,6 @@ impl UnknownFlags {
 mod tests {
     use super::*;
     use crate::metrics::Metrics;
-    use crate::verdict::Reason;
 
     fn tally() -> Tally {
         Tally::new(Arc::from(["mixpanel".to_owned(), "webhook".to_owned()]), UnknownFlags::default(), Arc::default())
@@ -197,6 +209,21 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn dead_letters_are_series_before_the_first_one() {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(tally);
+        let text = metrics.render();
+        for line in [
+            r#"groupcast_verdicts_total{verdict="dead_lettered",reason="invalid_json"} 0"#,
+            r#"groupcast_outcomes_total{destination="webhook",outcome="dead_lettered",reason="too_large"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        let of_records = text.matches("groupcast_verdicts_total{").count();
+        assert_eq!(of_records, Reason::DEAD_LETTERS.len());
     }
 
     #[test]

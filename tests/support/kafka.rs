@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use self::node::{Node, Ports, tail};
 
@@ -69,6 +70,15 @@ impl Kafka {
         self.nodes.iter().for_each(Node::thaw);
     }
 
+    /// Stops its processes cleanly, leaves them stopped for a while, and starts them again.
+    pub(crate) fn restart(&mut self, pause: Duration) {
+        self.nodes.iter_mut().for_each(Node::stop);
+        std::thread::sleep(pause);
+        for node in &mut self.nodes {
+            node.start().unwrap_or_else(|reason| panic!("{reason}"));
+        }
+    }
+
     fn shared() -> Result<Kafka, String> {
         match env::var("GROUPCAST_BROKERS") {
             Ok(brokers) => Ok(Kafka { brokers, nodes: Vec::new(), _folder: None }),
@@ -90,11 +100,21 @@ pub(crate) fn version() -> String {
     env::var("GROUPCAST_KAFKA_VERSION").unwrap_or_else(|_| VERSION.to_owned())
 }
 
-/// The jars of the wanted release, fetched with `mvn` where they are missing.
+/// The broker's jars of the wanted release, fetched with `mvn` where they are missing.
 pub(crate) fn jars() -> Result<PathBuf, String> {
-    let version = version();
+    jars_of("kafka_2.13", &version())
+}
+
+/// The jars of the command line tools, of the same release.
+pub(crate) fn tools() -> Result<PathBuf, String> {
+    jars_of("kafka-tools", &format!("{}-tools", version()))
+}
+
+/// The jars of an artifact of Kafka's, in a folder of this name.
+fn jars_of(artifact: &str, name: &str) -> Result<PathBuf, String> {
     let list = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml");
-    fetch_once("kafka", &version, list, &[&format!("-Dkafka.version={version}")])
+    let options = [format!("-Dkafka.version={}", version()), format!("-Dkafka.artifact={artifact}")];
+    fetch_once("kafka", name, list, &options.each_ref().map(String::as_str))
 }
 
 /// The jars that a POM lists, in a folder of their own version among those of their kind, fetched with `mvn` where they are missing.

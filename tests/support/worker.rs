@@ -128,9 +128,15 @@ impl Worker {
 
     /// Starts the program with other arguments than `run`'s.
     pub(crate) fn start_with(config: PathBuf, port: u16, arguments: &[&str]) -> Worker {
+        Worker::start_within(&[], config, port, arguments)
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_within(environment: &[(&str, &str)], config: PathBuf, port: u16, arguments: &[&str]) -> Worker {
         let log = config.with_file_name(unique("log"));
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
+        command.envs(environment.iter().copied());
         command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
         let config = ["--config".to_owned(), config.display().to_string()];
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).chain(config).collect();
@@ -182,6 +188,11 @@ impl Worker {
     /// Returns where its page is.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns its process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Returns how the process has ended, if it has.

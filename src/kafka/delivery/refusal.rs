@@ -102,6 +102,9 @@ impl Refusal {
 pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
     if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
         "create the topic"
+    } else if code == RDKafkaErrorCode::UnknownPartition {
+        // What the client says of a topic that is gone, too.
+        "create the topic, with as many partitions as it had"
     } else if code == RDKafkaErrorCode::TopicAuthorizationFailed {
         "grant Write on the topic"
     } else if code == RDKafkaErrorCode::MessageSizeTooLarge {

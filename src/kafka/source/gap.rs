@@ -8,10 +8,11 @@ use super::position::next_offset;
 use crate::config::OnGap;
 use crate::kafka::fault::{Call, Fault};
 use crate::metrics;
+use crate::watermark::Watermark;
 
 impl Source {
     /// Does what [`Intake::mend_gaps`](crate::kafka::ends::Intake::mend_gaps) says.
-    pub(super) fn close_gaps(&mut self) -> Result<(), Fault> {
+    pub(super) fn close_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
         let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
         let mut gaps = Vec::new();
         for assigned in &self.partitions {
@@ -24,7 +25,9 @@ impl Source {
         if self.on_gap == OnGap::Stop && !gaps.is_empty() {
             return Err(Fault::Fatal(gap_message(&gaps)));
         }
-        self.skip(&gaps, &positions)
+        self.skip(&gaps, &positions)?;
+        // A replay's progress is its own.
+        Ok(if self.pace.is_none() { gaps.into_iter().map(Gap::end).collect() } else { Vec::new() })
     }
 
     /// Goes on at the oldest record of each partition with a gap, and where it is in the others.
@@ -45,7 +48,13 @@ impl Source {
             let offset = gap.map(|gap| gap.low).or_else(|| next_offset(positions, assigned));
             offset.map_or(assigned.start, Offset::Offset)
         })?;
-        self.reposition(&offsets)
+        self.reposition(&offsets)?;
+        // Each partition tells of its own gap, and a partition of which nothing was read has no position but its start.
+        for assigned in &mut self.partitions {
+            let gap = gaps.iter().find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
+            assigned.start = gap.map_or(assigned.start, |gap| Offset::Offset(gap.low));
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +65,12 @@ struct Gap {
     position: i64,
     low: i64,
     high: i64,
+}
+
+impl Gap {
+    fn end(self) -> Watermark {
+        Watermark { topic: self.topic, partition: self.partition, next_offset: self.low }
+    }
 }
 
 fn gap_message(gaps: &[Gap]) -> String {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::position::next_offset;
 use super::{Assigned, STUCK_AFTER, Source};
@@ -16,6 +16,9 @@ use crate::watermark::Watermarks;
 
 /// Librdkafka's report may have been on its way when a partition was assigned.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// Asked once a second while reading is paused, between other things.
+const ENDS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A partition's ends as they were seen, as far as they are not committed.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +63,7 @@ impl Source {
         let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
         let (report, now) = (self.status.consumer.latest(), Instant::now());
         let is_all_committed = self.status.view().uncommitted_since.is_none();
+        let ends = if self.is_paused { self.ends() } else { None };
         let mut lags = Vec::with_capacity(self.partitions.len());
         for assigned in &mut self.partitions {
             let figures = report.as_ref().filter(|(at, _)| *at > assigned.since + SETTLED_AFTER);
@@ -73,6 +77,8 @@ impl Source {
                 let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);
                 return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
             }
+            let end = ends.as_ref().and_then(|ends| ends.find_partition(&assigned.topic, assigned.partition));
+            let high = high.max(end.and_then(|end| number(end.offset())));
             // A replay ends where its note says.
             let Some(high) = high.map(|high| assigned.note.map_or(high, |note| note.to)) else { continue };
             // A position passes transaction marks, which take offsets and are never handed out.
@@ -85,6 +91,14 @@ impl Source {
         }
         self.status.set_lags(lags);
         Ok(())
+    }
+
+    /// Asks the brokers where the partitions end, which they tell with every fetch, but not where reading is paused. Without an
+    /// answer the lag is what it was.
+    fn ends(&self) -> Option<TopicPartitionList> {
+        let wanted = self.list(|_| Offset::End).ok()?;
+        let asked = self.status.call("ends", || self.consumer.offsets_for_times(wanted, ENDS_PATIENCE));
+        asked.inspect_err(|error| tracing::debug!(error = %error, "the partitions' ends are not known")).ok()
     }
 }
 

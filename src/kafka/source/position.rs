@@ -31,7 +31,11 @@ impl Source {
             offset.filter(|offset| matches!(offset, Offset::Offset(_)))
         };
         let known: Vec<_> = self.partitions.iter().map(|assigned| committed(assigned).and_then(number)).collect();
-        let wanted = |assigned: &Assigned| committed(assigned).unwrap_or(assigned.start);
+        let wanted = |assigned: &Assigned| match (committed(assigned), assigned.start) {
+            // The end of a gap that was counted, and is not committed yet.
+            (Some(Offset::Offset(next)), start @ Offset::Offset(end)) if end > next => start,
+            (found, start) => found.unwrap_or(start),
+        };
         let done: Vec<bool> = self.partitions.iter().map(|assigned| self.is_done(assigned, wanted(assigned))).collect();
         let positions = self.list(wanted)?;
         self.partitions.iter_mut().zip(done).for_each(|(assigned, is_done)| assigned.is_done = is_done);

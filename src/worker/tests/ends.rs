@@ -118,8 +118,8 @@ impl Intake for Consumer<'_> {
         Ok(Polled::Record)
     }
 
-    fn mend_gaps(&mut self) -> Result<(), Fault> {
-        self.call("mend gaps", |_, _| Ok(()))
+    fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
+        self.call("mend gaps", |_, _| Ok(Vec::new()))
     }
 
     fn rebalance(&self) -> Option<Rebalance> {
