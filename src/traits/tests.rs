@@ -46,6 +46,7 @@ fn t1_everything_else_is_kept() {
     }
     assert_eq!(Fold::of("nai\u{308}ve"), Fold::of("NAÏVE"), "NFC, then lower case");
     assert_eq!(Fold::of("_$a"), Fold::of("a"));
+    assert_eq!(Fold::of("$$"), Fold::of("_$$"), "one leading $ is left out, however it is written");
 }
 
 #[test]
@@ -64,6 +65,8 @@ fn t1_a_fold_knows_its_keys() {
         "naïve",
         "NAI\u{308}VE",
         "\u{b}a",
+        "\u{a0}",
+        "_\u{a0}",
     ];
     for a in keys {
         for b in keys {
