@@ -33,6 +33,10 @@ board:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_REQUIRE_PROMETHEUS=1 GROUPCAST_BOARD=full GROUPCAST_PICTURES=docs/images \
         cargo test --test board -- --nocapture
 
+# The most memory that a million events of 64 partitions take for forty destinations; some twenty minutes, and ten gigabytes of disk.
+backlog:
+    GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 GROUPCAST_PARTITIONS=64 cargo test --release --test memory -- --nocapture
+
 # Every fault of docs/guarantees.md again and again, and the page's table anew. It takes hours; one at a time: `just chaos F5b 10`.
 chaos faults="all" runs="7" kills="15":
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_FAULTS={{faults}} GROUPCAST_RUNS={{runs}} GROUPCAST_KILLS={{kills}} \
@@ -54,3 +58,7 @@ bench-growth:
 # Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts.
 fuzz seconds="60":
     .ci/fuzz {{seconds}}
+
+# Changes the core in each small way, `just mutants src/date.rs` one file of it, and tells which change no test notices; needs cargo-mutants.
+mutants *files:
+    .ci/mutants {{files}}

@@ -13,7 +13,7 @@ mod settings;
 mod value;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rust_embed::RustEmbed;
 
@@ -98,6 +98,12 @@ impl Catalogue {
     /// Returns the definitions that are part of the program. A test parses each of them.
     #[must_use]
     pub fn built_in() -> Catalogue {
+        // Parsed once: a configuration is read again at each reload, and thousands of times a second where it is fuzzed.
+        static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(Catalogue::parse_built_in);
+        BUILT_IN.clone()
+    }
+
+    fn parse_built_in() -> Catalogue {
         let mut catalogue = Catalogue::default();
         for file in Files::iter() {
             let Some(embedded) = Files::get(&file) else { continue };

@@ -293,14 +293,17 @@ mod tests {
         }
     }
 
-    /// Decides for Mixpanel (two instances, one of them named `eu`) and opt-in Salesforce; Segment is known but not configured.
-    fn decided(integrations: &str, flag_match: FlagMatch) -> String {
+    /// Mixpanel (two instances, one of them named `eu`) and opt-in Salesforce; Segment is known but not configured.
+    fn flags(flag_match: FlagMatch) -> Flags {
         let aliases = ["Mixpanel (Actions)".to_owned(), "MP".to_owned()];
         let mixpanel = FlagNames { instance: None, definition: "Mixpanel", aliases: &aliases, is_enabled_by_default: true };
         let eu = FlagNames { instance: Some("eu"), ..mixpanel.clone() };
         let salesforce = FlagNames { instance: None, definition: "Salesforce", aliases: &[], is_enabled_by_default: false };
-        let flags = Flags::new([mixpanel, eu, salesforce], ["Segment", "mix-panel"], flag_match);
-        let (arena, mut notes) = (Bump::new(), Notes(Vec::new()));
+        Flags::new([mixpanel, eu, salesforce], ["Segment", "mix-panel"], flag_match)
+    }
+
+    fn decided(integrations: &str, flag_match: FlagMatch) -> String {
+        let (flags, arena, mut notes) = (flags(flag_match), Bump::new(), Notes(Vec::new()));
         let decisions = flags.decide(Some(Raw::parse(integrations).unwrap()), &arena, &mut notes).unwrap();
         let mut words: Vec<String> = decisions
             .iter()
@@ -355,6 +358,37 @@ mod tests {
         check(r#"{"MP":true,"Mixpanel (Actions)":false}"#, "flag_false flag_false opt_in");
         check(r#"{"Mixpanel":1,"MP":false}"#, "flag_false flag_false opt_in flag_invalid:Mixpanel");
         check(r#"{"mixpanel":false,"MP":true}"#, "yes yes opt_in");
+        check(r#"{"MP":true,"mixpanel":false}"#, "yes yes opt_in");
+        check(r#"{"Mixpanel":true,"MP":false}"#, "yes yes opt_in");
+    }
+
+    #[test]
+    fn f4_the_name_that_a_flag_matched_is_its_destinations_own() {
+        for (destination, flag, decider, expected) in [
+            (0, "Mixpanel", Decider::DefinitionName, Some("Mixpanel")),
+            (0, "MP", Decider::Alias(1), Some("MP")),
+            (0, "mp", Decider::Fold, Some("MP")),
+            (1, "eu", Decider::InstanceName, Some("eu")),
+            (1, "E.U", Decider::Fold, Some("eu")),
+            (2, "SalesForce", Decider::Fold, Some("Salesforce")),
+            (0, "eu", Decider::InstanceName, None),
+            (0, "EU", Decider::Fold, None),
+            (2, "Mixpanel", Decider::DefinitionName, None),
+            (2, "mixpanel", Decider::Fold, None),
+            (0, "Mixpanel", Decider::Alias(0), None),
+            (0, "All", Decider::All, None),
+        ] {
+            assert_eq!(
+                flags(FlagMatch::Fold).matched(destination, flag, decider),
+                expected,
+                "{destination} {flag} {decider:?}"
+            );
+        }
+        let aliases = ["MIXPANEL".to_owned(), "mix.panel".to_owned()];
+        let named = |instance| FlagNames { instance, definition: "Mixpanel", aliases: &aliases, is_enabled_by_default: true };
+        let flags = Flags::new([named(None), named(Some("Mix-Panel"))], [], FlagMatch::Fold);
+        assert_eq!(flags.matched(0, "mix panel", Decider::Fold), Some("Mixpanel"), "the first in rank");
+        assert_eq!(flags.matched(1, "mix panel", Decider::Fold), Some("Mix-Panel"), "the first in rank");
     }
 
     #[test]
@@ -362,6 +396,8 @@ mod tests {
         check(r#"{"mixpanel":true,"MIXPANEL":false,"mp":true}"#, "flag_false flag_false opt_in");
         check(r#"{"MixPanel (actions)":false}"#, "flag_false flag_false opt_in");
         check(r#"{"EU":false}"#, "yes flag_false opt_in");
+        // Of several inclusions the first is the event's options.
+        check(r#"{"mixpanel":{"a":1},"MIXPANEL":true}"#, r#"{"a":1} {"a":1} opt_in"#);
     }
 
     #[test]
@@ -374,6 +410,7 @@ mod tests {
     fn f4_exact_leaves_out_the_fold() {
         assert_eq!(decided(r#"{"mixpanel":false}"#, FlagMatch::Exact), "yes yes opt_in flag_unknown:mixpanel");
         assert_eq!(decided(r#"{"Mixpanel":false}"#, FlagMatch::Exact), "flag_false flag_false opt_in");
+        assert_eq!(decided(r#"{"eu":false}"#, FlagMatch::Exact), "yes flag_false opt_in");
     }
 
     #[test]
@@ -381,6 +418,7 @@ mod tests {
         check(r#"{"all":false}"#, "all_false all_false all_false");
         check(r#"{"ALL":true,"all":false}"#, "all_false all_false all_false");
         check(r#"{"All":true,"all":false}"#, "yes yes opt_in");
+        check(r#"{"ALL":{"a":1},"all":true}"#, r#"{"a":1} {"a":1} opt_in"#);
         check(r#"{"All":null,"all":false}"#, "all_false all_false all_false flag_invalid:All");
     }
 

@@ -301,7 +301,7 @@ mod tests {
             .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
         let arena = Bump::new();
         let mut n_short = 0;
-        let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", "", "größe", "GRÖẞE", "ΟΔΟΣ ΣΟΥ"];
+        let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", "", "größe", "GRÖẞE", "ΟΔΟΣ ΣΟΥ", "aBaBaBaBaB"];
         for key in keys.chain(words.map(str::to_owned)) {
             let expected = AsSnakeCase(&key).to_string();
             if let Some(cased) = snake(&key, &arena) {

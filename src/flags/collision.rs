@@ -45,3 +45,52 @@ pub fn collisions<'n>(destinations: impl IntoIterator<Item = FlagNames<'n>>) -> 
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says which names of which destinations collide: `0 a ¦ 1 b`.
+    #[track_caller]
+    fn check(destinations: &[FlagNames<'_>], expected: &[&str]) {
+        let told: Vec<String> = collisions(destinations.iter().cloned())
+            .iter()
+            .map(|(first, second)| format!("{} {} ¦ {} {}", first.destination, first.name, second.destination, second.name))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    fn names<'n>(instance: Option<&'n str>, definition: &'n str, aliases: &'n [String]) -> FlagNames<'n> {
+        FlagNames { instance, definition, aliases, is_enabled_by_default: true }
+    }
+
+    #[test]
+    fn f4_two_destinations_of_one_name_but_for_its_spelling_collide() {
+        let aliases = ["mix panel".to_owned()];
+        check(&[names(None, "Mixpanel", &[]), names(None, "Other", &[])], &[]);
+        check(&[names(None, "Mixpanel", &[]), names(None, "Other", &aliases)], &["0 Mixpanel ¦ 1 mix panel"]);
+        check(&[names(Some("mix-panel"), "Other", &[]), names(None, "Mixpanel", &[])], &["0 mix-panel ¦ 1 Mixpanel"]);
+        // One destination's own names do not, nor do those that fold to nothing.
+        check(&[names(Some("MIXPANEL"), "Mixpanel", &aliases)], &[]);
+        check(&[names(None, "---", &[]), names(None, "!", &[])], &[]);
+    }
+
+    #[test]
+    fn f6_instances_of_one_definition_collide_by_their_own_names_only() {
+        let definition = "Mixpanel";
+        check(&[names(None, definition, &[]), names(Some("eu"), definition, &[])], &[]);
+        check(&[names(Some("EU"), definition, &[]), names(Some("eu"), definition, &[])], &["0 EU ¦ 1 eu"]);
+        let another = definition.to_owned();
+        check(&[names(None, definition, &[]), names(None, &another, &[])], &["0 Mixpanel ¦ 1 Mixpanel"]);
+    }
+
+    #[test]
+    fn f4_each_two_are_told_once_a_fold() {
+        let (aliases, more) = (["MIX PANEL", "MP"].map(str::to_owned), ["mix-panel", "mp"].map(str::to_owned));
+        check(&[names(None, "Mixpanel", &aliases), names(None, "A", &more)], &["0 Mixpanel ¦ 1 mix-panel", "0 MP ¦ 1 mp"]);
+        check(
+            &[names(None, "a", &[]), names(None, "A", &[]), names(None, "a.", &[])],
+            &["0 a ¦ 1 A", "0 a ¦ 2 a.", "1 A ¦ 2 a."],
+        );
+    }
+}

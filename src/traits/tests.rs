@@ -46,6 +46,7 @@ fn t1_everything_else_is_kept() {
     }
     assert_eq!(Fold::of("nai\u{308}ve"), Fold::of("NAÏVE"), "NFC, then lower case");
     assert_eq!(Fold::of("_$a"), Fold::of("a"));
+    assert_eq!(Fold::of("$$"), Fold::of("_$$"), "one leading $ is left out, however it is written");
 }
 
 #[test]
@@ -64,6 +65,8 @@ fn t1_a_fold_knows_its_keys() {
         "naïve",
         "NAI\u{308}VE",
         "\u{b}a",
+        "\u{a0}",
+        "_\u{a0}",
     ];
     for a in keys {
         for b in keys {
@@ -136,6 +139,7 @@ fn t3_a_custom_winner_keeps_its_spelling_at_the_first_position() {
 fn t4_the_place_decides_before_the_rank() {
     check(r#"{"city":1,"address.city":2,"address":{"City":3}}"#, "address={city:3} address.city<City city<City");
     check(r#"{"city":1,"Address.City":2}"#, "address={city:2} city<Address.City");
+    check(r#"{"Address.City":1,"address.city":2}"#, "address={city:2} Address.City<address.city");
     check(r#"{"zip":1,"postal_code":2,"postalCode":3}"#, "address={postalCode:3} postal_code<postalCode zip<postalCode");
     check(
         r#"{"address":{"zip":1,"postal_code":2,"postalCode":3}}"#,
@@ -181,6 +185,52 @@ fn t4_a_null_address_clears_each_part_that_nothing_else_gives() {
 #[test]
 fn t4_a_string_address_stays_and_loses_nothing() {
     check(r#"{"address":"1 Main St","City":1}"#, r#"address="1 Main St" city=1"#);
+}
+
+/// Has `read` look at the traits of `json`.
+fn with_traits<T>(json: &str, read: impl FnOnce(&Traits<'_>) -> T) -> T {
+    let vocabulary = Vocabulary::new(&["total billed".to_owned()], &[]).unwrap();
+    let arena = Bump::new();
+    let members = Raw::parse(json).unwrap().members(&arena).unwrap();
+    read(&Traits::resolve(members, &vocabulary, &arena).unwrap())
+}
+
+#[test]
+fn t4_what_a_name_means_is_found_wherever_it_stands() {
+    for (json, name, expected) in [
+        (r#"{"x":0,"Created":1}"#, "created_at", Some("1")),
+        (r#"{"x":0,"A a":1}"#, "a_a", Some("1")),
+        (r#"{"x":0,"address":{"zip":1}}"#, "postal code", Some("1")),
+        (r#"{"x":0,"ZIP":1}"#, "address.postalCode", Some("1")),
+        (r#"{"address":"1 Main St","zip":1}"#, "postalCode", Some("1")),
+        (r#"{"address":"1 Main St","zip":1}"#, "city", None),
+        (r#"{"x":0,"State":1}"#, "state", Some("1")),
+        (r#"{"x":0}"#, "y", None),
+    ] {
+        let found = with_traits(json, |traits| traits.meant_by(&Fold::of(name)).map(|value| value.text().to_owned()));
+        assert_eq!(found.as_deref(), expected, "{json} {name}");
+    }
+}
+
+#[test]
+fn t2_reserved_traits_are_told_from_custom_ones() {
+    for (json, expected) in [
+        (r#"{"x":0,"Name":1,"totalBilled":2,"zip":3,"revenue":4}"#, "name address revenue"),
+        (r#"{"address":"1 Main St","zip":1,"x":2}"#, "address postalCode"),
+        (r#"{"x":0,"state":1}"#, ""),
+    ] {
+        let reserved = with_traits(json, |traits| {
+            let reserved = traits.entries().iter().filter(|entry| traits.is_reserved(entry));
+            reserved.map(|entry| entry.name.to_owned()).collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(reserved, expected, "{json}");
+    }
+    let mut names: Vec<&str> = Vocabulary::reserved().collect();
+    names.sort_unstable();
+    let expected = "address avatar createdAt description email employees id industry name phone plan revenue website";
+    assert_eq!(names.join(" "), expected);
+    let is_empty = |json| with_traits(json, |traits| traits.is_empty());
+    assert!(is_empty("{}") && !is_empty(r#"{"x":null}"#));
 }
 
 #[test]

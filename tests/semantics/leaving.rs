@@ -97,6 +97,27 @@ fn k2_one_record_an_operation_in_order() {
 }
 
 #[test]
+fn k2_records_are_found_one_by_one_as_they_stand() {
+    for (format, has_headers) in [(Format::Structured, false), (Format::Binary, true), (Format::Body, false)] {
+        let router = Setup::new().with("a", TWO).changed(|routing| routing.format = format).router();
+        let mut emissions = route(&router, &source_record()).emissions;
+        let id = |emission: Emission<'_>| emission.operation.expect("an operation").id.to_owned();
+        let ids: Vec<String> = emissions.iter().map(id).collect();
+        assert_eq!((emissions.len(), emissions.is_empty(), ids.len()), (2, false, 2));
+        for (index, expected) in ids.iter().enumerate() {
+            assert_eq!(emissions.get(index).map(id).as_ref(), Some(expected));
+            assert_eq!(emissions.has_headers(index), has_headers);
+        }
+        assert!(emissions.get(2).is_none() && !emissions.has_headers(2));
+        assert!(emissions.topics().eq([topic_id(&router, "events.a"); 2]));
+        let written: usize = emissions.iter().map(|emission| emission.value.map_or(0, <[u8]>::len)).sum();
+        assert!(emissions.bytes() >= written, "{} {written}", emissions.bytes());
+        emissions.clear();
+        assert_eq!((emissions.len(), emissions.is_empty(), emissions.bytes()), (0, true, 0));
+    }
+}
+
+#[test]
 fn k3_the_key_is_the_group_unless_the_operation_says_member() {
     let router = Setup::new().with("d", TWO).changed(|routing| routing.format = Format::Body).router();
     check(
@@ -333,9 +354,18 @@ fn k7_an_operation_may_be_as_large_as_its_topic_takes() {
         let headers: usize = emission.headers().map(|(name, value)| name.len() + value.len()).sum();
         // A batch of one adds 61 bytes, a record at most 21, a header two lengths.
         assert!(size >= contents + headers + 61 + 21, "{size}");
+        assert!(size <= contents + headers + 100 + 10 * emission.headers().len(), "{size}");
         assert_eq!(told(&limited(setup(), size, 10_000), &source_record()), r#"{"id":"g 1"}"#);
         assert_eq!(told(&limited(setup(), size - 1, 10_000), &source_record()), "dead_lettered too_large");
     }
+}
+
+#[test]
+fn k7_a_dead_letter_wants_its_sources_partition_as_far_as_its_topic_has_it() {
+    let of = |partition: Partition, partitions| partition.of(partitions);
+    assert_eq!([6, 8, 9].map(|partitions| of(Partition::AsSource(7), partitions)), [Some(1), Some(7), Some(7)]);
+    assert_eq!(of(Partition::AsSource(7), 0), None);
+    assert_eq!(of(Partition::ByKey, 6), None);
 }
 
 #[test]
@@ -355,10 +385,19 @@ fn k7_what_does_not_fit_a_dead_letter_is_left_out_and_says_so() {
     let small = Record { value: Some(b"1"), ..bad };
     let without_key = format!("events.dead ¦ - ¦ as 3 ¦ {};key_omitted=100 ¦ 1", headers.replace("a string", "a number"));
     check(&limited(one("1"), 1, 350), &small, &[&without_key]);
-    // Whatever the limit, what is written fits it, as long as the headers do.
+    // Whatever the limit, what is written fits it, as long as the headers do; and it is whole where that fits beside them.
+    let mut least = None;
     for limit in 400..1_000 {
         let seen = route(&limited(one("1"), 1, limit), &bad);
         let letter = seen.emissions.iter().next().unwrap();
         assert!(letter.size() <= limit, "{} {limit}", letter.size());
+        if letter.value.is_some() {
+            least = least.or(Some((limit, letter.size() + ROOM_TO_SAY_SO)));
+        }
+        assert_eq!(letter.value.is_some(), least.is_some(), "{limit}");
     }
+    assert!(least.is_some_and(|(limit, expected)| limit == expected), "{least:?}");
 }
+
+/// What is kept for the two headers that say what was left out.
+const ROOM_TO_SAY_SO: usize = 64;

@@ -113,6 +113,14 @@ fn a_list_setting_is_a_list_and_a_map_setting_a_map() {
 }
 
 #[test]
+fn a_list_or_map_setting_has_no_text() {
+    let text = "settings: { list: { type: list, default: [a] }, map: { type: map, default: { a: b } } }\n".to_owned()
+        + &of_body(r#"{ l: "${traits.x ?? settings.list | upper}", m: "${traits.y ?? settings.map | string}" }"#);
+    check(&text, r#""traits":{"x":"x","y":1}"#, r#"{"l":"X","m":"1"}"#);
+    check(&text, "", "{} ~trait_type_mismatch:x ~trait_type_mismatch:y");
+}
+
+#[test]
 fn an_object_that_is_written_is_a_map() {
     let text = "properties: { deep: { n: \"${traits.name}\", p: \"${traits.plan}\" }, x: 1 }\n".to_owned()
         + &of_body("${properties | flatten _}");
