@@ -300,15 +300,10 @@ mod tests {
         let keys = (0..letters.len().pow(5))
             .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
         let arena = Bump::new();
-        let mut n_short = 0;
         let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", "", "größe", "GRÖẞE", "ΟΔΟΣ ΣΟΥ", "aBaBaBaBaB"];
         for key in keys.chain(words.map(str::to_owned)) {
             let expected = AsSnakeCase(&key).to_string();
-            if let Some(cased) = snake(&key, &arena) {
-                assert_eq!(cased, expected, "{key:?}");
-                n_short += 1;
-            }
+            assert_eq!(snake(&key, &arena), (!key.contains('Σ')).then_some(&*expected), "{key:?}");
         }
-        assert!(n_short > 160_000, "{n_short}");
     }
 }

@@ -101,7 +101,7 @@ fn k2_records_are_found_one_by_one_as_they_stand() {
     for (format, has_headers) in [(Format::Structured, false), (Format::Binary, true), (Format::Body, false)] {
         let router = Setup::new().with("a", TWO).changed(|routing| routing.format = format).router();
         let mut emissions = route(&router, &source_record()).emissions;
-        let id = |emission: Emission<'_>| emission.operation.expect("an operation").id.to_owned();
+        let id = |emission: Emission<'_>| emission.operation().expect("an operation").id.to_owned();
         let ids: Vec<String> = emissions.iter().map(id).collect();
         assert_eq!((emissions.len(), emissions.is_empty(), ids.len()), (2, false, 2));
         for (index, expected) in ids.iter().enumerate() {
