@@ -31,7 +31,7 @@ pub fn exercise(definition: Definition) {
         emissions.clear();
         router.route(&record, &mut scratch, &mut emissions, &mut ());
         for emission in emissions.iter() {
-            let Some(operation) = emission.operation else { continue };
+            let Some(operation) = emission.operation() else { continue };
             serde_json::from_slice::<&RawValue>(operation.body).expect("a body is JSON");
             assert!(operation.request.bytes().all(|byte| matches!(byte, b' '..=b'~')), "a request is one line");
         }

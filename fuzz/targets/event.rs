@@ -59,7 +59,7 @@ fn check(emission: &Emission<'_>, came: &[u8], ids: Option<&[String]>) {
     assert!(emission.size() <= came.len() * GROWTH + AROUND, "{} bytes of {}", emission.size(), came.len());
     let headers = emission.headers().map(|(_, value)| value);
     assert!(headers.chain(emission.key).chain([value]).all(|bytes| !has_mark(bytes)), "another event's value leaves");
-    let Some(operation) = emission.operation else {
+    let Some(operation) = emission.operation() else {
         assert_eq!(value, came, "a dead letter carries the record as it came");
         for (name, value) in emission.headers() {
             let text = std::str::from_utf8(value).expect("a header is text");
