@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn t6_the_short_way_to_snake_case_is_the_same_case() {
-        let letters = ["a", "B", "1", "_", "-", ".", "é", "É", "ǅ", "İ", "字"];
+        let letters = ["a", "B", "1", "_", ".", "–", "é", "É", "ǅ", "İ", "字"];
         let keys = (0..letters.len().pow(5))
             .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
         let arena = Bump::new();
