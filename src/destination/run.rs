@@ -15,7 +15,7 @@ use super::entries::{self, EntryFilter};
 use super::filter::{self, Sink};
 use super::material::{Material, address};
 use super::plan::{Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test, TextPart};
-use super::value::{Item, Value};
+use super::value::{Item, Value, append_key};
 
 impl Plan {
     /// Starts on one event. `options` is the event's flag object for this destination.
@@ -590,15 +590,6 @@ fn append_member(member: &str, is_first: &mut bool, out: &mut Vec<u8>) {
     let member = member.as_bytes();
     let member = if std::mem::take(is_first) { member.get(1..).unwrap_or_default() } else { member };
     out.extend_from_slice(member);
-}
-
-/// Appends a key to an object, and the comma before it.
-fn append_key(key: &str, is_first: &mut bool, out: &mut Vec<u8>) {
-    if !std::mem::take(is_first) {
-        out.push(b',');
-    }
-    json::write_quoted(key, out);
-    out.push(b':');
 }
 
 /// What stands unescaped in one path segment or query value (RFC 3986, unreserved).

@@ -91,16 +91,11 @@ impl<'a> Item<'a> {
             return;
         }
         let policy = if matches!(self.value, Value::Null) { nulls } else { NullPolicy::Keep };
-        let start = out.len();
-        if !*is_first {
-            out.push(b',');
-        }
-        json::write_quoted(self.key, out);
-        out.push(b':');
-        if self.value.write(policy, out) {
-            *is_first = false;
-        } else {
+        let (start, was_first) = (out.len(), *is_first);
+        append_key(self.key, is_first, out);
+        if !self.value.write(policy, out) {
             out.truncate(start);
+            *is_first = was_first;
         }
     }
 }
@@ -199,6 +194,15 @@ impl<'a> Value<'a> {
         }
         true
     }
+}
+
+/// Appends a key to an object, and the comma before it.
+pub(super) fn append_key(key: &str, is_first: &mut bool, out: &mut Vec<u8>) {
+    if !std::mem::take(is_first) {
+        out.push(b',');
+    }
+    json::write_quoted(key, out);
+    out.push(b':');
 }
 
 fn write_map(items: &[Item<'_>], policy: NullPolicy, out: &mut Vec<u8>) {
