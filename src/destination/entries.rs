@@ -256,18 +256,33 @@ fn snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {
 
 fn ascii_snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {
     // At most a `_` before each letter.
-    let cased = arena.alloc_slice_fill_copy(2 * key.len(), b'_');
-    let (mut length, mut words) = (0, Words::NONE);
+    let mut cased = ArenaString::with_capacity_in(2 * key.len(), arena);
+    let (mut words, mut begin) = (Words::NONE, 0);
     let bytes = key.as_bytes();
     for (index, byte) in bytes.iter().enumerate() {
         let letter = Letter::of_byte(*byte);
-        length += usize::from(words.begins(letter, || bytes.get(index + 1).map(|next| Letter::of_byte(*next))));
-        if letter != Letter::Between {
-            *cased.get_mut(length)? = byte.to_ascii_lowercase();
-            length += 1;
+        let was_in_word = words.is_in_word;
+        // Most letters are small, and go on with their word.
+        if letter == Letter::Lower && was_in_word {
+            words.last = letter;
+            continue;
+        }
+        let begins = words.begins(letter, || bytes.get(index + 1).map(|next| Letter::of_byte(*next)));
+        if was_in_word && (begins || letter == Letter::Between) {
+            cased.push_str(key.get(begin..index)?);
+        }
+        if begins {
+            cased.push('_');
+        }
+        if begins || !was_in_word {
+            begin = index;
         }
     }
-    str::from_utf8(cased.get(..length)?).ok()
+    if words.is_in_word {
+        cased.push_str(key.get(begin..)?);
+    }
+    cased.make_ascii_lowercase();
+    Some(cased.into_bump_str())
 }
 
 fn unicode_snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {

@@ -87,16 +87,15 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
 }
 
 fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
-    let folded = arena.alloc_slice_fill_copy(key.len(), 0);
-    let mut length = 0;
-    for byte in key.bytes().map(folded_byte) {
-        // What is dropped is written over by what comes next.
-        if let Some(place) = folded.get_mut(length) {
-            *place = byte;
-        }
-        length += usize::from(byte != DROPPED);
+    let mut folded = ArenaString::with_capacity_in(key.len(), arena);
+    let mut begin = 0;
+    for (index, _) in key.bytes().enumerate().filter(|(_, byte)| folded_byte(*byte) == DROPPED) {
+        folded.push_str(key.get(begin..index).unwrap_or_default());
+        begin = index + 1;
     }
-    folded.get(..length).and_then(|folded| str::from_utf8(folded).ok()).unwrap_or_default()
+    folded.push_str(key.get(begin..).unwrap_or_default());
+    folded.make_ascii_lowercase();
+    folded.into_bump_str()
 }
 
 /// What [`folded_byte`] says of a byte that folds to nothing, and of none that is ASCII.
