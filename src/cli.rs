@@ -43,13 +43,19 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
-        Command::Completions(arguments) => completions::completions(arguments, Arguments::command()),
-        Command::Man(arguments) => completions::man(arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::completions(arguments, command()),
+        Command::Man(arguments) => completions::man(arguments, command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns the whole command line, for what must cover every command.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Fans Segment-style `group` events on a Kafka topic out to one topic per destination, in each API's own shape.

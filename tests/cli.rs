@@ -94,6 +94,54 @@ fn completions_and_man_pages_know_every_command() {
     }
 }
 
+/// An event may say anything; on a terminal, where colours are shown, its control characters do nothing.
+#[test]
+fn no_part_of_an_event_is_obeyed_by_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("event.json");
+    let hostile = r#"\u001b]0;title\u0007\u009b2J\r"#;
+    fs::write(
+        &file,
+        format!(
+            r#"{{"type":"group","groupId":"{hostile}","userId":"{hostile}","traits":{{"{hostile}":"{hostile}","name":"{hostile}","Name":1}},"integrations":{{"{hostile}":true}}}}"#
+        ),
+    )
+    .unwrap();
+    for command in ["explain", "suggest"] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        process.args([command, "--color", "always", "--config", "tests/cli/config.yaml"]).arg(&file);
+        let output = process.current_dir(env!("CARGO_MANIFEST_DIR")).env("GOLDEN_TOKEN", "a-token").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            said.contains("\x1b[1m") && said.contains("]0;title"),
+            "{command} shows no colour, or nothing of the event: {said}"
+        );
+        let obeyed = said.replace("\x1b[", "").chars().find(|character| character.is_control() && *character != '\n');
+        assert_eq!(obeyed, None, "{command}: {said:?}");
+    }
+}
+
+/// The list comes from the command line itself.
+#[test]
+fn the_rights_of_every_command_are_documented() {
+    fn check(command: &clap::Command, path: &str, rows: &[&str]) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name()).trim().to_owned();
+            if inner.has_subcommands() {
+                check(inner, &path, rows);
+            } else {
+                let starts = [format!("`{path}`"), format!("`{path} --")];
+                let is_there = rows.iter().any(|row| starts.iter().any(|start| row.contains(start)));
+                assert!(is_there, "docs/security.md does not say which rights this command needs: {path}");
+            }
+        }
+    }
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let (_, section) = page.split_once("\n## Rights\n").unwrap();
+    let rows: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).collect();
+    check(&groupcast::cli::command(), "", &rows);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_groupcast"))

@@ -1,9 +1,10 @@
 //! Secrets and trait values are planted everywhere, every command runs at the most talkative level, and nothing that any of them says
-//! holds one: no log, metric, page, error, warning or report. `explain` and `transform` print the event on purpose, on standard output only.
+//! holds one: no log, metric, page, error, warning or report. Those that print the event on purpose do so on standard output only.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,6 +38,58 @@ const EVENTS: &[&str] = &[
     "v4lu3",
     r#""v4lu3""#,
 ];
+
+/// A command that ends, and what its standard output may hold: the event that was asked for, and bodies.
+type Look = (&'static [&'static str], &'static [&'static str]);
+
+/// Looked at once a service has run, and left dead letters.
+const AFTERWARDS: &[Look] = &[
+    (&["dead-letters", "list"], &[]),
+    (&["dead-letters", "list", "--json"], &[]),
+    (&["dead-letters", "counts"], &[]),
+    (&["dead-letters", "counts", "--json"], &[]),
+    (&["dead-letters", "show", "events.dead/0/0"], &[VALUE]),
+    (&["dead-letters", "show", "--json", "events.dead/0/1"], &[VALUE]),
+    // A dry run shows what would leave first.
+    (&["dead-letters", "redrive", "--dry-run", "--name", "counted"], &[VALUE]),
+    (&["dead-letters", "redrive", "--yes", "--name", "again"], &[]),
+    (&["replay", "--from", "beginning", "--dry-run", "--name", "counted"], &[VALUE]),
+    (&["replay", "--from", "beginning", "--yes", "--name", "once-more"], &[]),
+];
+
+/// Looked at by themselves; each has the events on its standard input.
+const ALONE: &[Look] = &[
+    (&["check"], &[]),
+    (&["check", "--broker"], &[]),
+    (&["suggest", "events.jsonl"], &[]),
+    (&["suggest", "--json", "events.jsonl"], &[]),
+    (&["suggest", "--sample", "100"], &[]),
+    (&["explain", "event.json"], &[VALUE]),
+    (&["explain", "--json", "event.json"], &[VALUE]),
+    (&["explain", "--record", "events/0/0"], &[VALUE]),
+    (&["explain", "--record", "events/0/7"], &[VALUE]),
+    (&["explain", "--record", "events/0/700"], &[]),
+    (&["explain", "events.jsonl"], &[VALUE]),
+    (&["explain"], &[VALUE]),
+    (&["explain", "--group-id", "nobody"], &[]),
+    (&["explain", "--message-id", "nobody"], &[]),
+    // With the token where an API wants it in the body.
+    (&["transform"], &[VALUE, SECRET]),
+    (&["demo"], &[]),
+    (&["health", "--url", "http://127.0.0.1:1/readyz"], &[]),
+    (&["destinations"], &[]),
+    (&["destinations", "mixpanel"], &[]),
+    (&["destinations", "--json"], &[]),
+    (&["completions", "bash"], &[]),
+    (&["man"], &[]),
+];
+
+/// Looked at while they run, each in a test of its own.
+const RUN: &str = "run";
+const PLAYGROUND: &str = "playground";
+
+/// The demo's events are its own; this is a value of its first, which only its standard output may hold.
+const DEMO_VALUE: &str = "Initech";
 
 struct Planted {
     folder: tempfile::TempDir,
@@ -93,15 +146,16 @@ log: {{ format: json, level: trace }}
 
     fn command(&self, arguments: &[&str], configuration: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-        command.args(arguments).arg("--config").arg(self.path(configuration)).current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
+        if takes_configuration(arguments) {
+            command.arg("--config").arg(self.path(configuration));
+            command.args(["--set", "kafka.properties.ssl.key.password=s3cr3t-flag"]);
+        }
         // What comes from the environment and the command line is a secret, too, where its name says so.
         command
             .env("PLANTED", "s3cr3t-in-a-variable")
             .env("GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD", "s3cr3t-over");
-        command
-            .args(["--set", "kafka.properties.ssl.key.password=s3cr3t-flag"])
-            .env("RUST_LOG", "trace")
-            .env("RUST_BACKTRACE", "full");
+        command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -110,6 +164,19 @@ log: {{ format: json, level: trace }}
     fn run(&self, arguments: &[&str], configuration: &str) -> (String, String) {
         let output = self.command(arguments, configuration).output().unwrap();
         (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Runs a command to its end with the events on its standard input, and looks at all that it says.
+    fn look(&self, (arguments, allowed): Look) {
+        let input = fs::File::open(self.path("events.jsonl")).unwrap();
+        let output = self.command(arguments, "good.yaml").stdin(input).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
+        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE, DEMO_VALUE]);
+        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
+        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
+        let is_work = output.status.code() != Some(2);
+        assert!(is_work, "{arguments:?} was not understood, so that nothing was looked at: {stderr}");
     }
 
     fn produce_events(&self) {
@@ -132,7 +199,7 @@ fn assert_clean(what: &str, said: &str, forbidden: &[&str]) {
 fn a_running_service_says_nothing_of_secrets_and_values() {
     let planted = Planted::new();
     planted.produce_events();
-    let mut process = planted.command(&["run"], "good.yaml").spawn().unwrap();
+    let mut process = planted.command(&[RUN], "good.yaml").spawn().unwrap();
     let mut stderr = process.stderr.take().unwrap();
     let log = planted.path("log");
     let mut file = fs::File::create(&log).unwrap();
@@ -157,26 +224,18 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
         },
     );
     assert_clean("/metrics", &pages, &[SECRET, VALUE]);
-    for page in ["/healthz", "/readyz", "/nothing"] {
+    for page in ["/startupz", "/healthz", "/readyz", "/nothing", "/v4lu3"] {
         assert_clean(page, &get(address, page), &[SECRET, VALUE]);
+    }
+    for page in ["healthz", "readyz"] {
+        let (stdout, stderr) = planted.run(&["health", "--url", &format!("http://127.0.0.1:{address}/{page}")], "good.yaml");
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "health says nothing at all");
+        assert_clean("health", &(stdout + &stderr), &[SECRET, VALUE]);
     }
     assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
     assert!(process.wait().unwrap().success(), "{}", said());
     copying.join().unwrap();
-    // What could not be sent, which only `show` prints.
-    for (arguments, allowed) in [
-        (&["dead-letters", "list"][..], &[][..]),
-        (&["dead-letters", "counts"], &[]),
-        (&["dead-letters", "show", "events.dead/0/0"], &[VALUE]),
-        (&["dead-letters", "redrive", "--yes", "--name", "again"], &[]),
-        (&["replay", "--from", "beginning", "--yes", "--name", "once-more"], &[]),
-    ] {
-        let (stdout, stderr) = planted.run(arguments, "good.yaml");
-        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
-        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE]);
-        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
-        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
-    }
+    AFTERWARDS.iter().for_each(|look| planted.look(*look));
     let mut stdout = String::new();
     process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_clean("standard output", &stdout, &[SECRET, VALUE]);
@@ -190,34 +249,83 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
 fn every_other_command_says_nothing_of_secrets_and_values() {
     let planted = Planted::new();
     planted.produce_events();
-    // (arguments, what standard output may hold besides)
-    let commands: &[(&[&str], &[&str])] = &[
-        (&["check"], &[]),
-        (&["check", "--broker"], &[]),
-        (&["suggest", "events.jsonl"], &[]),
-        (&["suggest", "--json", "events.jsonl"], &[]),
-        (&["suggest", "--sample", "100"], &[]),
-        (&["explain", "event.json"], &[VALUE]),
-        (&["explain", "--json", "event.json"], &[VALUE]),
-        (&["explain", "--record", "events/0/0"], &[VALUE]),
-        (&["explain", "--record", "events/0/7"], &[VALUE]),
-        (&["explain", "--record", "events/0/700"], &[]),
-        (&["explain", "events.jsonl"], &[VALUE]),
-        (&["explain", "--group-id", "nobody"], &[]),
-    ];
-    for (arguments, allowed) in commands {
-        let (stdout, stderr) = planted.run(arguments, "good.yaml");
-        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
-        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE]);
-        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
-        assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
+    ALONE.iter().for_each(|look| planted.look(*look));
+    let (made, _) = planted.run(&["explain", "event.json"], "good.yaml");
+    assert!(made.contains(VALUE), "explain shows nothing of the event: {made}");
+}
+
+#[test]
+fn the_playground_shows_the_event_and_says_nothing_of_secrets() {
+    let planted = Planted::new();
+    let mut process = planted.command(&[PLAYGROUND, "--listen", "127.0.0.1:0"], "good.yaml").spawn().unwrap();
+    let mut stderr = BufReader::new(process.stderr.take().unwrap());
+    let mut said = String::new();
+    let port: u16 = loop {
+        let begin = said.len();
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "it says where it listens: {said}");
+        let line = said.get(begin..).unwrap();
+        if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
+            break rest.split('/').next().unwrap().parse().unwrap();
+        }
+    };
+    let mut shown = get(port, "/playground/offer") + &get(port, "/v4lu3");
+    for event in EVENTS {
+        let question = serde_json::json!({ "event": event, "destinations": [{ "name": "mixpanel" }, { "name": "webhook" }] });
+        shown += &ask(port, "POST /playground/explain", &question.to_string());
+        // No questions at all.
+        shown += &ask(port, "POST /playground/explain", event);
     }
-    // Bodies are what `transform` is for, with the token where an API wants it there.
-    let mut process = planted.command(&["transform"], "good.yaml").stdin(Stdio::piped()).spawn().unwrap();
-    process.stdin.take().unwrap().write_all(EVENTS.join("\n").as_bytes()).unwrap();
-    let output = process.wait_with_output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains(VALUE), "transform made nothing");
-    assert_clean("transform on standard error", &String::from_utf8_lossy(&output.stderr), &[SECRET, VALUE]);
+    assert!(shown.contains("v4lu3-n") || shown.contains("v4lu3-second"), "nothing was explained: {shown}");
+    assert!(shown.contains("(secret)"), "no body has the token's place: {shown}");
+    assert_clean("the playground", &shown, &[SECRET]);
+    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    assert!(process.wait().unwrap().success());
+    stderr.read_to_string(&mut said).unwrap();
+    process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_clean("the playground's log", &said, &[SECRET, VALUE]);
+}
+
+/// The list comes from the command line itself: a new command fails here until it is looked at.
+#[test]
+fn every_command_is_looked_at() {
+    let looks = AFTERWARDS.iter().chain(ALONE).map(|(arguments, _)| *arguments);
+    let looked_at: BTreeSet<Vec<&str>> = looks.chain([&[RUN][..], &[PLAYGROUND]]).map(|arguments| leaf(arguments).0).collect();
+    let mut all = Vec::new();
+    collect_leaves(&groupcast::cli::command(), &[], &mut all);
+    assert!(all.len() > 10, "{all:?}");
+    for command in &all {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        assert!(looked_at.contains(&words), "nobody looks at what this command says: {}", command.join(" "));
+        let help: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let output = process.args(&help).env("PLANTED", SECRET).env("GROUPCAST__KAFKA__PROPERTIES__SASL__PASSWORD", SECRET);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{help:?}");
+        assert_clean(&format!("{help:?}"), &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), &[SECRET]);
+    }
+    assert_eq!(looked_at.len(), all.len(), "a command that is looked at is none: {looked_at:?}, {all:?}");
+}
+
+/// Returns the command that the arguments begin with, and how clap knows it.
+fn leaf<'a>(arguments: &[&'a str]) -> (Vec<&'a str>, clap::Command) {
+    let (mut words, mut command) = (Vec::new(), groupcast::cli::command());
+    for word in arguments {
+        let Some(inner) = command.find_subcommand(word).cloned() else { break };
+        words.push(*word);
+        command = inner;
+    }
+    (words, command)
+}
+
+fn takes_configuration(arguments: &[&str]) -> bool {
+    leaf(arguments).1.get_arguments().any(|argument| argument.get_long() == Some("config"))
+}
+
+fn collect_leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>) {
+    for inner in command.get_subcommands() {
+        let path = [path, &[inner.get_name().to_owned()]].concat();
+        if inner.has_subcommands() { collect_leaves(inner, &path, found) } else { found.push(path) }
+    }
 }
 
 /// Each fault that a configuration with secrets can have: one character less, one line less, one line twice, one value exchanged.
@@ -281,8 +389,12 @@ fn is_still_secret(text: &str) -> bool {
 }
 
 fn get(port: u16, path: &str) -> String {
+    ask(port, &format!("GET {path}"), "")
+}
+
+fn ask(port: u16, request: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -299,7 +411,7 @@ fn until<T>(what: impl Fn() -> String, mut ask: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// The panics of the program, which its log would show: their texts are ours.
+/// The panics of the program, which its log would show: their texts are ours. Slicing a text panics with the text.
 #[test]
 fn no_panic_prints_a_value() {
     fn visit(folder: &Path, faults: &mut Vec<String>) {
@@ -313,12 +425,23 @@ fn no_panic_prints_a_value() {
                 let code = if is_test { "" } else { text.split("#[cfg(test)]").next().unwrap_or_default() };
                 let is_panic = |line: &&str| {
                     ["panic!(", "unreachable!(", "assert!(", "assert_eq!("].iter().any(|word| line.contains(word))
+                        || slices(line)
                 };
                 faults.extend(code.lines().filter(is_panic).map(|line| format!("{}: {line}", path.display())));
             }
         }
     }
+    assert!(slices("let key = &text[1..];") && slices("f(line)[..n]") && !slices("let [a, ..] = b()[..];"));
     let mut faults = Vec::new();
     visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut faults);
     assert!(faults.is_empty(), "what a panic prints must be looked at: {faults:?}");
+}
+
+/// Tells whether a part is taken of something by brackets; the whole, `[..]`, is there always.
+fn slices(line: &str) -> bool {
+    line.match_indices('[').any(|(at, _)| {
+        let (before, behind) = line.split_at(at);
+        let range = behind.split(']').next().unwrap_or_default();
+        before.ends_with(|last: char| last.is_alphanumeric() || "_)]".contains(last)) && range.contains("..") && range != "[.."
+    })
 }

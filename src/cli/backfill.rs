@@ -18,6 +18,7 @@ use self::place::Place;
 pub(super) use self::said::{Moment, limit, name, rate};
 use super::report::{Failure, say};
 use super::run;
+use super::terminal::Disarmed;
 use crate::config::Config;
 use crate::kafka::fault::Fault;
 use crate::kafka::ledger::{Entry, Ledger};
@@ -219,7 +220,7 @@ impl Plan<'_> {
 
     /// Shows what would leave, and asks whether to send it.
     fn ask(&self, counts: &Counts<'_>) -> Result<bool, Failure> {
-        counts.write(&mut anstream::stdout().lock())?;
+        counts.write(&mut Disarmed(anstream::stdout().lock()))?;
         if self.job.care.dry_run {
             return Ok(false);
         }

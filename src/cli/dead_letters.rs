@@ -15,6 +15,7 @@ use serde::Serialize;
 use self::letter::{LetterRow, date};
 use super::backfill::{Moment, limit};
 use super::report::{Failure, say};
+use super::terminal::Disarmed;
 use super::{ConfigArguments, check_names};
 use crate::config::Config;
 use crate::kafka;
@@ -143,7 +144,7 @@ fn list(arguments: &ListArguments) -> Result<(), Failure> {
     if rows.is_empty() {
         say("no dead letters");
     }
-    letter::write_list(&rows, &mut out)?;
+    letter::write_list(&rows, &mut Disarmed(out))?;
     Ok(())
 }
 
@@ -195,7 +196,7 @@ fn counts(arguments: &CountsArguments) -> Result<(), Failure> {
         let Count { reason, destination, letters, oldest, newest } = count;
         [reason, destination.unwrap_or_else(|| "-".to_owned()), letters.to_string(), oldest, newest]
     }));
-    letter::write_columns(&rows, &mut out)?;
+    letter::write_columns(&rows, &mut Disarmed(out))?;
     Ok(())
 }
 

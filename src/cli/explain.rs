@@ -13,7 +13,8 @@ use rdkafka::message::{Message, OwnedMessage};
 
 use self::text::Page;
 use super::report::Failure;
-use super::{ConfigArguments, check_names, position, terminal};
+use super::terminal::{self, Disarmed};
+use super::{ConfigArguments, check_names, position};
 use crate::config::Config;
 use crate::explanation::{Explanation, explain};
 use crate::json::{Kind, Raw};
@@ -100,7 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Lays an explanation out for people.
 pub(super) fn write_explanation(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
-    Page { out, width: terminal::width() }.write(explanation)
+    Page { out: &mut Disarmed(out), width: terminal::width() }.write(explanation)
 }
 
 /// Returns the record on Kafka that the arguments name, if they name one.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::ConfigArguments;
 use super::report::Failure;
-use super::terminal::{self, CALM, GOOD, HEADING, columns, wrapped};
+use super::terminal::{self, CALM, Disarmed, GOOD, HEADING, columns, wrapped};
 use crate::kafka;
 use crate::kafka::lookup::Lookup;
 use crate::record::{Position, Record};
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        write_report(&report, &mut out)?;
+        write_report(&report, &mut Disarmed(out))?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What is known of who reads: how wide the terminal is, and whether it shows colours, which never say anything alone.
 
+use std::io::{self, Write};
+
 use anstream::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
@@ -37,6 +39,40 @@ pub(super) fn set_color(choice: clap::ColorChoice) {
         clap::ColorChoice::Never => ColorChoice::Never,
     }
     .write_global();
+}
+
+/// Passes texts on, but what a terminal would obey is shown, not done: an event may hold anything. Only our own styles are let through.
+pub(super) struct Disarmed<W>(pub(super) W);
+
+/// What the styles above are written with.
+const STYLES: [&str; 6] = ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"];
+
+impl<W: Write> Write for Disarmed<W> {
+    /// Takes all of what comes: formatting hands it whole texts, in which no character is cut.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut rest = &*text;
+        while let Some(character) = rest.chars().next() {
+            let obeyed = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+            let length = match STYLES.iter().find(|style| rest.starts_with(**style)) {
+                Some(style) => style.len(),
+                None if obeyed(character) => {
+                    write!(self.0, "{}", character.escape_default())?;
+                    rest = rest.get(character.len_utf8()..).unwrap_or_default();
+                    continue;
+                }
+                None => rest.find(obeyed).unwrap_or(rest.len()),
+            };
+            let (plain, behind) = rest.split_at(length);
+            self.0.write_all(plain.as_bytes())?;
+            rest = behind;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Returns how many columns `text` takes.
@@ -90,5 +126,19 @@ mod tests {
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdefg", 6), "abcde…");
         assert_eq!(columns(&shortened("公司公司公司", 6)), 5);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        let check = |text: &str, expected: &str| {
+            let mut out = Disarmed(Vec::new());
+            write!(out, "{text}").unwrap();
+            assert_eq!(String::from_utf8(out.0).unwrap(), expected);
+        };
+        check("naïve\n\ttext", "naïve\n\ttext");
+        check(&format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"), &format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"));
+        check("a\x1b]0;title\x07b", "a\\u{1b}]0;title\\u{7}b");
+        check("\x1b[2J\x1b[8mhidden\r", "\\u{1b}[2J\\u{1b}[8mhidden\\r");
+        check("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}");
     }
 }

@@ -223,7 +223,8 @@ fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
     let default = Limits::default();
     let limits = Limits {
         record_bytes: whole(&mut fields, "record_bytes", default.record_bytes, 1..=1_000_000_000, diagnostics),
-        nesting: whole(&mut fields, "nesting", default.nesting, 1..=1_000_000, diagnostics),
+        // Deeper ones would use up a worker's stack: what is nested is read by recursion.
+        nesting: whole(&mut fields, "nesting", default.nesting, 1..=1_000, diagnostics),
         traits: whole(&mut fields, "traits", default.traits, 1..=1_000_000, diagnostics),
     };
     fields.finish(diagnostics);

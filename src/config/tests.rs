@@ -257,7 +257,7 @@ fn every_fault_is_reported_at_once_and_names_its_origin() {
             "g.yaml:7:5: error: missing setting: token\n  hint: token: Project token.",
             "g.yaml:8:10: error: no such definition: hubspt\n  hint: did you mean: hubspot",
             "environment GROUPCAST__KAFCA__BROKERS: error: unknown key: kafca\n  hint: did you mean: kafka",
-            "environment GROUPCAST__LIMITS__NESTING: error: limits.nesting must be a whole number from 1 to 1000000, not: deep",
+            "environment GROUPCAST__LIMITS__NESTING: error: limits.nesting must be a whole number from 1 to 1000, not: deep",
             "environment GROUPCAST__SOURCE__TOPICS: error: source.topics are literal names, not patterns: ^a\n  hint: write every topic out, so that its outputs are known at the start",
             "command line log.format: error: log.format must be one of text, json, not: xml",
         ]

@@ -22,7 +22,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["Connection refused"], "check kafka.brokers, and that the broker runs"),
     (&["Group authorization failed"], "grant Read on the consumer group"),
     (&["Transactional Id authorization failed"], "grant Write on the transactional ids that begin with groupcast-"),
-    (&["Topic authorization failed"], "grant Read on the source topics and Write on the output topics"),
+    (&["Topic authorization failed"], "grant Read on what is read, or Write on what is written"),
     (&["Cluster authorization failed"], "grant IdempotentWrite on the cluster, which brokers before 2.8 want"),
 ];
 

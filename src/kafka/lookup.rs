@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::range::Range;
-use crate::kafka::topics::partition_count;
+use crate::kafka::topics::{Problem, partition_count};
 use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 use crate::record::Position;
 
@@ -202,7 +202,14 @@ impl Lookup {
         if window.from >= window.to {
             return Ok(());
         }
-        let fatal = |error: KafkaError| Fault::Fatal(complaint::with_advice(&format!("{}: {error}", window.position())));
+        let fatal = |error: KafkaError| {
+            let is_forbidden = error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+            Fault::Fatal(if is_forbidden {
+                Problem::NotReadable(window.topic.to_owned()).to_string()
+            } else {
+                complaint::with_advice(&format!("{}: {error}", window.position()))
+            })
+        };
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(window.topic, window.partition, Offset::Offset(window.from)).map_err(fatal)?;
         // Assigned by hand: the group does not hear of it.

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -188,7 +189,9 @@ fn admin(config: &Config) -> Result<AdminClient<DefaultClientContext>, Fault> {
 
 /// Describes the source topics and the output topics `names`; without our rights where the brokers do not tell them.
 fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[String]) -> Result<Vec<TopicDescription>, String> {
-    let all: Vec<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
+    // A redrive reads a topic that it also writes to; the client refuses to ask about one twice.
+    let all: BTreeSet<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
+    let all: Vec<&str> = all.into_iter().collect();
     native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
         tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
         let complaints = native::complaints(client);

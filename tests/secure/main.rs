@@ -170,6 +170,8 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
     let exactly_once = Setup { guarantee: "exactly_once", ..setup.clone() };
     let [read, write, group, transaction] = rights(&setup);
     topics::write(&fortress.brokers, &setup.source, b"g", event(0).as_bytes());
+    // What the first worker makes a dead letter of.
+    topics::write(&fortress.brokers, &setup.source, b"g", b"no JSON");
     {
         let mut requests = fortress.requests();
         rights(&setup).iter().for_each(|right| requests.forget("least", right));
@@ -178,26 +180,39 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
     let unread = format!("no right to read topic {}; grant Read on it", setup.source);
     let unwritten = format!("no right to write to topic {}.dead; grant Write on it", setup.prefix);
     let unseen = format!("topic {}: TopicAuthorizationFailed (Broker: Topic authorization failed); grant Read", setup.source);
-    let replaying = Right { name: format!("{}.replay.", setup.group), pattern: 4, ..group.clone() };
-    let commands: [Needs<'_>; 7] = [
-        ("run", &setup, vec![(&read, &unread), (&write, &unwritten), (&group, "grant Read on the consumer group")]),
-        (
-            "run",
-            &exactly_once,
-            vec![
-                (&read, &unread),
-                (&write, &unwritten),
-                (&group, "grant Read on the consumer group"),
-                (&transaction, "grant Write on the transactional ids that begin with groupcast-"),
-            ],
-        ),
+    let dead = Right { name: format!("{}.dead", setup.prefix), ..read.clone() };
+    // Who may write to a topic sees it.
+    let unread_dead = unread.replace(&setup.source, &dead.name);
+    let unseen_dead = unseen.replace(&setup.source, &dead.name);
+    let of = |kind: &str| {
+        let name = format!("{}.{kind}.", setup.group);
+        let transaction = Right { name: format!("groupcast-{name}"), ..transaction.clone() };
+        (Right { name, pattern: 4, ..group.clone() }, transaction)
+    };
+    let ((replaying, replay_transaction), (redriving, redrive_transaction)) = (of("replay"), of("redrive"));
+    let show = format!("dead-letters show {}/0/0", dead.name);
+    let (ungrouped, unfenced) =
+        ("grant Read on the consumer group", "grant Write on the transactional ids that begin with groupcast-");
+    let replay = "replay --from beginning --yes --name NEW";
+    let commands: [Needs<'_>; 12] = [
+        ("run", &setup, vec![(&read, &unread), (&write, &unwritten), (&group, ungrouped)]),
+        ("run", &exactly_once, vec![(&read, &unread), (&write, &unwritten), (&group, ungrouped), (&transaction, unfenced)]),
         ("check --broker", &setup, vec![(&read, &unread), (&write, &unwritten)]),
         (&record, &setup, vec![(&read, &unseen)]),
         ("explain --group-id g0", &setup, vec![(&read, &unseen)]),
+        (replay, &setup, vec![(&read, &unseen), (&write, &unwritten), (&replaying, ungrouped)]),
         (
-            "replay --from beginning --yes --name NEW",
-            &setup,
-            vec![(&read, &unseen), (&write, &unwritten), (&replaying, "grant Read on the consumer group")],
+            replay,
+            &exactly_once,
+            vec![(&read, &unseen), (&write, &unwritten), (&replaying, ungrouped), (&replay_transaction, unfenced)],
+        ),
+        ("dead-letters counts", &setup, vec![(&dead, &unseen_dead)]),
+        ("dead-letters list", &setup, vec![(&dead, &unseen_dead)]),
+        (&show, &setup, vec![(&dead, &unseen_dead)]),
+        (
+            "dead-letters redrive --yes --name NEW",
+            &exactly_once,
+            vec![(&dead, &unread_dead), (&write, &unwritten), (&redriving, ungrouped), (&redrive_transaction, unfenced)],
         ),
         ("suggest --sample 10", &setup, vec![(&read, &unseen)]),
     ];

@@ -10,7 +10,7 @@ use super::failure;
 use super::letter::LetterRow;
 use crate::cli::explain::write_explanation;
 use crate::cli::report::Failure;
-use crate::cli::terminal::HEADING;
+use crate::cli::terminal::{Disarmed, HEADING};
 use crate::cli::{ConfigArguments, position};
 use crate::explanation::{Explanation, explain};
 use crate::kafka;
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         writeln!(out)?;
         return Ok(());
     }
-    row.write(&mut out)?;
+    row.write(&mut Disarmed(&mut out))?;
     for (name, bytes) in [("key", record.key), ("value", record.value)] {
         let bytes = bytes.map_or_else(|| "none".to_owned(), |bytes| text(bytes).to_string());
         writeln!(out, "\n{HEADING}{name}{HEADING:#}\n{bytes}")?;
