@@ -128,6 +128,9 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
         settings.set(name, value);
     }
     settings.set("enable.idempotence", "true");
+    // A batch that failed must not be overtaken. A topic that was created anew takes whatever comes first, and librdkafka takes the
+    // acknowledgement of a batch for that of all before it, those among them that wait to be sent again.
+    settings.set("max.in.flight", "1");
     settings.set("acks", "all");
     settings.set("partitioner", "murmur2_random");
     match config.delivery.guarantee {
