@@ -1,5 +1,6 @@
 //! Destinations: definitions as written, plans as run, and the catalogue of those that are built in.
 
+mod case;
 mod compile;
 mod definition;
 mod entries;

@@ -7,8 +7,9 @@ use crate::diagnostic::{Diagnostics, Place};
 use crate::json;
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
+use super::case::Case;
 use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
-use super::entries::{Case, EntryFilter};
+use super::entries::EntryFilter;
 use super::expression::{Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text};
 use super::filter::Filter;
 use super::plan::{Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test, TextPart};
