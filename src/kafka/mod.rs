@@ -128,8 +128,8 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
         settings.set(name, value);
     }
     settings.set("enable.idempotence", "true");
-    // A batch that failed must not be overtaken. A topic that was created anew takes whatever comes first, and librdkafka takes the
-    // acknowledgement of a batch for that of all before it, those among them that wait to be sent again.
+    // A batch that failed must not be overtaken: a topic that was created anew knows no sequence and takes whatever comes first, and
+    // librdkafka takes what is acknowledged for a sign that all before it was persisted (confluentinc/librdkafka pull request 2081).
     settings.set("max.in.flight", "1");
     settings.set("acks", "all");
     settings.set("partitioner", "murmur2_random");
