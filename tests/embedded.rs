@@ -573,6 +573,21 @@ fn a_fatal_producer_error_rewinds_and_nothing_is_lost() {
     stop(service);
 }
 
+/// A topic that was deleted and created anew answers like this: it refuses one request, and takes the next, whose sequence it cannot check.
+/// librdkafka takes that acknowledgement for one of all records before it, so the next request must not be under way yet.
+#[test]
+fn a_refused_request_is_not_overtaken_by_the_next() {
+    let kafka = Kafka::start();
+    let events: Vec<String> = (0..40).map(|_| event("g")).collect();
+    kafka.produce(texts(&events));
+    kafka.fail(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART]);
+    let service = kafka.serve(&[("kafka.producer_properties.batch.num.messages", "1")]);
+    kafka.wait_for_commit(40);
+    assert_eq!(kafka.read("group-events.webhook", 40).len(), 40);
+    assert_eq!(kafka.read("group-events.intercom", 40).len(), 40);
+    stop(service);
+}
+
 #[test]
 fn a_broker_that_is_away_loses_nothing() {
     let kafka = Kafka::start();
