@@ -8,7 +8,7 @@ mod lane;
 mod refusal;
 mod transaction;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -71,7 +71,7 @@ impl Delivery {
                 settings.create_with_context(DeliveryContext {
                     log: ClientLog::new("producer", status.worker),
                     status: Arc::clone(&status),
-                    returned: Mutex::default(),
+                    reports: Mutex::default(),
                 })
             })
             .map(Arc::new)
@@ -153,13 +153,16 @@ impl Delivery {
         self.producer.context().take();
     }
 
-    /// Returns what came back. Each poll brings one event, which is what came back of one batch.
-    fn returned(&self) -> Vec<Returned> {
-        let next = || {
+    /// Returns what is reported by now. Each poll brings one event, which is the reports of one batch.
+    fn reports(&self) -> Reports {
+        let context = self.producer.context();
+        loop {
+            let count = context.reports().count;
             self.producer.poll(Duration::ZERO);
-            Some(self.producer.context().take()).filter(|returned| !returned.is_empty())
-        };
-        std::iter::from_fn(next).flatten().collect()
+            if context.reports().count == count {
+                return context.take();
+            }
+        }
     }
 
     fn tell(&self) {
@@ -261,9 +264,13 @@ impl Outlet for Delivery {
         if !duration.is_zero() {
             std::thread::sleep(duration);
         }
-        let returned = self.returned();
+        let Reports { returned, unconfirmed, .. } = self.reports();
         if let Some((_, reason)) = self.producer.client().fatal_error() {
             return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
+        }
+        if let Some(topic) = unconfirmed {
+            let detail = format!("a record of topic {topic} counts as acknowledged since a later one was, and may be in no log");
+            return Err(Fault::Rewind { cause: Cause::Producer, detail });
         }
         let mut purged = Vec::new();
         for (message, opaque, code) in returned {
@@ -374,19 +381,34 @@ fn from_opaque(opaque: usize) -> (Partition, u32) {
     (partition, u32::try_from(opaque >> 32).unwrap_or_default())
 }
 
-/// Keeps what comes back, and passes on what the client says. Only failures are reported to it.
+/// Keeps what comes back, and passes on what the client says. Successes are reported to it only where `max.in.flight` is more than one.
 struct DeliveryContext {
     log: ClientLog,
     status: Arc<Status>,
-    returned: Mutex<Vec<Returned>>,
+    reports: Mutex<Reports>,
+}
+
+/// What the delivery reports told since they were last taken.
+#[derive(Default)]
+struct Reports {
+    /// How many there were.
+    count: usize,
+    returned: Vec<Returned>,
+    /// The topic of a record that was acknowledged without an offset. No broker acknowledged it: librdkafka concludes it from the
+    /// acknowledgement of a later one, which is wrong where the partition knew nothing of the producer.
+    unconfirmed: Option<String>,
 }
 
 /// A record that was not taken, what it was sent with, and why.
 type Returned = (OwnedMessage, usize, RDKafkaErrorCode);
 
 impl DeliveryContext {
-    fn take(&self) -> Vec<Returned> {
-        std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Reports {
+        std::mem::take(&mut self.reports())
     }
 }
 
@@ -408,9 +430,16 @@ impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        let Err((error, message)) = result else { return };
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push((message.detach(), opaque, code));
+        let mut reports = self.reports();
+        reports.count += 1;
+        match result {
+            Ok(message) if message.offset() < 0 => reports.unconfirmed = Some(message.topic().to_owned()),
+            Ok(_) => {}
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                reports.returned.push((message.detach(), opaque, code));
+            }
+        }
     }
 }
 

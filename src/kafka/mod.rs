@@ -115,6 +115,12 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     settings
 }
 
+const MAX_IN_FLIGHT: &str = "max.in.flight";
+
+/// Other names that librdkafka has for what a producer is given here, and the names that are used here.
+const ALIASES: &[(&str, &str)] =
+    &[("max.in.flight.requests.per.connection", MAX_IN_FLIGHT), ("queue.buffering.max.ms", "linger.ms")];
+
 /// Returns a producer's settings; `topics` gives the sizes.
 fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
     let mut settings = ClientConfig::new();
@@ -123,14 +129,16 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
     let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
     settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
+    // A batch that was refused must not be overtaken: a partition that knows nothing of the producer takes whatever comes first, and
+    // librdkafka takes its acknowledgement for one of all records before it (confluentinc/librdkafka pull request 2081).
+    settings.set(MAX_IN_FLIGHT, "1");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
+        // The settings have no order, so that an alias would win or lose by chance.
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
         settings.set(name, value);
     }
     settings.set("enable.idempotence", "true");
-    // A batch that failed must not be overtaken: a topic that was created anew knows no sequence and takes whatever comes first, and
-    // librdkafka takes what is acknowledged for a sign that all before it was persisted (confluentinc/librdkafka pull request 2081).
-    settings.set("max.in.flight", "1");
     settings.set("acks", "all");
     settings.set("partitioner", "murmur2_random");
     match config.delivery.guarantee {
@@ -146,7 +154,9 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
             settings.set("message.timeout.ms", timeout)
         }
     };
-    settings.set("delivery.report.only.error", "true");
+    // Where a batch can be overtaken, the reports of success are what tells that it was.
+    let is_overtaken_by_none = settings.get(MAX_IN_FLIGHT) == Some("1");
+    settings.set("delivery.report.only.error", is_overtaken_by_none.to_string());
     settings.set("batch.size", topics.batch_size().to_string());
     settings.set("message.max.bytes", topics.largest_limit().to_string());
     settings

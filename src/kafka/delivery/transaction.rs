@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::refusal::{Refused, hint};
-use super::{Delivery, DeliveryContext, name};
+use super::{Delivery, DeliveryContext, Reports, name};
 use crate::config::Guarantee;
 use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::{REQUEST_TIMEOUT, native};
@@ -167,7 +167,10 @@ impl Delivery {
             self.producer.poll(Duration::ZERO);
         }
         let is_answered = is_queued && self.producer.in_flight_count() == 0;
-        let is_taken = is_answered && self.producer.context().take().is_empty();
+        let is_taken = is_answered && {
+            let Reports { returned, unconfirmed, .. } = self.producer.context().take();
+            returned.is_empty() && unconfirmed.is_none()
+        };
         if !self.abort_transaction() {
             return Err(Fault::Rewind { cause: Cause::Transaction, detail: "a probe could not be aborted".to_owned() });
         }
