@@ -55,6 +55,10 @@ bench-kafka:
 bench-growth:
     GROUPCAST_GROWTH=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
 
+# What distance to the brokers costs, with one produce request under way and with five; five quiet minutes.
+bench-far:
+    GROUPCAST_FAR=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
+
 # Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts.
 fuzz seconds="60":
     .ci/fuzz {{seconds}}

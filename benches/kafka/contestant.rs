@@ -85,7 +85,7 @@ impl Contestant {
         let ports: Vec<u16> = (0..job.n_processes).map(|_| free_port()).collect();
         let command = |port: &u16| {
             let config = folder.join(format!("groupcast-{port}.yaml"));
-            fs::write(&config, self.yaml(stage.brokers(), &source.topic, job, &prefix, *port))
+            fs::write(&config, self.yaml(stage.contestants_brokers(), &source.topic, job, &prefix, *port))
                 .expect("the folder can be written");
             match self.kind {
                 Kind::Groupcast => (env!("CARGO_BIN_EXE_groupcast").to_owned(), words(&["run", "--config", &path(&config)])),
@@ -108,8 +108,9 @@ impl Contestant {
     fn yaml(&self, brokers: &str, source: &str, job: Job, prefix: &str, port: u16) -> String {
         let (guarantee, n_workers) = (self.guarantee, job.n_workers);
         let member = if job.is_static { format!("group.instance.id: member-{port}") } else { String::new() };
+        let in_flight = if job.max_in_flight == 1 { String::new() } else { format!("max.in.flight: {}", job.max_in_flight) };
         let mut yaml = format!(
-            "kafka: {{ brokers: \"{brokers}\", consumer_properties: {{ {member} }} }}\n\
+            "kafka: {{ brokers: \"{brokers}\", consumer_properties: {{ {member} }}, producer_properties: {{ {in_flight} }} }}\n\
              source: {{ topics: [{source}], group_id: {prefix}, workers: {n_workers} }}\n\
              delivery: {{ guarantee: {guarantee} }}\n\
              dead_letters: {{ topic: {prefix}.dead }}\n\
@@ -128,7 +129,7 @@ impl Contestant {
         let peer = path(stage.peers());
         let classes = format!("{peer}/classes:{peer}/jars/*");
         let options = ["-Xmx1g", "-XX:+UseParallelGC", "-cp", &classes, "peers.Peer"];
-        let arguments = [stage.brokers(), source, prefix, prefix, guarantee, &path(folder)];
+        let arguments = [stage.contestants_brokers(), source, prefix, prefix, guarantee, &path(folder)];
         words(&[&options[..], &arguments[..]].concat())
     }
 }

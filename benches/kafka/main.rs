@@ -12,7 +12,7 @@
 //! broker. First of all, bodies are compared as JSON.
 //!
 //! With `GROUPCAST_GROWTH=1` it measures instead how groupcast's cost grows, and how long a start takes (`growth.rs`, `start.rs`):
-//! `just bench-growth`.
+//! `just bench-growth`. With `GROUPCAST_FAR=1`, what distance to the brokers costs (`far.rs`): `just bench-far`.
 //!
 //! Settings by environment: `GROUPCAST_EVENTS` and `GROUPCAST_WARM_UP` (events of a round), `GROUPCAST_CLEAN` (clean rounds
 //! wanted), `GROUPCAST_ROUNDS` (rounds at most; with growth, runs of a row), `GROUPCAST_CONTESTANTS` (a list of names),
@@ -27,6 +27,7 @@ mod contestant;
 #[path = "../support/corpus.rs"]
 mod corpus;
 mod events;
+mod far;
 mod growth;
 mod job;
 mod latency;
@@ -65,7 +66,8 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // The limit is a process of its own, so that its time and memory are.
         [_, limit::COMMAND, config] => limit::run(config),
-        _ if env::var("GROUPCAST_GROWTH").is_ok_and(|is_wanted| is_wanted == "1") => growth::measure(),
+        _ if is_wanted("GROUPCAST_GROWTH") => growth::measure(),
+        _ if is_wanted("GROUPCAST_FAR") => far::measure(),
         _ => measure(&Settings::read()),
     }
 }
@@ -130,6 +132,10 @@ impl Settings {
             latency_seconds: number("GROUPCAST_LATENCY", 20),
         }
     }
+}
+
+fn is_wanted(name: &str) -> bool {
+    env::var(name).is_ok_and(|value| value == "1")
 }
 
 fn number<N: FromStr>(name: &str, default: N) -> N {

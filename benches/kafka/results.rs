@@ -37,6 +37,13 @@ impl Round {
     }
 }
 
+/// Returns the middle, least and greatest of some figures; absent where there is none.
+pub(crate) fn middle(figures: impl Iterator<Item = f64>) -> Option<[f64; 3]> {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    Some([*figures.get(figures.len() / 2)?, *figures.first()?, *figures.last()?])
+}
+
 /// Returns how many rounds are clean.
 pub(crate) fn n_clean(rounds: &[Round]) -> usize {
     rounds.iter().filter(|round| round.is_clean()).count()
@@ -51,9 +58,7 @@ impl Results {
 
     /// Returns the middle, least and greatest of a figure over the rounds that count.
     fn over<F: Fn(&Round) -> Option<f64>>(&self, figure: F) -> Option<[f64; 3]> {
-        let mut figures: Vec<f64> = self.counted().filter_map(figure).collect();
-        figures.sort_unstable_by(f64::total_cmp);
-        Some([*figures.get(figures.len() / 2)?, *figures.first()?, *figures.last()?])
+        middle(self.counted().filter_map(figure))
     }
 
     fn figure(&self, contestant: &Contestant, figure: impl Fn(&Rate) -> f64) -> Option<f64> {

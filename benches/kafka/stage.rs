@@ -13,6 +13,7 @@ use crate::events::{Event, place};
 use crate::job::Job;
 use crate::support::kafka::node::{Node, Ports};
 use crate::support::kafka::{StateFolder, free_port, jars, version};
+use crate::support::proxy::{Link, Proxy, Rules};
 use crate::support::{topics, unique, until};
 
 /// A broker that is not the bottleneck sooner than it must: a heap and a collector as in production.
@@ -28,6 +29,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Stage {
     node: Node,
     brokers: String,
+    /// Stands before the broker, for contestants alone.
+    proxy: Option<(Proxy, String)>,
     peers: Option<PathBuf>,
     folder: StateFolder,
 }
@@ -50,12 +53,35 @@ impl Source {
 impl Stage {
     /// Starts Kafka, with settings beside those that all runs want.
     pub(crate) fn start(settings: &str) -> Result<Stage, String> {
+        Stage::on(Ports { client: free_port(), controller: free_port() }, settings, None)
+    }
+
+    /// Starts Kafka, with a proxy between it and the contestants.
+    pub(crate) fn start_far() -> Result<Stage, String> {
+        let (client, controller, far) = (free_port(), free_port(), free_port());
+        let proxy = Proxy::start(far);
+        let address = format!("127.0.0.1:{}", proxy.port);
+        let listeners = format!(
+            "listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller},FAR://127.0.0.1:{far}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{client},FAR://{address}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FAR:PLAINTEXT\n"
+        );
+        Stage::on(Ports { client, controller }, &listeners, Some((proxy, address)))
+    }
+
+    fn on(ports: Ports, settings: &str, proxy: Option<(Proxy, String)>) -> Result<Stage, String> {
         let folder = StateFolder::under(&data_folder());
-        let ports = [Ports { client: free_port(), controller: free_port() }];
-        let mut node = Node::format(&folder.path, &jars()?, 0, &ports, &(BROKER_SETTINGS.to_owned() + settings))?
+        let mut node = Node::format(&folder.path, &jars()?, 0, &[ports], &(BROKER_SETTINGS.to_owned() + settings))?
             .with_options(&BROKER_OPTIONS);
         node.start()?;
-        Ok(Stage { brokers: node.address(), node, peers: None, folder })
+        Ok(Stage { brokers: node.address(), node, proxy, peers: None, folder })
+    }
+
+    /// Has everything between Kafka and the contestants arrive so much later, each way.
+    pub(crate) fn hold_back(&self, latency: Duration) {
+        if let Some((proxy, _)) = &self.proxy {
+            proxy.follow(Rules { link: Link::Far { latency }, ..Rules::default() });
+        }
     }
 
     /// Builds the peer.
@@ -66,6 +92,11 @@ impl Stage {
 
     pub(crate) fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// Returns where contestants find Kafka.
+    pub(crate) fn contestants_brokers(&self) -> &str {
+        self.proxy.as_ref().map_or(&self.brokers, |(_, address)| address)
     }
 
     pub(crate) fn broker_id(&self) -> u32 {

@@ -269,7 +269,8 @@ impl Outlet for Delivery {
             return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
         }
         if let Some(topic) = unconfirmed {
-            let detail = format!("a record of topic {topic} counts as acknowledged since a later one was, and may be in no log");
+            let detail =
+                format!("a record of topic {topic} counts as acknowledged since a later one was, and may be in no log");
             return Err(Fault::Rewind { cause: Cause::Producer, detail });
         }
         let mut purged = Vec::new();

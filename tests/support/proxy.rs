@@ -34,7 +34,9 @@ pub(crate) struct Rules {
 pub(crate) enum Link {
     #[default]
     Sound,
-    /// Everything arrives so much later, each way, and at most so many bytes a second pass on a connection.
+    /// Everything arrives so much later, each way.
+    Far { latency: Duration },
+    /// The same, and at most so many bytes a second pass on a connection.
     Slow { latency: Duration, bytes_per_second: u32 },
     /// Connections stand, new ones too, and nothing comes through.
     Silent,
@@ -200,7 +202,10 @@ async fn read_frame(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
 }
 
 fn latency(rules: &watch::Receiver<Rules>) -> Duration {
-    if let Link::Slow { latency, .. } = rules.borrow().link { latency } else { Duration::ZERO }
+    match rules.borrow().link {
+        Link::Far { latency } | Link::Slow { latency, .. } => latency,
+        Link::Sound | Link::Silent | Link::Cut => Duration::ZERO,
+    }
 }
 
 fn time_on_wire(n_bytes: usize, rules: &watch::Receiver<Rules>) -> Duration {
