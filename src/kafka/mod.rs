@@ -129,8 +129,8 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
     let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
     settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
-    // A batch that was refused must not be overtaken: a partition that knows nothing of the producer takes whatever comes first, and
-    // librdkafka takes its acknowledgement for one of all records before it (confluentinc/librdkafka pull request 2081).
+    // A batch that was refused must not be overtaken: a partition that knows nothing of the producer takes whatever comes first
+    // (KAFKA-15591), and librdkafka takes its acknowledgement for one of all records before it (confluentinc/confluent-kafka-go issue 921).
     settings.set(MAX_IN_FLIGHT, "1");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
