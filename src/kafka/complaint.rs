@@ -2,6 +2,11 @@
 
 /// What librdkafka or a broker says, all of it, and what to do. The first row that fits counts.
 const ADVICE: &[(&[&str], &str)] = &[
+    // librdkafka tells the HTTP status in brackets, and -1 where there was no answer.
+    (&["OIDC", "(-1)"], "no token server answers there; check sasl.oauthbearer.token.endpoint.url"),
+    (&["OIDC", "(400)"], REFUSED_CLIENT),
+    (&["OIDC", "(401)"], REFUSED_CLIENT),
+    (&["OIDC", "(403)"], REFUSED_CLIENT),
     (&["OIDC"], "check sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret"),
     (&["JWT"], "check sasl.oauthbearer.token.endpoint.url and the assertion's key"),
     (&["SASL", "mechanism"], "check sasl.mechanism, sasl.username and sasl.password"),
@@ -25,6 +30,9 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["Topic authorization failed"], "grant Read on what is read, or Write on what is written"),
     (&["Cluster authorization failed"], "grant IdempotentWrite on the cluster, which brokers before 2.8 want"),
 ];
+
+const REFUSED_CLIENT: &str =
+    "the token server refuses us; check sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret and sasl.oauthbearer.scope";
 
 const OWN_CERTIFICATE: &str = "the broker refuses our certificate; it must be one that has not expired, from an authority that \
                                the brokers trust: ssl.certificate.location, ssl.key.location";

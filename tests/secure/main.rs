@@ -92,8 +92,9 @@ fn oauthbearer() {
     ];
     let wrong_secret = [("sasl.oauthbearer.client.secret", "wrong".to_owned())];
     let nobody = [("sasl.oauthbearer.token.endpoint.url", format!("http://127.0.0.1:{}/token", kafka::free_port()))];
-    let says = "and sasl.oauthbearer.client.secret";
-    try_door(fortress, &fortress.sasl, "token", &properties, &[(&wrong_secret, says), (&nobody, says)]);
+    let refused = "the token server refuses us; check sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret";
+    let silent = "no token server answers there; check sasl.oauthbearer.token.endpoint.url";
+    try_door(fortress, &fortress.sasl, "token", &properties, &[(&wrong_secret, refused), (&nobody, silent)]);
 }
 
 #[test]
