@@ -26,8 +26,6 @@ use crate::metrics::{Metrics, family};
 use crate::status::{Status, View};
 use crate::worker::stop::Stop;
 
-/// A worker that was not seen for this long is taken for dead. Longer than any call it makes may take.
-const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// Offsets that wait for this long mean that something is wrong with the topics or the group: several times what the longest
 /// epoch and its commit are given.
 const STALE_AFTER: Duration = Duration::from_secs(20);
@@ -167,10 +165,7 @@ fn reasons(statuses: &[Arc<Status>], why: fn(&View, Instant) -> Vec<String>) -> 
 }
 
 fn why_unhealthy(view: &View, now: Instant) -> Vec<String> {
-    let silence = now.saturating_duration_since(view.beat);
-    if silence <= DEAD_AFTER {
-        return Vec::new();
-    }
+    let Some(silence) = view.silence(now) else { return Vec::new() };
     let place = view.call.map_or_else(String::new, |(name, _)| format!(", in the client call: {name}"));
     vec![format!("no sign of life for {} s{place}", silence.as_secs())]
 }

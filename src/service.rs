@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -28,7 +28,7 @@ use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
 use crate::process::{self, Process};
 use crate::router::Router;
-use crate::status::Status;
+use crate::status::{Status, View};
 use crate::worker::routes::{Current, Routes};
 use crate::worker::stop::Stop;
 use crate::worker::{Setup, recovery};
@@ -230,14 +230,27 @@ impl Drop for StopOnDrop<'_> {
 
 async fn watch(watched: Watched) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    let mut were_silent = vec![false; watched.statuses.len()];
     loop {
         ticks.tick().await;
-        for status in watched.statuses.iter() {
-            if let Some(call) = status.view().overdue(CALL_DEADLINE) {
-                end_stuck(status.worker, call, watched.stop.is_requested());
+        let is_stopping = watched.stop.is_requested();
+        for (status, was_silent) in watched.statuses.iter().zip(&mut were_silent) {
+            if let Some(call) = stuck_in(&status.view(), is_stopping, was_silent) {
+                end_stuck(status.worker, call, is_stopping);
             }
         }
     }
+}
+
+/// Returns the client call that a worker is stuck in.
+///
+/// Calls that ask the brokers are named; a short one that waits for a lock of librdkafka's for ever is noticed by the silence. A process
+/// that was frozen is silent when it wakes, so that silence counts at the second look, and so is a worker that has ended while
+/// others stop.
+fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'static str> {
+    let is_silent = !is_stopping && view.silence(Instant::now()).is_some();
+    let is_stuck = std::mem::replace(was_silent, is_silent) && is_silent;
+    view.overdue(CALL_DEADLINE).or_else(|| is_stuck.then_some("one that asks no broker"))
 }
 
 /// Starts over, or ends where that was asked for or cannot be.
@@ -295,4 +308,27 @@ async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is
             "asked again; ending at once, the next start sends again what was not committed");
     }
     std::process::exit(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_stuck_in_a_named_call_or_after_a_silence_that_lasts() {
+        let status = Status::new(0);
+        let looks = |view: &View, is_stopping| {
+            let mut was_silent = false;
+            [(); 3].map(|()| stuck_in(view, is_stopping, &mut was_silent).is_some())
+        };
+        let mut view = status.view();
+        assert_eq!(looks(&view, false), [false, false, false]);
+        view.beat -= Duration::from_secs(29);
+        assert_eq!(looks(&view, false), [false, false, false]);
+        view.beat -= Duration::from_secs(2);
+        assert_eq!(looks(&view, false), [false, true, true]);
+        assert_eq!(looks(&view, true), [false, false, false], "it may have ended");
+        view.call = Some(("commit", view.beat));
+        assert_eq!(looks(&view, true), [true, true, true]);
+    }
 }

@@ -20,6 +20,9 @@ pub struct Status {
     pub producer: Reports,
 }
 
+/// A worker that lives is never silent for this long: it tells how it is in every turn of its loop, and no call it makes may take so long.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+
 /// How far one assigned partition is behind.
 #[derive(Debug, Clone)]
 pub struct Lag {
@@ -131,6 +134,12 @@ impl View {
     #[must_use]
     pub fn overdue(&self, deadline: Duration) -> Option<&'static str> {
         self.call.filter(|(_, since)| since.elapsed() > deadline).map(|(name, _)| name)
+    }
+
+    /// Returns for how long nothing was heard, where that is longer than a worker that lives is ever silent.
+    #[must_use]
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.beat)).filter(|silence| *silence > DEAD_AFTER)
     }
 }
 

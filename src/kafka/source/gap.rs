@@ -13,7 +13,8 @@ use crate::watermark::Watermark;
 impl Source {
     /// Does what [`Intake::mend_gaps`](crate::kafka::ends::Intake::mend_gaps) says.
     pub(super) fn close_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
-        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
+        let positions =
+            self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))?;
         let mut gaps = Vec::new();
         for assigned in &self.partitions {
             let Some(position) = next_offset(&positions, assigned) else { continue };

@@ -60,7 +60,8 @@ impl Source {
 
     /// Does what [`Intake::check_progress`](crate::kafka::ends::Intake::check_progress) says.
     pub(super) fn publish_progress(&mut self) -> Result<(), Fault> {
-        let positions = self.consumer.position().map_err(|error| Fault::of(Call::Position, &error))?;
+        let positions =
+            self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))?;
         let (report, now) = (self.status.consumer.latest(), Instant::now());
         let is_all_committed = self.status.view().uncommitted_since.is_none();
         let ends = if self.is_paused { self.ends() } else { None };
