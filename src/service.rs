@@ -3,13 +3,14 @@
 mod reload;
 mod rotation;
 mod upkeep;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -18,7 +19,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::Config;
 use crate::envelope::TopicId;
 use crate::http::{self, Watched};
-use crate::kafka::CALL_DEADLINE;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::Source;
@@ -26,17 +26,13 @@ use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::router::Router;
-use crate::status::{Status, View};
+use crate::status::Status;
 use crate::worker::routes::{Current, Routes};
 use crate::worker::stop::Stop;
 use crate::worker::{Setup, recovery};
 
-/// The exit code of a process that ended with a client call that did not return.
-const EXIT_STUCK: i32 = 70;
-
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const TOPICS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Workers that run. Dropping it without [`Service::wait`] leaves them running.
@@ -106,7 +102,7 @@ impl Service {
 
     /// Has the process start over when a client call does not return: it cannot be cancelled, and a new start is exact.
     pub fn start_over_when_stuck(&self) {
-        self.runtime.spawn(watch(self.watched.clone()));
+        self.runtime.spawn(watchdog::watch(self.watched.clone()));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -228,49 +224,6 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-async fn watch(watched: Watched) {
-    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-    let mut were_silent = vec![false; watched.statuses.len()];
-    loop {
-        ticks.tick().await;
-        let is_stopping = watched.stop.is_requested();
-        for (status, was_silent) in watched.statuses.iter().zip(&mut were_silent) {
-            if let Some(call) = stuck_in(&status.view(), is_stopping, was_silent) {
-                end_stuck(status.worker, call, is_stopping);
-            }
-        }
-    }
-}
-
-/// Returns the client call that a worker is stuck in.
-///
-/// Calls that ask the brokers are named; a short one that waits for a lock of librdkafka's for ever is noticed by the silence. A process
-/// that was frozen is silent when it wakes, so that silence counts at the second look, and so is a worker that has ended while
-/// others stop.
-fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'static str> {
-    let is_silent = !is_stopping && view.silence(Instant::now()).is_some();
-    let is_stuck = std::mem::replace(was_silent, is_silent) && is_silent;
-    view.overdue(CALL_DEADLINE).or_else(|| is_stuck.then_some("one that asks no broker"))
-}
-
-/// Starts over, or ends where that was asked for or cannot be.
-#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
-fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
-    if is_stopping {
-        tracing::error!(
-            worker,
-            call,
-            exit_code = EXIT_STUCK,
-            "a Kafka client call does not return; the process ends, nothing is lost"
-        );
-    } else {
-        tracing::error!(worker, call, "a Kafka client call does not return; the process starts over, nothing is lost");
-        let error = process::start_over();
-        tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
-    }
-    std::process::exit(EXIT_STUCK);
-}
-
 /// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
 async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Current>) {
     loop {
@@ -308,27 +261,4 @@ async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is
             "asked again; ending at once, the next start sends again what was not committed");
     }
     std::process::exit(1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_is_stuck_in_a_named_call_or_after_a_silence_that_lasts() {
-        let status = Status::new(0);
-        let looks = |view: &View, is_stopping| {
-            let mut was_silent = false;
-            [(); 3].map(|()| stuck_in(view, is_stopping, &mut was_silent).is_some())
-        };
-        let mut view = status.view();
-        assert_eq!(looks(&view, false), [false, false, false]);
-        view.beat -= Duration::from_secs(29);
-        assert_eq!(looks(&view, false), [false, false, false]);
-        view.beat -= Duration::from_secs(2);
-        assert_eq!(looks(&view, false), [false, true, true]);
-        assert_eq!(looks(&view, true), [false, false, false], "it may have ended");
-        view.call = Some(("commit", view.beat));
-        assert_eq!(looks(&view, true), [true, true, true]);
-    }
 }
