@@ -16,7 +16,9 @@ mod support;
 mod table;
 
 use std::env;
-use std::time::{Instant, SystemTime};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use faults::{FAULTS, Fault};
 use support::cluster::Cluster;
@@ -40,7 +42,7 @@ fn every_fault_is_survived() {
             let seed = number("GROUPCAST_SEED", now());
             let assignor = ASSIGNORS[(usize::try_from(run).expect("runs are few") + index) % ASSIGNORS.len()];
             let began = Instant::now();
-            let result = scene::run(&mut cluster, fault, assignor, rounds, seed);
+            let result = within_limit(fault.id, || scene::run(&mut cluster, fault, assignor, rounds, seed));
             eprintln!("{} {} ({assignor}, seed {seed}): {:.1} s", fault.id, fault.name, began.elapsed().as_secs_f64());
             table.add(fault, result);
             cluster.heal();
@@ -52,6 +54,26 @@ fn every_fault_is_survived() {
     }
     eprintln!("{table}");
     assert!(table.failures.is_empty(), "{}", table.failures.join("\n\n"));
+}
+
+/// Far more than any scene takes on a busy machine.
+const SCENE_LIMIT: Duration = Duration::from_secs(900);
+
+/// Plays a scene, and ends everything with a word where it does not end: the checker's readers have no watchdog, and librdkafka's threads can lock
+/// each other out.
+fn within_limit<T>(fault: &'static str, play: impl FnOnce() -> T) -> T {
+    let (done, end) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if end.recv_timeout(SCENE_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            eprintln!(
+                "{fault} has not ended in {SCENE_LIMIT:?}: probably a reader of the test's that hangs; look with gdb next time"
+            );
+            std::process::abort();
+        }
+    });
+    let result = play();
+    drop(done);
+    result
 }
 
 /// Returns the faults that the environment asks for.
