@@ -29,7 +29,7 @@ pub(super) async fn watch(watched: Watched) {
 
 /// Returns the client call that a worker is stuck in.
 ///
-/// Calls that ask the brokers are named. A short one that waits for a lock of librdkafka's for ever is noticed by the silence, which counts
+/// Calls that ask the brokers are named. A short one that waits for ever for a lock of librdkafka's (its issue 5476) is noticed by the silence, which counts
 /// at the second look, since a process that was frozen is silent when it wakes; and not while the workers stop, when one may have ended.
 fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'static str> {
     let is_silent = !is_stopping && view.silence(Instant::now()).is_some();
