@@ -13,7 +13,7 @@ use crate::job::{BASE, Job};
 use crate::meter::float;
 use crate::rate::{self, Rate};
 use crate::results::middle;
-use crate::stage::{Source, Stage};
+use crate::stage::Stage;
 use crate::{events, number, page};
 
 /// Each way, in milliseconds. The proxy's clock has steps of one, so that it may be one more.
@@ -38,7 +38,7 @@ pub(crate) fn measure() {
     let counted = n_warm_up..n_warm_up + number::<u64>("GROUPCAST_EVENTS", 150_000);
     let source = stage.fill(counted.end, BASE);
     let run = |max_in_flight| {
-        let source: Source = source.with(Job { max_in_flight, ..BASE });
+        let source = source.with(Job { max_in_flight, ..BASE });
         let rate = rate::measure(&stage, &source, &CONTESTANTS[1], counted.clone());
         println!("{max_in_flight} under way: {rate}");
         rate

@@ -1,20 +1,18 @@
 //! Positions outside their partition: retention was faster than we, or the topic was made anew.
 
-use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Source;
 use super::position::next_offset;
 use crate::config::OnGap;
-use crate::kafka::fault::{Call, Fault};
+use crate::kafka::fault::Fault;
 use crate::metrics;
 use crate::watermark::Watermark;
 
 impl Source {
     /// Does what [`Intake::mend_gaps`](crate::kafka::ends::Intake::mend_gaps) says.
     pub(super) fn close_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
-        let positions =
-            self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))?;
+        let positions = self.positions()?;
         let mut gaps = Vec::new();
         for assigned in &self.partitions {
             let Some(position) = next_offset(&positions, assigned) else { continue };

@@ -8,7 +8,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::position::next_offset;
 use super::{Assigned, STUCK_AFTER, Source};
-use crate::kafka::fault::{Call, Cause, Fault};
+use crate::kafka::fault::{Cause, Fault};
 use crate::kafka::native;
 use crate::status::Lag;
 use crate::status::report::Partition;
@@ -60,8 +60,7 @@ impl Source {
 
     /// Does what [`Intake::check_progress`](crate::kafka::ends::Intake::check_progress) says.
     pub(super) fn publish_progress(&mut self) -> Result<(), Fault> {
-        let positions =
-            self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))?;
+        let positions = self.positions()?;
         let (report, now) = (self.status.consumer.latest(), Instant::now());
         let is_all_committed = self.status.view().uncommitted_since.is_none();
         let ends = if self.is_paused { self.ends() } else { None };

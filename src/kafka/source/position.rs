@@ -46,6 +46,11 @@ impl Source {
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
+    /// Returns where each partition is read on. It asks no broker, but can wait for a lock of librdkafka's for ever.
+    pub(super) fn positions(&self) -> Result<TopicPartitionList, Fault> {
+        self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))
+    }
+
     /// Returns `partitions` with the group's committed offsets, asking again while the coordinator moves.
     pub(super) fn committed(&self, partitions: TopicPartitionList) -> Result<TopicPartitionList, Fault> {
         let until = Instant::now() + self.revoke_patience();
