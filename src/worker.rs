@@ -273,6 +273,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
                 self.committed();
                 self.set_held(false)
             }
+            Ok(false) if self.is_held => self.give_way_to_reloaded(),
             Ok(false) => self.set_held(true),
             Err(Fault::Defer(detail)) => {
                 self.deferred(&detail);
@@ -280,6 +281,15 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Undoes an epoch that a topic holds once the configuration is another: under it the epoch may well end.
+    fn give_way_to_reloaded(&self) -> Result<(), Fault> {
+        if self.setup.routes.is(&self.routes) || self.setup.status.view().refused.is_empty() {
+            return Ok(());
+        }
+        let detail = "a topic refuses records, and the configuration was reloaded".to_owned();
+        Err(Fault::Rewind { cause: Cause::TopicRefused, detail })
     }
 
     /// Makes the epoch durable, then moves the offsets. Returns whether it was done within `patience`.

@@ -841,6 +841,32 @@ fn sighup_reloads_what_may_change_and_refuses_the_rest() {
 }
 
 #[test]
+fn a_reload_without_the_topic_that_refuses_frees_the_epoch() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let (events, text) = (events(4), kafka.config_text(""));
+    kafka.produce(texts(&events));
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
+    let mut process = start_process_with(&text, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    wait_for("reading is paused until what was sent is acknowledged");
+    fs::write(folder.path().join("groupcast.yaml"), text.replace("  - use: intercom\n", "")).unwrap();
+    signal(&process, "-HUP");
+    wait_for("a topic refuses records, and the configuration was reloaded");
+    kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
+    kafka.wait_for_commit(4);
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(kafka.read("group-events.webhook", 4).len(), 4);
+    let reader: BaseConsumer = kafka.client().create().unwrap();
+    for partition in 0..PARTITIONS {
+        let ends = reader.fetch_watermarks("group-events.intercom", partition, DEADLINE).unwrap();
+        assert_eq!(ends, (0, 0), "the destination has left the configuration");
+    }
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once_with_1() {
     let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
     let events = events(4);
