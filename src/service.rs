@@ -35,6 +35,9 @@ use crate::worker::{Setup, recovery};
 
 const TOPICS_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How soon brokers that do not answer are asked again, while workers wait for that.
+const UNKNOWN_TOPICS_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Workers that run. Dropping it without [`Service::wait`] leaves them running.
 pub struct Service {
     workers: Vec<JoinHandle<Result<(), Fault>>>,
@@ -48,7 +51,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the workers. `topics` are the router's, as [`Topics::check`] found them.
+    /// Starts the workers. `topics` are the router's, as [`Topics::check`] found them; for those that are not known yet the
+    /// workers wait.
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
@@ -227,15 +231,20 @@ impl Drop for StopOnDrop<'_> {
 /// Looks at the topics again and again; what is wrong turns the readiness, and turns it back when it is mended.
 async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Current>) {
     loop {
-        tokio::time::sleep(TOPICS_INTERVAL).await;
+        let are_known = routes.get().topics.are_known();
+        tokio::time::sleep(if are_known { TOPICS_INTERVAL } else { UNKNOWN_TOPICS_INTERVAL }).await;
         let (asked, current) = (Arc::clone(&topics), routes.get());
         let known = Arc::clone(&current);
         let Ok(found) = tokio::task::spawn_blocking(move || asked.problems(&known.topics)).await else { return };
+        let is_answer = found.is_ok();
         let problems: Vec<String> = match found {
             Ok(problems) => problems.iter().map(ToString::to_string).collect(),
             Err(no_answer) => vec![no_answer],
         };
         set_limits(&current.router, &current.topics);
+        if is_answer {
+            current.topics.set_known();
+        }
         watched.metrics.record(|| metrics::topic_problems(problems.len()));
         let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
         for news in problems.iter().filter(|problem| !known.contains(problem)) {

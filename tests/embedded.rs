@@ -916,6 +916,44 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
 }
 
 #[test]
+fn a_process_that_starts_over_while_no_broker_answers_waits_for_one() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.broker_down(1).unwrap();
+    let config = kafka.config_text("");
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "1 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("no broker answers");
+    mock.broker_up(1).unwrap();
+    wait_for("all topics can be used again");
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
+#[test]
+fn workers_wait_alive_for_the_first_answer_about_their_topics() {
+    let kafka = Kafka::start();
+    let mock = kafka.cluster.mock().unwrap();
+    mock.broker_down(1).unwrap();
+    let (config, reading) = (kafka.config("", &[]), Reading::Live);
+    let router = Router::new(config.routing()).unwrap();
+    let topics = Topics::unasked(router.topics());
+    let service = Service::start(Arc::new(config), router, topics, reading).unwrap();
+    until("it says that no broker answers", || {
+        let (code, body) = get(&service, "/readyz");
+        code == 503 && body.contains("no broker answers")
+    });
+    assert_eq!(get(&service, "/healthz").0, 200);
+    mock.broker_up(1).unwrap();
+    kafka.produce([event("g1").as_str()]);
+    kafka.wait_for_commit(1);
+    until("it is ready", || get(&service, "/readyz").0 == 200);
+    stop(service);
+}
+
+#[test]
 fn a_process_without_its_topics_says_which_to_create_and_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = EmbeddedCluster::start(1).unwrap();

@@ -14,7 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
-use crate::process;
+use crate::process::{self, Process};
 use crate::router::Router;
 use crate::service::{Ended, Service};
 
@@ -36,7 +36,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Arc::new(arguments.config.load()?);
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
-    let topics = Topics::check(&config, router.topics()).map_err(failure)?;
+    // A process that started over does not end where a broker is away: no supervisor need start it again, later and later.
+    let topics = match Process::this().restarts {
+        0 => Topics::check(&config, router.topics()).map_err(failure)?,
+        _ => Topics::unasked(router.topics()),
+    };
     let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
     service.start_over_when_stuck();

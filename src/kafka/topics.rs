@@ -3,7 +3,7 @@
 mod report;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub struct Topics {
     pub names: Vec<String>,
     /// The largest record batch that each takes, as the broker told first, or [`UNTOLD`].
     max_message_bytes: Vec<AtomicUsize>,
+    /// Whether no more is to be waited for; see [`Topics::unasked`].
+    are_known: AtomicBool,
 }
 
 impl Topics {
@@ -64,16 +66,33 @@ impl Topics {
             std::thread::sleep(Duration::from_millis(500));
         }
         let topics = Topics::assume(names);
-        while !topics.learn_limits(&admin) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(500));
-        }
+        topics.learn_limits_until(&admin, until);
         Ok(topics)
     }
 
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
     #[must_use]
     pub fn assume(names: &[String]) -> Topics {
-        Topics { names: names.to_vec(), max_message_bytes: names.iter().map(|_| AtomicUsize::new(UNTOLD)).collect() }
+        Topics { are_known: AtomicBool::new(true), ..Topics::unasked(names) }
+    }
+
+    /// Returns `names` before anybody has answered about them, for a process that started over: it goes on when the brokers
+    /// do, as it would have had it not started over.
+    #[must_use]
+    pub fn unasked(names: &[String]) -> Topics {
+        let max_message_bytes = names.iter().map(|_| AtomicUsize::new(UNTOLD)).collect();
+        Topics { names: names.to_vec(), max_message_bytes, are_known: AtomicBool::new(false) }
+    }
+
+    /// Returns whether the brokers have answered: before that nobody knows how large a record may be.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        self.are_known.load(Ordering::Acquire)
+    }
+
+    /// Takes note that they have, and that everybody was told.
+    pub fn set_known(&self) {
+        self.are_known.store(true, Ordering::Release);
     }
 
     /// Returns the largest record batch that each topic takes, in bytes.
@@ -102,6 +121,12 @@ impl Topics {
             }
         }
         is_all
+    }
+
+    fn learn_limits_until(&self, admin: &AdminClient<DefaultClientContext>, until: Instant) {
+        while !self.learn_limits(admin) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// Returns the largest limit: a record for that topic must be able to leave.
@@ -151,7 +176,9 @@ impl TopicWatch {
                 return Err(no_answer);
             }
         };
-        topics.learn_limits(&client);
+        // Those who wait for the first answer want all of it.
+        let patience = if topics.are_known() { Duration::ZERO } else { PATIENCE };
+        topics.learn_limits_until(&client, Instant::now() + patience);
         // What was mended meanwhile must not pile up in a client that nobody polls.
         drop(native::complaints(client.inner()));
         Ok(problems(&described, &self.config, names))
@@ -300,7 +327,8 @@ mod tests {
     use super::*;
 
     fn topics(limits: &[usize]) -> Topics {
-        Topics { names: Vec::new(), max_message_bytes: limits.iter().copied().map(AtomicUsize::new).collect() }
+        let max_message_bytes = limits.iter().copied().map(AtomicUsize::new).collect();
+        Topics { max_message_bytes, ..Topics::assume(&[]) }
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup.config.source.topics.iter().for_each(|topic| metrics::gap_skipped(topic, 0));
     let limit = setup.config.delivery.epoch.bytes;
     setup.status.update(|view| view.in_flight_limit = limit);
-    loop {
+    wait_for_topics(setup);
+    while !setup.stop.is_requested() {
         let mut source = open_source()?;
         let result = run_producers(setup, &mut source, &open_delivery, &mut pause);
         source.close();
@@ -33,9 +34,15 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
             Err(Fault::Defer(detail) | Fault::Fatal(detail)) => return Err(Fault::Fatal(detail)),
             Ok(()) => return Ok(()),
         }
-        if setup.stop.is_requested() {
-            return Ok(());
-        }
+    }
+    Ok(())
+}
+
+/// Waits until the brokers have answered about the topics, alive all the while.
+fn wait_for_topics(setup: &Setup) {
+    while !setup.routes.get().topics.are_known() && !setup.stop.is_requested() {
+        setup.status.update(|_| ());
+        setup.stop.sleep(Duration::from_millis(100));
     }
 }
 
