@@ -108,7 +108,7 @@ impl Contestant {
     fn yaml(&self, brokers: &str, source: &str, job: Job, prefix: &str, port: u16) -> String {
         let (guarantee, n_workers) = (self.guarantee, job.n_workers);
         let member = if job.is_static { format!("group.instance.id: member-{port}") } else { String::new() };
-        let in_flight = if job.max_in_flight == 1 { String::new() } else { format!("max.in.flight: {}", job.max_in_flight) };
+        let in_flight = job.max_in_flight.map_or_else(String::new, |count| format!("max.in.flight: {count}"));
         let mut yaml = format!(
             "kafka: {{ brokers: \"{brokers}\", consumer_properties: {{ {member} }}, producer_properties: {{ {in_flight} }} }}\n\
              source: {{ topics: [{source}], group_id: {prefix}, workers: {n_workers} }}\n\

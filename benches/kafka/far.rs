@@ -1,5 +1,5 @@
 //! What distance to the brokers costs: groupcast alone, behind a proxy that holds everything back, with one and with five produce
-//! requests under way to a broker. `just bench-far`.
+//! requests under way to a broker, under both guarantees. `just bench-far`.
 //!
 //! All runs go through the proxy, also those that are not held back. A source of the comparison's job, so that one broker leads 30
 //! output partitions. Runs with one and with five take turns, and stand beside each other in their table.
@@ -8,7 +8,7 @@ use std::env;
 use std::fmt;
 use std::time::Duration;
 
-use crate::contestant::CONTESTANTS;
+use crate::contestant::{CONTESTANTS, Contestant};
 use crate::job::{BASE, Job};
 use crate::meter::float;
 use crate::rate::{self, Rate};
@@ -22,11 +22,14 @@ const DELAYS: [u64; 3] = [0, 1, 3];
 /// Produce requests under way to a broker (`max.in.flight`).
 const IN_FLIGHT: [u8; 2] = [1, 5];
 
+const OURS: [&Contestant; 2] = [&CONTESTANTS[1], &CONTESTANTS[3]];
+
 /// Everything that was measured.
 struct Far(Vec<Pair>);
 
-/// All runs at one distance: with one request under way, and with five.
+/// All runs of one at one distance: with one request under way, and with five.
 struct Pair {
+    guarantee: String,
     delay: u64,
     rates: [Vec<Rate>; 2],
 }
@@ -37,24 +40,28 @@ pub(crate) fn measure() {
     let n_warm_up: u64 = number("GROUPCAST_WARM_UP", 50_000);
     let counted = n_warm_up..n_warm_up + number::<u64>("GROUPCAST_EVENTS", 150_000);
     let source = stage.fill(counted.end, BASE);
-    let run = |max_in_flight| {
-        let source = source.with(Job { max_in_flight, ..BASE });
-        let rate = rate::measure(&stage, &source, &CONTESTANTS[1], counted.clone());
+    let run = |contestant: &'static Contestant, max_in_flight| {
+        let source = source.with(Job { max_in_flight: Some(max_in_flight), ..BASE });
+        let rate = rate::measure(&stage, &source, contestant, counted.clone());
         println!("{max_in_flight} under way: {rate}");
         rate
     };
     println!("not counted:");
-    run(1);
-    let pair = |delay| {
-        stage.hold_back(Duration::from_millis(delay));
-        println!("{delay} ms each way");
+    run(OURS[0], 1);
+    let pair = |delay, contestant: &'static Contestant| {
+        let guarantee = contestant.guarantee.replace('_', " ");
+        println!("{guarantee}, {delay} ms each way");
         let mut rates = [Vec::new(), Vec::new()];
         for _ in 0..number("GROUPCAST_ROUNDS", 3) {
-            rates.iter_mut().zip(IN_FLIGHT).for_each(|(rates, max_in_flight)| rates.push(run(max_in_flight)));
+            rates.iter_mut().zip(IN_FLIGHT).for_each(|(rates, max_in_flight)| rates.push(run(contestant, max_in_flight)));
         }
-        Pair { delay, rates }
+        Pair { guarantee, delay, rates }
     };
-    let far = Far(DELAYS.into_iter().map(pair).collect());
+    let at = |delay| {
+        stage.hold_back(Duration::from_millis(delay));
+        OURS.map(|contestant| pair(delay, contestant))
+    };
+    let far = Far(DELAYS.into_iter().flat_map(at).collect());
     println!("{far}");
     if let Ok(page) = env::var("GROUPCAST_TABLE") {
         page::write(&page, "bench-far", &far);
@@ -68,8 +75,8 @@ impl fmt::Display for Far {
         writeln!(formatter, "{} Others used {most:.2} cores at most.\n", events::job())?;
         writeln!(
             formatter,
-            "| ms each way | requests under way | events/s | client CPU-s/M events | broker CPU-s/M events | peak MiB |\n\
-             |--:|--:|--:|--:|--:|--:|"
+            "| ms each way | guarantee | requests under way | events/s | client CPU-s/M events | broker CPU-s/M events | peak MiB |\n\
+             |--:|---|--:|--:|--:|--:|--:|"
         )?;
         for (pair, (rates, max_in_flight)) in
             self.0.iter().flat_map(|pair| pair.rates.iter().zip(IN_FLIGHT).map(move |row| (pair, row)))
@@ -84,7 +91,7 @@ impl fmt::Display for Far {
                 middle(Rate::broker_cost, 2),
                 middle(|rate| float(rate.memory), 0),
             ];
-            writeln!(formatter, "| {} | {max_in_flight} | {} |", pair.delay, cells.join(" | "))?;
+            writeln!(formatter, "| {} | {} | {max_in_flight} | {} |", pair.delay, pair.guarantee, cells.join(" | "))?;
         }
         writeln!(formatter, "\nEach is the middle of its runs, the least and the greatest beside it.")
     }

@@ -18,13 +18,13 @@ pub(crate) struct Job {
     pub(crate) n_workers: usize,
     /// Whether a process that starts again is the group's same member (`group.instance.id`).
     pub(crate) is_static: bool,
-    /// Produce requests under way to a broker.
-    pub(crate) max_in_flight: u8,
+    /// Produce requests under way to a broker, where it is not the default.
+    pub(crate) max_in_flight: Option<u8>,
 }
 
 /// What they are compared at.
 pub(crate) const BASE: Job =
-    Job { n_destinations: 5, n_partitions: 6, length: 1, n_processes: 1, n_workers: 1, is_static: false, max_in_flight: 1 };
+    Job { n_destinations: 5, n_partitions: 6, length: 1, n_processes: 1, n_workers: 1, is_static: false, max_in_flight: None };
 
 impl Job {
     /// Returns the destinations by their definitions, with what is set.
