@@ -575,7 +575,7 @@ fn a_fatal_producer_error_rewinds_and_nothing_is_lost() {
 
 /// A partition that knows nothing of the producer answers like this: it refuses one request, and takes the next, whose sequence it cannot
 /// check. librdkafka takes that acknowledgement for one of all records before it.
-fn refuse_one_request(producer_properties: &[(&str, &str)]) -> (Kafka, Service) {
+fn refuse_one_request(overrides: &[(&str, &str)]) -> (Kafka, Service) {
     let kafka = Kafka::start();
     // Another topic's requests would be under way instead of the next one's.
     let event = event("g").replace(r#""integrations":{}"#, r#""integrations":{"Intercom":false}"#);
@@ -584,14 +584,14 @@ fn refuse_one_request(producer_properties: &[(&str, &str)]) -> (Kafka, Service) 
     kafka.cluster.mock().unwrap().broker_round_trip_time(1, Duration::from_millis(50)).unwrap();
     kafka.fail(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART]);
     let one_record = [("kafka.producer_properties.batch.num.messages", "1")];
-    let service = kafka.serve(&[&one_record, producer_properties].concat());
-    kafka.wait_for_commit(20);
+    let service = kafka.serve(&[&one_record, overrides].concat());
     (kafka, service)
 }
 
 #[test]
 fn a_refused_request_is_not_overtaken_by_the_next() {
     let (kafka, service) = refuse_one_request(&[]);
+    kafka.wait_for_commit(20);
     assert_eq!(kafka.read("group-events.webhook", 20).len(), 20);
     assert_eq!(metric(&service, "groupcast_rewinds_total"), 0.0);
     stop(service);
@@ -600,10 +600,21 @@ fn a_refused_request_is_not_overtaken_by_the_next() {
 #[test]
 fn a_refused_request_that_is_overtaken_is_sent_again_with_its_epoch() {
     let (kafka, service) = refuse_one_request(&[("kafka.producer_properties.max.in.flight.requests.per.connection", "5")]);
+    kafka.wait_for_commit(20);
     // A repetition is the same bytes, its id among them.
     let records: BTreeSet<String> = kafka.read("group-events.webhook", 20).into_iter().map(|record| record.value).collect();
     assert_eq!(records.len(), 20);
     assert!(metric(&service, r#"groupcast_rewinds_total{cause="producer"}"#) >= 1.0);
+    stop(service);
+}
+
+/// The embedded cluster shows what was aborted, too, and no offsets of a transaction.
+#[test]
+fn exactly_once_more_than_one_request_is_under_way_and_what_is_overtaken_undoes_the_epoch() {
+    let (kafka, service) = refuse_one_request(&[("delivery.guarantee", "exactly_once")]);
+    until("the epoch is undone", || metric(&service, "groupcast_rewinds_total") >= 1.0);
+    let records: BTreeSet<String> = kafka.read("group-events.webhook", 20).into_iter().map(|record| record.value).collect();
+    assert_eq!(records.len(), 20);
     stop(service);
 }
 

@@ -129,9 +129,14 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
     let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
     settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
-    // A batch that was refused must not be overtaken: a partition that knows nothing of the producer takes whatever comes first
+    // Where a batch that was refused is overtaken, a partition that knows nothing of the producer takes what comes first
     // (KAFKA-15591), and librdkafka takes its acknowledgement for one of all records before it (confluentinc/confluent-kafka-go issue 921).
-    settings.set(MAX_IN_FLIGHT, "1");
+    // The epoch is then done again, of which exactly once nobody sees anything; at least once its order would be seen.
+    let in_flight = match config.delivery.guarantee {
+        Guarantee::AtLeastOnce => "1",
+        Guarantee::ExactlyOnce => "5",
+    };
+    settings.set(MAX_IN_FLIGHT, in_flight);
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
         // The settings have no order, so that an alias would win or lose by chance.
