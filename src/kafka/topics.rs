@@ -1,10 +1,10 @@
 //! The output topics as the broker has them: that they exist, how many partitions, how large a record each takes.
 
 mod report;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
@@ -13,6 +13,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
 pub use self::report::{Report, TopicState};
+pub use self::watch::TopicWatch;
 use crate::config::Config;
 use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
@@ -140,48 +141,6 @@ impl Topics {
     pub fn batch_size(&self) -> usize {
         let smallest = self.limits().min().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
         (smallest - smallest / 16).clamp(1, MAX_BATCH_BYTES)
-    }
-}
-
-/// Looks after the topics while the service runs.
-pub struct TopicWatch {
-    admin: Mutex<AdminClient<DefaultClientContext>>,
-    config: Arc<Config>,
-}
-
-impl TopicWatch {
-    /// Opens a client of its own, so that no worker waits for an answer.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] where a property is wrong.
-    pub fn open(config: Arc<Config>) -> Result<TopicWatch, Fault> {
-        Ok(TopicWatch { admin: Mutex::new(admin(&config)?), config })
-    }
-
-    /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with `topics`.
-    ///
-    /// # Errors
-    /// Why there is no answer. The next question is a new client's: this one may have lost all brokers for good, see
-    /// [`Report::knows_a_broker`](crate::status::report::Report::knows_a_broker).
-    pub fn problems(&self, topics: &Topics) -> Result<Vec<Problem>, String> {
-        let mut client = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = &topics.names;
-        let described = match describe(client.inner(), &self.config, names) {
-            Ok(described) => described,
-            Err(no_answer) => {
-                match admin(&self.config) {
-                    Ok(another) => *client = another,
-                    Err(fault) => tracing::debug!(error = %fault, "no other client could be opened"),
-                }
-                return Err(no_answer);
-            }
-        };
-        // Those who wait for the first answer want all of it.
-        let patience = if topics.are_known() { Duration::ZERO } else { PATIENCE };
-        topics.learn_limits_until(&client, Instant::now() + patience);
-        // What was mended meanwhile must not pile up in a client that nobody polls.
-        drop(native::complaints(client.inner()));
-        Ok(problems(&described, &self.config, names))
     }
 }
 
