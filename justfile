@@ -55,7 +55,7 @@ bench-kafka:
 bench-growth:
     GROUPCAST_GROWTH=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
 
-# What distance to the brokers costs, with one produce request under way and with five; five quiet minutes.
+# What distance to the brokers costs, with one produce request under way and with five; ten quiet minutes.
 bench-far:
     GROUPCAST_FAR=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
 

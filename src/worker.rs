@@ -283,13 +283,17 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
     }
 
-    /// Undoes an epoch that a topic holds once the configuration is another: under it the epoch may well end.
+    /// Undoes an epoch that a topic holds once it has left the configuration: without it the epoch can end.
     fn give_way_to_reloaded(&self) -> Result<(), Fault> {
-        if self.setup.routes.is(&self.routes) || self.setup.status.view().refused.is_empty() {
-            return Ok(());
+        let next = self.setup.routes.get();
+        let refused = self.setup.status.view().refused;
+        match refused.iter().find(|(topic, _)| !next.router.topics().contains(topic)) {
+            None => Ok(()),
+            Some((topic, _)) => {
+                let detail = format!("{topic}, which refuses records, has left the configuration");
+                Err(Fault::Rewind { cause: Cause::TopicRefused, detail })
+            }
         }
-        let detail = "a topic refuses records, and the configuration was reloaded".to_owned();
-        Err(Fault::Rewind { cause: Cause::TopicRefused, detail })
     }
 
     /// Makes the epoch durable, then moves the offsets. Returns whether it was done within `patience`.

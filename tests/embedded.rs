@@ -863,7 +863,7 @@ fn a_reload_without_the_topic_that_refuses_frees_the_epoch() {
     wait_for("reading is paused until what was sent is acknowledged");
     fs::write(folder.path().join("groupcast.yaml"), text.replace("  - use: intercom\n", "")).unwrap();
     signal(&process, "-HUP");
-    wait_for("a topic refuses records, and the configuration was reloaded");
+    wait_for("group-events.intercom, which refuses records, has left the configuration");
     kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
     kafka.wait_for_commit(4);
     signal(&process, "-TERM");

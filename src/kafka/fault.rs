@@ -36,7 +36,7 @@ pub enum Cause {
     Producer,
     /// A transaction could not be begun, committed or aborted.
     Transaction,
-    /// A topic refused a record, and with it the transaction; at least once, the configuration was reloaded meanwhile.
+    /// A topic refused a record, and with it the transaction; at least once, one that has left the configuration.
     TopicRefused,
     /// The consumer cannot go on.
     Consumer,
