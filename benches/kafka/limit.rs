@@ -4,8 +4,8 @@
 //! destination's topic as many records as groupcast does, with the event's key and a value of as many bytes as groupcast's
 //! (a slice of one buffer), in one call a topic and batch (`rd_kafka_produce_batch`). How many and how long they are it has
 //! learnt beforehand, from groupcast's router, and finds by the record's partition and offset. Every 100 ms it waits until
-//! nothing is in flight and commits its offsets, as groupcast does. Clients have groupcast's settings; there is no group to
-//! join, no metric, and no care for faults.
+//! nothing is in flight and commits its offsets, as groupcast does. Clients have groupcast's settings, but for five produce requests under way; there is no group
+//! to join, no metric, and no care for faults.
 
 mod intake;
 
