@@ -109,7 +109,8 @@ impl Delivery {
 
     /// Returns the fault that a refused record is to its transaction, and keeps the record for [`Delivery::offer`].
     pub(super) fn refused_in_transaction(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Fault {
-        let detail = format!("topic {} refuses records: {code}", name(&self.topics, topic));
+        // Perhaps it is not at fault: one missing topic keeps the coordinator from adding any.
+        let detail = format!("a record for topic {} was not taken: {code}", name(&self.topics, topic));
         let suspects = &mut self.refused.get_or_insert_with(|| Probe(Vec::new())).0;
         if suspects.iter().all(|suspect| suspect.topic != topic) {
             suspects.push(Suspect { topic, code, refused, is_told: false });
