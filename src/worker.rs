@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::epoch::{Epoch, interval_after};
-use self::recovery::Pause;
+use self::recovery::{Pause, Refused};
 use self::routes::{Current, Routes};
 use self::stop::Stop;
 use crate::config::{Config, EpochBounds, Guarantee};
@@ -27,7 +27,7 @@ use crate::metrics::tally::{Tally, UnknownFlags};
 use crate::metrics::{self, EpochResult};
 use crate::router::Scratch;
 use crate::status::Status;
-use crate::watermark::Watermark;
+use crate::watermark::{Watermark, Watermarks};
 
 /// What is routed before it is handed to the producer: enough that what goes to one partition is worth a request, little enough to
 /// stay in the cache.
@@ -42,7 +42,7 @@ const HELD_PATIENCE: Duration = Duration::from_millis(50);
 /// How long an idle worker waits for a record at a time.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
-/// The pause before a refused record is offered again, at first and at most. Exactly once only.
+/// The pause before a refused record is offered again, at first and at most.
 const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -77,6 +77,8 @@ struct Worker<'a, S, D> {
     /// When an epoch ends; its interval follows what commits cost.
     bounds: EpochBounds,
     is_held: bool,
+    /// What was read of an epoch that a topic failed, as far as the group has not given it to others since.
+    undone: Watermarks,
     progress_at: Instant,
 }
 
@@ -95,19 +97,21 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             epoch: Epoch::default(),
             bounds: setup.config.delivery.epoch,
             is_held: false,
+            undone: Watermarks::default(),
             progress_at: clock::now(),
         }
     }
 
-    fn run(&mut self, probe: &mut Option<D::Probe>) -> Result<(), Fault> {
+    fn run(&mut self, refused: &mut Option<Refused<D::Probe>>) -> Result<(), Fault> {
         // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
         self.answer_group()?;
         // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
         let starts = self.source.rewind()?;
         self.start_at(&starts);
-        if let Some(refused) = probe.as_mut() {
-            self.wait_until_taken(refused)?;
-            *probe = None;
+        if let Some(Refused { probe, watermarks }) = refused.as_mut() {
+            self.undone = watermarks.clone();
+            self.wait_until_taken(probe)?;
+            *refused = None;
         }
         self.source.set_paused(false)?;
         while !self.setup.stop.is_requested() {
@@ -236,6 +240,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.source.unassign(partitions)?;
         for element in partitions.elements() {
             self.epoch.watermarks.forget(element.topic(), element.partition());
+            self.undone.forget(element.topic(), element.partition());
         }
         match undone {
             Some((cause, detail)) => Err(Fault::Rewind { cause, detail }),
@@ -273,26 +278,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
                 self.committed();
                 self.set_held(false)
             }
-            Ok(false) if self.is_held => self.give_way_to_reloaded(),
             Ok(false) => self.set_held(true),
             Err(Fault::Defer(detail)) => {
                 self.deferred(&detail);
                 self.set_held(false)
             }
             Err(fault) => Err(fault),
-        }
-    }
-
-    /// Undoes an epoch that a topic holds once it has left the configuration: without it the epoch can end.
-    fn give_way_to_reloaded(&self) -> Result<(), Fault> {
-        let next = self.setup.routes.get();
-        let refused = self.setup.status.view().refused;
-        match refused.iter().find(|(topic, _)| !next.router.topics().contains(topic)) {
-            None => Ok(()),
-            Some((topic, _)) => {
-                let detail = format!("{topic}, which refuses records, has left the configuration");
-                Err(Fault::Rewind { cause: Cause::TopicRefused, detail })
-            }
         }
     }
 
@@ -332,21 +323,37 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         metrics::epoch(EpochResult::Committed);
     }
 
-    /// Offers what a topic refused to it, alone and in vain, until the topic takes it or we are asked to stop: an outage must
-    /// not fill the log with aborted epochs. The group goes on seeing a live member. Exactly once only.
+    /// Offers what a topic refused to it, alone, until the topic takes it: an outage must neither fill the logs with aborted epochs
+    /// nor repeat an epoch to the other topics. The group goes on seeing a live member.
+    ///
+    /// Ends as well when the configuration changes, and when we are asked to stop.
     fn wait_until_taken(&mut self, probe: &mut D::Probe) -> Result<(), Fault> {
         self.set_held(true)?;
         let mut pause = FIRST_PROBE_PAUSE;
-        while !self.setup.stop.is_requested() && self.setup.routes.is(&self.routes) && !self.delivery.probe(probe, PATIENCE)? {
+        while self.setup.routes.is(&self.routes) && !self.delivery.probe(probe, PATIENCE)? {
             let until = clock::now() + pause;
-            while clock::now() < until && !self.setup.stop.is_requested() {
+            while clock::now() < until {
                 self.source.poll(HELD_PATIENCE, |_| {})?;
                 self.answer_group()?;
                 self.check_progress()?;
+                if self.setup.stop.is_requested() {
+                    return if self.undone.is_empty() { Ok(()) } else { Err(Fault::Fatal(self.refusals())) };
+                }
             }
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
         self.set_held(false)
+    }
+
+    /// Says what is left where a topic still refuses records at the end.
+    fn refusals(&self) -> String {
+        let view = self.setup.status.view();
+        let topics: Vec<String> = view.refused.iter().map(|(topic, code)| format!("{topic}: {code}")).collect();
+        let worker = self.setup.status.worker;
+        format!(
+            "worker {worker} stopped while topics refuse records ({}); the offsets of the last epoch are not committed, so that the next start sends it again",
+            topics.join("; ")
+        )
     }
 
     fn deferred(&mut self, detail: &str) {
@@ -432,11 +439,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn leftovers(&self, limit: Duration) -> String {
         let n_records = self.delivery.unacknowledged();
         let worker = self.setup.status.worker;
-        let refused: Vec<String> =
-            self.setup.status.view().refused.iter().map(|(topic, code)| format!("; {topic} refuses records: {code}")).collect();
         format!(
-            "worker {worker} stopped after {limit:?} with {n_records} records not acknowledged{}; their offsets are not committed, so that the next start sends them again",
-            refused.concat()
+            "worker {worker} stopped after {limit:?} with {n_records} records not acknowledged; their offsets are not committed, so that the next start sends them again"
         )
     }
 }

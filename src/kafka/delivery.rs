@@ -1,27 +1,31 @@
-//! Sending: a producer, what it has in flight, and the topics that refuse.
+//! Sending: a producer, and what it has in flight.
 //!
-//! A topic that refuses records (it vanished, the right to write is gone, a record is too large for it) holds the epoch:
-//! its records are kept, and tried again with growing pauses, one of each partition first and the rest once those are taken.
-//! Nothing else is sent again, nothing is dropped, and no offset moves.
+//! An epoch commits only if as many records were confirmed as were handed over. Confirmed means reported with an offset: librdkafka
+//! also reports success for records that no broker acknowledged, when a later one was (`rd_kafka_dr_implicit_ack`), and where the
+//! partition knew nothing of the producer that conclusion is wrong (KAFKA-15591).
+//!
+//! A record that its topic refuses ends the producer and rolls the epoch back, so that nothing behind it gets ahead (`probe.rs`).
 
 mod lane;
-mod refusal;
+mod opening;
+mod probe;
 mod transaction;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, Timestamp};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage, Timestamp};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::lane::Lane;
-use self::refusal::{Refusal, Refused, hint};
-pub use self::transaction::Probe;
+use self::opening::Openings;
+pub use self::probe::Probe;
+use self::probe::{HeldRecord, Suspect, first_of_each_partition};
 use self::transaction::Transaction;
 use crate::config::Config;
 use crate::envelope::{Emission, Emissions, Partition};
@@ -29,7 +33,6 @@ use crate::kafka::ends::Outlet;
 use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
 use crate::kafka::topics::{Topics, partition_count};
 use crate::kafka::{ClientLog, REQUEST_TIMEOUT, native, producer_settings};
-use crate::metrics;
 use crate::status::Status;
 
 /// What is waited for a topic's number of partitions while others wait to be sent.
@@ -41,6 +44,7 @@ const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A worker's end of the output topics.
 pub struct Delivery {
     producer: Arc<BaseProducer<DeliveryContext>>,
+    settings: ClientConfig,
     topics: Arc<Topics>,
     lanes: Vec<Lane>,
     /// The number of the next record that is handed over.
@@ -50,12 +54,17 @@ pub struct Delivery {
     batch: native::Batch,
     /// The most bytes of a batch, as it was when the producer was opened.
     batch_size: usize,
-    /// Partitions of each topic; absent while it is missing, and once it has refused records: it may be made anew.
+    /// How many topics' limits were known then.
+    n_limits: usize,
+    /// Partitions of each topic; absent while it is missing, and once it has refused records: it may have been recreated.
     partitions: Vec<Option<i32>>,
-    refusals: Vec<Refusal>,
+    openings: Openings,
+    /// How many records the client took, and how many of them came back with an offset.
+    n_handed_over: u64,
+    n_confirmed: u64,
     status: Arc<Status>,
     transaction: Transaction,
-    /// What a topic refused in this producer's transaction.
+    /// What topics refused of this producer's epoch.
     refused: Option<Probe>,
 }
 
@@ -65,17 +74,9 @@ impl Delivery {
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong, [`Fault::Rewind`] where no broker tells the topics' partitions.
     pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
+        status.call("topic limits", || topics.settle_refused_batches(config));
         let settings = producer_settings(config, status.worker, &topics);
-        let producer: Arc<BaseProducer<DeliveryContext>> = status
-            .call("open producer", || {
-                settings.create_with_context(DeliveryContext {
-                    log: ClientLog::new("producer", status.worker),
-                    status: Arc::clone(&status),
-                    reports: Mutex::default(),
-                })
-            })
-            .map(Arc::new)
-            .map_err(|error| Fault::of(Call::Open, &error))?;
+        let producer = open_producer(&settings, &status)?;
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
             let count = status
@@ -86,19 +87,35 @@ impl Delivery {
         let delivery = Delivery {
             lanes: Lane::open_all(&producer, &topics)?,
             producer,
+            settings,
             batch_size: topics.batch_size(),
+            n_limits: topics.n_told(),
+            openings: Openings::new(topics.names.len()),
             topics,
             sequence: 0,
             n_distributed: 0,
             batch: native::Batch::default(),
             partitions,
-            refusals: Vec::new(),
+            n_handed_over: 0,
+            n_confirmed: 0,
             status,
             transaction: Transaction::of(config.delivery.guarantee),
             refused: None,
         };
         delivery.init_transactions()?;
         Ok(delivery)
+    }
+
+    /// Has another producer take the place of this one, which holds nothing that is wanted.
+    fn reopen(&mut self) -> Result<(), Fault> {
+        self.purge();
+        let producer = open_producer(&self.settings, &self.status)?;
+        self.lanes = Lane::open_all(&producer, &self.topics)?;
+        let old = std::mem::replace(&mut self.producer, producer);
+        self.status.call("close producer", || drop(old));
+        self.openings = Openings::new(self.topics.names.len());
+        (self.n_handed_over, self.n_confirmed) = (0, 0);
+        Ok(())
     }
 
     /// Returns how many partitions a topic has, and asks where that is not known; absent if it is missing or nobody answers.
@@ -112,142 +129,93 @@ impl Delivery {
         *known
     }
 
-    /// Puts a refused record aside, to be sent again. A transaction is lost with it.
-    fn refuse(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Result<(), Fault> {
+    /// Has the topic's number of partitions asked for again: it may have been recreated.
+    fn forget_partitions(&mut self, topic: usize) {
         if let Some(partitions) = self.partitions.get_mut(topic) {
             *partitions = None;
         }
-        if self.transaction.is_used() {
-            return Err(self.refused_in_transaction(topic, code, refused));
+    }
+
+    /// Returns the fault that ends this producer, once all that it still had came back. `error` is what a call said.
+    ///
+    /// Where a topic refused a record, the first of each partition that did not get through is kept for [`Delivery::offer_all`]:
+    /// those behind it may have come back for other reasons.
+    fn give_up(&mut self, mut reports: Reports, error: Option<Fault>) -> Fault {
+        let failure = self.failure();
+        reports.returned.append(&mut self.purge().returned);
+        let mut refusing = refusing_topics(&reports.returned);
+        if refusing.is_empty() && reaction(Call::Send, failure.code) == Reaction::Hold {
+            // Only the coordinator said so, and it is not known which topic failed: one that is missing keeps it from adding any.
+            refusing = reports.returned.iter().map(|(message, ..)| (message.topic().to_owned(), failure.code)).collect();
+            refusing.sort_by(|one, other| one.0.cmp(&other.0));
+            refusing.dedup_by(|one, other| one.0 == other.0);
         }
-        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
-            refusal.code = code;
-            refusal.returned.push(refused);
+        if let Some((topic, code)) = refusing.first() {
+            let detail = format!("topic {topic} refused a record: {code}");
+            self.keep_suspects(reports.returned, &refusing);
+            return Fault::Rewind { cause: Cause::TopicRefused, detail };
+        }
+        if let Some(topic) = reports.unconfirmed {
+            let detail =
+                format!("a record for topic {topic} was reported as delivered without an offset, and may be in no log");
+            return Fault::Rewind { cause: Cause::Producer, detail };
+        }
+        error.unwrap_or(failure.fault)
+    }
+
+    fn keep_suspects(&mut self, returned: Vec<Returned>, refusing: &[(String, RDKafkaErrorCode)]) {
+        let mut by_topic: Vec<Vec<HeldRecord>> = refusing.iter().map(|_| Vec::new()).collect();
+        for (message, opaque, _) in returned {
+            let index = refusing.iter().position(|(topic, _)| topic == message.topic());
+            if let Some(records) = index.and_then(|index| by_topic.get_mut(index)) {
+                let (partition, sequence) = from_opaque(opaque);
+                records.push(HeldRecord { message, partition, sequence });
+            }
+        }
+        let mut suspects = Vec::new();
+        for ((name, code), records) in refusing.iter().zip(by_topic) {
+            let Some(topic) = self.topics.names.iter().position(|other| other == name) else { continue };
+            if *code == RDKafkaErrorCode::MessageSizeTooLarge {
+                self.topics.note_refused_batch(topic, self.batch_size);
+            }
+            let n_partitions = self.partitions.get(topic).copied().flatten().unwrap_or(1);
+            let firsts = first_of_each_partition(records, n_partitions);
+            suspects.extend(firsts.into_iter().map(|record| Suspect { topic, code: *code, record }));
+            self.forget_partitions(topic);
+        }
+        self.refused = Some(Probe::new(suspects, self.n_limits));
+    }
+
+    /// Fails unless every record that was handed over was confirmed. Nothing is in flight.
+    fn check_confirmed(&self) -> Result<(), Fault> {
+        if self.n_confirmed == self.n_handed_over {
             return Ok(());
         }
-        self.refusals.push(Refusal::new(topic, code, refused));
-        let topic = name(&self.topics, topic);
-        metrics::topic_refused(topic, true);
-        tracing::error!(worker = self.status.worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
-        self.tell();
-        Ok(())
+        let (handed_over, confirmed) = (self.n_handed_over, self.n_confirmed);
+        let detail = format!("{handed_over} records were handed over and {confirmed} were confirmed");
+        Err(Fault::Rewind { cause: Cause::Producer, detail })
     }
 
-    /// A topic's limit is its batches', and a producer keeps the size of its batches for life.
-    fn check_batch_size(&self) -> Result<(), Fault> {
-        let is_too_large = |refusal: &Refusal| refusal.code == RDKafkaErrorCode::MessageSizeTooLarge;
-        if self.topics.batch_size() < self.batch_size && self.refusals.iter().any(is_too_large) {
-            let detail = "a topic takes smaller batches than were known".to_owned();
-            return Err(Fault::Rewind { cause: Cause::Producer, detail });
-        }
-        Ok(())
-    }
-
-    /// Forgets what is in flight, and what comes back of it: the client waits with an abort until that is taken.
-    fn purge(&self) {
+    /// Forgets what is in flight, and returns what comes back of it: the client waits with an abort until that is taken.
+    fn purge(&self) -> Reports {
         let until = Instant::now() + PURGE_TIMEOUT;
         self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(Duration::from_millis(1));
         }
-        self.producer.context().take();
+        self.producer.context().take()
     }
 
     /// Returns what is reported by now. Each poll brings one event, which is the reports of one batch.
     fn reports(&self) -> Reports {
         let context = self.producer.context();
         loop {
-            let count = context.reports().count;
+            let n_reports = context.reports().len();
             self.producer.poll(Duration::ZERO);
-            if context.reports().count == count {
+            if context.reports().len() == n_reports {
                 return context.take();
             }
         }
-    }
-
-    fn tell(&self) {
-        let describe = |refusal: &Refusal| (name(&self.topics, refusal.topic).to_owned(), refusal.code.to_string());
-        let refused: Vec<_> = self.refusals.iter().map(describe).collect();
-        self.status.update(|view| view.refused = refused);
-    }
-
-    /// Takes stock while nothing is in flight: what came back waits for another try, what has all gone is over.
-    fn settle(&mut self, now: Instant) {
-        for refusal in &mut self.refusals {
-            refusal.settle(now);
-        }
-        let mut is_over = false;
-        for refusal in self.refusals.extract_if(.., |refusal| refusal.waiting.is_empty()) {
-            let topic = name(&self.topics, refusal.topic);
-            metrics::topic_refused(topic, false);
-            tracing::info!(worker = self.status.worker, topic, "the topic takes records again");
-            is_over = true;
-        }
-        if is_over {
-            self.tell();
-        }
-    }
-
-    /// Sends again what is due: one record a partition of a topic whose state is unknown, all of one that took them.
-    fn retry(&mut self) -> Result<(), Fault> {
-        let now = Instant::now();
-        for index in 0..self.refusals.len() {
-            let due = self.refusals.get(index).filter(|refusal| refusal.try_at <= now);
-            let Some(topic) = due.map(|refusal| refusal.topic) else { continue };
-            let partitions = self.n_partitions(topic);
-            let Some(refusal) = self.refusals.get_mut(index) else { continue };
-            let Some(partitions) = partitions else {
-                refusal.postpone(now);
-                // Each question may take a while where nobody answers, and the group must hear from us.
-                break;
-            };
-            let mut due = if std::mem::take(&mut refusal.is_probe) {
-                refusal.first_of_each_to_front(|refused| refused.partition_among(partitions))
-            } else {
-                refusal.waiting.len()
-            };
-            while due > 0 && self.send_again(index, topic, partitions)? {
-                due -= 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends the first record that waits for the topic; returns whether to go on with the next.
-    fn send_again(&mut self, index: usize, topic: usize, partitions: i32) -> Result<bool, Fault> {
-        let Some(refused) = self.refusals.get_mut(index).and_then(|refusal| refusal.waiting.pop_front()) else {
-            return Ok(false);
-        };
-        let refused = Refused { sequence: self.sequence, ..refused };
-        let Err(error) = self.send_refused(topic, &refused, partitions) else {
-            self.sequence = self.sequence.wrapping_add(1);
-            return Ok(true);
-        };
-        let Some(refusal) = self.refusals.get_mut(index) else { return Ok(false) };
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => refusal.waiting.push_front(refused),
-            Some(code) if reaction(Call::Send, code) == Reaction::Hold => {
-                refusal.code = code;
-                refusal.returned.push(refused);
-            }
-            _ => return Err(Fault::of(Call::Send, &error)),
-        }
-        Ok(false)
-    }
-
-    fn send_refused(&self, topic: usize, refused: &Refused, partitions: i32) -> KafkaResult<()> {
-        let message = &refused.message;
-        let headers = message.headers().map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value))));
-        let record = BaseRecord {
-            topic: name(&self.topics, topic),
-            partition: refused.partition.of(partitions),
-            payload: message.payload(),
-            key: message.key(),
-            timestamp: None,
-            headers,
-            delivery_opaque: to_opaque(refused.partition, refused.sequence),
-        };
-        self.producer.send(record).map_err(|(error, _)| error)
     }
 }
 
@@ -264,66 +232,42 @@ impl Outlet for Delivery {
         if !duration.is_zero() {
             std::thread::sleep(duration);
         }
-        let Reports { returned, unconfirmed, .. } = self.reports();
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return Err(Fault::Rewind { cause: Cause::Producer, detail: format!("the producer cannot go on: {reason}") });
+        let reports = self.reports();
+        self.n_confirmed += reports.n_confirmed;
+        // A refused batch under `at_least_once` (`enable.gapless.guarantee`), or a state that the producer cannot get out of.
+        let is_broken = self.producer.client().fatal_error().is_some();
+        if reports.returned.is_empty() && reports.unconfirmed.is_none() && !is_broken {
+            return Ok(());
         }
-        if let Some(topic) = unconfirmed {
-            let detail =
-                format!("a record of topic {topic} counts as acknowledged since a later one was, and may be in no log");
-            return Err(Fault::Rewind { cause: Cause::Producer, detail });
-        }
-        let mut purged = Vec::new();
-        for (message, opaque, code) in returned {
-            let Some(topic) = self.topics.names.iter().position(|name| name == message.topic()) else { continue };
-            let (partition, sequence) = from_opaque(opaque);
-            let refused = Refused { message, partition, sequence };
-            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-                purged.push((topic, refused));
-            } else if reaction(Call::Delivery, code) == Reaction::Hold {
-                self.refuse(topic, code, refused)?;
-            } else {
-                return Err(Fault::of(Call::Delivery, &KafkaError::MessageProduction(code)));
-            }
-        }
-        if self.transaction.is_used() && !purged.is_empty() { Err(self.purged_in_transaction(purged)) } else { Ok(()) }
+        Err(self.give_up(reports, None))
     }
 
     fn drain(&mut self, patience: Duration) -> Result<bool, Fault> {
         let until = Instant::now() + patience;
         loop {
             native::flush(self.producer.client(), Duration::from_millis(5));
+            // Before the reports are taken: then none of what it counts is missing among them.
+            let is_answered = self.producer.in_flight_count() == 0;
             self.serve(Duration::ZERO)?;
-            if self.producer.in_flight_count() == 0 {
-                self.settle(Instant::now());
-                if self.refusals.is_empty() {
-                    return Ok(true);
-                }
-                self.check_batch_size()?;
-                self.retry()?;
+            if is_answered {
+                self.check_confirmed()?;
+                return Ok(true);
             }
             if Instant::now() >= until {
                 return Ok(false);
-            }
-            if !self.refusals.is_empty() {
-                self.serve(Duration::from_millis(10))?;
             }
         }
     }
 
     fn unacknowledged(&self) -> usize {
-        let refused: usize = self.refusals.iter().map(|refusal| refusal.waiting.len() + refusal.returned.len()).sum();
         let waiting: usize = self.lanes.iter().map(Lane::len).sum();
-        usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + refused + waiting
+        usize::try_from(self.producer.in_flight_count()).unwrap_or_default() + waiting
     }
 
     fn abandon(&mut self) {
         self.purge();
         self.abort_transaction();
-        for refusal in self.refusals.drain(..) {
-            metrics::topic_refused(name(&self.topics, refusal.topic), false);
-        }
-        self.tell();
+        self.forget_refusals();
     }
 
     fn commit_transaction(&mut self, (offsets, member): &Self::Offsets) -> Result<(), Fault> {
@@ -346,14 +290,36 @@ impl Outlet for Delivery {
     }
 }
 
+fn open_producer(settings: &ClientConfig, status: &Arc<Status>) -> Result<Arc<BaseProducer<DeliveryContext>>, Fault> {
+    let context = DeliveryContext {
+        log: ClientLog::new("producer", status.worker),
+        status: Arc::clone(status),
+        reports: Mutex::default(),
+    };
+    let opened = status.call("open producer", || settings.create_with_context(context));
+    opened.map(Arc::new).map_err(|error| Fault::of(Call::Open, &error))
+}
+
+/// Returns the topics that refused one of `returned`, each with the first reason. What was purged says nothing of its topic.
+fn refusing_topics(returned: &[Returned]) -> Vec<(String, RDKafkaErrorCode)> {
+    let mut refusing: Vec<(String, RDKafkaErrorCode)> = Vec::new();
+    for (message, _, code) in returned {
+        let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+        let is_known = refusing.iter().any(|(topic, _)| topic == message.topic());
+        if !is_purged && !is_known && reaction(Call::Delivery, *code) == Reaction::Hold {
+            refusing.push((message.topic().to_owned(), *code));
+        }
+    }
+    refusing
+}
+
 fn name(topics: &Topics, topic: usize) -> &str {
     topics.names.get(topic).map_or("", String::as_str)
 }
 
-fn owned(emission: &Emission<'_>, topic: &str, sequence: u32) -> Refused {
+fn owned(emission: &Emission<'_>, topic: &str) -> OwnedMessage {
     let (value, key) = (emission.value.map(<[u8]>::to_vec), emission.key.map(<[u8]>::to_vec));
-    let message = OwnedMessage::new(value, key, topic.to_owned(), Timestamp::NotAvailable, -1, -1, headers(emission));
-    Refused { message, partition: emission.partition, sequence }
+    OwnedMessage::new(value, key, topic.to_owned(), Timestamp::NotAvailable, -1, -1, headers(emission))
 }
 
 fn headers(emission: &Emission<'_>) -> Option<OwnedHeaders> {
@@ -382,7 +348,7 @@ fn from_opaque(opaque: usize) -> (Partition, u32) {
     (partition, u32::try_from(opaque >> 32).unwrap_or_default())
 }
 
-/// Keeps what comes back, and passes on what the client says. Successes are reported to it only where `max.in.flight` is more than one.
+/// Counts what is confirmed, keeps what comes back, and passes on what the client says.
 struct DeliveryContext {
     log: ClientLog,
     status: Arc<Status>,
@@ -392,12 +358,17 @@ struct DeliveryContext {
 /// What the delivery reports told since they were last taken.
 #[derive(Default)]
 struct Reports {
-    /// How many there were.
-    count: usize,
+    /// How many records were reported with an offset.
+    n_confirmed: u64,
     returned: Vec<Returned>,
-    /// The topic of a record that was acknowledged without an offset. No broker acknowledged it: librdkafka concludes it from the
-    /// acknowledgement of a later one, which is wrong where the partition knew nothing of the producer.
+    /// The topic of a record that was reported as delivered without an offset: no broker acknowledged it.
     unconfirmed: Option<String>,
+}
+
+impl Reports {
+    fn len(&self) -> usize {
+        usize::try_from(self.n_confirmed).unwrap_or(usize::MAX).saturating_add(self.returned.len())
+    }
 }
 
 /// A record that was not taken, what it was sent with, and why.
@@ -432,10 +403,9 @@ impl ProducerContext for DeliveryContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let mut reports = self.reports();
-        reports.count += 1;
         match result {
             Ok(message) if message.offset() < 0 => reports.unconfirmed = Some(message.topic().to_owned()),
-            Ok(_) => {}
+            Ok(_) => reports.n_confirmed += 1,
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 reports.returned.push((message.detach(), opaque, code));

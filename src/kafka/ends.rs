@@ -116,7 +116,7 @@ pub trait Intake {
 pub trait Outlet {
     /// What the [`Intake`] hands to a transaction.
     type Offsets;
-    /// What failed a transaction: records that their topics refused, or may have.
+    /// What failed an epoch: records that their topics refused, or may have.
     type Probe;
 
     /// Sends what is not yet sent of `emissions`, in order within each topic, and returns whether there was room for all of it.
@@ -126,21 +126,20 @@ pub trait Outlet {
     /// [`Fault::Rewind`] where the producer cannot go on.
     fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault>;
 
-    /// Waits for `duration`, then serves delivery reports and puts refused records aside.
+    /// Waits for `duration`, then serves delivery reports.
     ///
     /// # Errors
-    /// [`Fault::Rewind`] where the producer cannot go on.
+    /// [`Fault::Rewind`] where a topic refused a record, or the producer cannot go on.
     fn serve(&mut self, duration: Duration) -> Result<(), Fault>;
 
-    /// Waits until everything that was sent is acknowledged, at most `patience`; tries again what was refused and is due.
-    ///
-    /// Returns whether that is so.
+    /// Waits until everything that was sent is acknowledged, at most `patience`. Returns whether it is.
     ///
     /// # Errors
-    /// [`Fault::Rewind`] where the producer cannot go on.
+    /// [`Fault::Rewind`] where a topic refused a record, where fewer records were confirmed than were sent, or where the producer
+    /// cannot go on.
     fn drain(&mut self, patience: Duration) -> Result<bool, Fault>;
 
-    /// Returns how many records are not acknowledged, the refused ones and those that find no room too.
+    /// Returns how many records are not acknowledged, those that find no room too.
     fn unacknowledged(&self) -> usize;
 
     /// Forgets everything that is not acknowledged: the epoch is undone, and its records come again.
@@ -152,14 +151,13 @@ pub trait Outlet {
     /// [`Fault::Rewind`]: it is not known whether it took effect.
     fn commit_transaction(&mut self, offsets: &Self::Offsets) -> Result<(), Fault>;
 
-    /// Returns what failed the transaction, for the next producer to probe with.
+    /// Returns what failed the epoch, for the next producer to probe with.
     fn take_probe(&mut self) -> Option<Self::Probe>;
 
-    /// Offers what `probe` holds to its topics, in transactions that are aborted, and says which topic refuses or takes records
-    /// again. Returns whether all take them.
+    /// Offers what `probe` holds to its topics, and says which topic refuses or takes records again. Returns whether all was taken.
     ///
     /// # Errors
-    /// [`Fault::Rewind`] where a transaction cannot be begun or aborted.
+    /// [`Fault::Rewind`] where the producer cannot go on.
     fn probe(&mut self, probe: &mut Self::Probe, patience: Duration) -> Result<bool, Fault>;
 
     /// Closes the producer. What is in flight is lost: drain or abandon first.

@@ -129,14 +129,8 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
     let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
     settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
-    // Where a batch that was refused is overtaken, a partition that knows nothing of the producer takes what comes first
-    // (KAFKA-15591), and librdkafka takes its acknowledgement for one of all records before it (confluentinc/confluent-kafka-go issue 921).
-    // The epoch is then done again, of which exactly once nobody sees anything; at least once its order would be seen.
-    let in_flight = match config.delivery.guarantee {
-        Guarantee::AtLeastOnce => "1",
-        Guarantee::ExactlyOnce => "5",
-    };
-    settings.set(MAX_IN_FLIGHT, in_flight);
+    // As many as a broker tells in and out of order for one producer and partition.
+    settings.set(MAX_IN_FLIGHT, "5");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
         // The settings have no order, so that an alias would win or lose by chance.
@@ -148,7 +142,12 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     settings.set("partitioner", "murmur2_random");
     match config.delivery.guarantee {
         // Nothing is dropped because a destination is down: the epoch waits.
-        Guarantee::AtLeastOnce => settings.set("message.timeout.ms", "0"),
+        Guarantee::AtLeastOnce => {
+            settings.set("message.timeout.ms", "0");
+            // A batch that its topic refuses is fatal to the producer, within the client and before it sends another. Else the
+            // client would number the batches behind it anew, and they would get ahead. A refused transaction fails as a whole.
+            settings.set("enable.gapless.guarantee", "true")
+        }
         Guarantee::ExactlyOnce => {
             // How long a killed worker's open transaction keeps readers of committed records waiting, at most.
             let timeout = settings.get("transaction.timeout.ms").unwrap_or("30000").to_owned();
@@ -159,9 +158,8 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
             settings.set("message.timeout.ms", timeout)
         }
     };
-    // Where a batch can be overtaken, the reports of success are what tells that it was.
-    let is_overtaken_by_none = settings.get(MAX_IN_FLIGHT) == Some("1");
-    settings.set("delivery.report.only.error", is_overtaken_by_none.to_string());
+    // An epoch commits when as many records are confirmed as were handed over.
+    settings.set("delivery.report.only.error", "false");
     settings.set("batch.size", topics.batch_size().to_string());
     settings.set("message.max.bytes", topics.largest_limit().to_string());
     settings
@@ -209,7 +207,9 @@ impl ClientLog {
             Emerg | Alert | Critical | Error | Warning => true,
             Notice | Info | Debug => false,
         };
-        if is_warning && self.is_news(facility) {
+        // Of our own settings: one that we rely on is called experimental.
+        let is_ours = facility == "CONFWARN" && line.contains("enable.gapless.guarantee");
+        if is_warning && !is_ours && !is_deliberate(line) && self.is_news(facility) {
             tracing::warn!(target: "librdkafka", client, worker, facility, line);
         } else {
             tracing::debug!(target: "librdkafka", client, worker, facility, line);
@@ -220,7 +220,7 @@ impl ClientLog {
     fn error(&self, error: &KafkaError, reason: &str) {
         let ClientLog { client, worker, .. } = self;
         let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
-        if self.is_news(&code) {
+        if !is_deliberate(reason) && self.is_news(&code) {
             tracing::warn!(client, worker, code, reason, advice = complaint::advice(reason), "kafka client error");
         } else {
             tracing::debug!(client, worker, code, reason, "kafka client error");
@@ -238,6 +238,11 @@ impl ClientLog {
         }
         is_news
     }
+}
+
+/// Returns whether a client fails as it was told to: a refused batch ends its producer, and the delivery says which topic refused it.
+fn is_deliberate(text: &str) -> bool {
+    text.ends_with("unable to satisfy gap-less guarantee")
 }
 
 #[cfg(test)]

@@ -39,8 +39,12 @@ const RIGHTS_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Topics {
     /// Their names.
     pub names: Vec<String>,
-    /// The largest record batch that each takes, as the broker told first, or [`UNTOLD`].
+    /// The largest record batch that each takes, as the broker told first, or [`UNTOLD`]. Larger records are dead letters.
     max_message_bytes: Vec<AtomicUsize>,
+    /// The largest batch that each is sent where it has refused a larger one since, or [`UNTOLD`].
+    batch_bytes: Vec<AtomicUsize>,
+    /// The size of the batches of which each has refused one, until that is settled, or [`UNTOLD`].
+    refused_batch_bytes: Vec<AtomicUsize>,
     /// Whether no more is to be waited for; see [`Topics::unasked`].
     are_known: AtomicBool,
 }
@@ -81,8 +85,14 @@ impl Topics {
     /// do, as it would have had it not started over.
     #[must_use]
     pub fn unasked(names: &[String]) -> Topics {
-        let max_message_bytes = names.iter().map(|_| AtomicUsize::new(UNTOLD)).collect();
-        Topics { names: names.to_vec(), max_message_bytes, are_known: AtomicBool::new(false) }
+        let untold = || names.iter().map(|_| AtomicUsize::new(UNTOLD)).collect();
+        Topics {
+            names: names.to_vec(),
+            max_message_bytes: untold(),
+            batch_bytes: untold(),
+            refused_batch_bytes: untold(),
+            are_known: AtomicBool::new(false),
+        }
     }
 
     /// Returns whether the brokers have answered: before that nobody knows how large a record may be.
@@ -98,7 +108,6 @@ impl Topics {
 
     /// Returns the largest record batch that each topic takes, in bytes.
     pub fn limits(&self) -> impl Iterator<Item = usize> {
-        let told = |bytes: &AtomicUsize| Some(bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD);
         self.max_message_bytes.iter().map(move |bytes| told(bytes).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES))
     }
 
@@ -130,6 +139,12 @@ impl Topics {
         }
     }
 
+    /// Returns how many topics' limits the brokers have told: a record that was too large may be a dead letter once there are more.
+    #[must_use]
+    pub fn n_told(&self) -> usize {
+        self.max_message_bytes.iter().filter_map(told).count()
+    }
+
     /// Returns the largest limit: a record for that topic must be able to leave.
     #[must_use]
     pub fn largest_limit(&self) -> usize {
@@ -140,8 +155,54 @@ impl Topics {
     #[must_use]
     pub fn batch_size(&self) -> usize {
         let smallest = self.limits().min().unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
-        (smallest - smallest / 16).clamp(1, MAX_BATCH_BYTES)
+        let refused = self.batch_bytes.iter().filter_map(told).min();
+        batch_below(smallest).min(refused.unwrap_or(MAX_BATCH_BYTES))
     }
+
+    /// Takes note that a topic refused a batch of at most `bytes` as too large: its limit was lowered.
+    pub(super) fn note_refused_batch(&self, topic: usize, bytes: usize) {
+        if let Some(refused) = self.refused_batch_bytes.get(topic) {
+            refused.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Finds a smaller batch for each topic that refused one. Records that do not fit alone wait for the limit to be raised again.
+    pub(super) fn settle_refused_batches(&self, config: &Config) {
+        let take = |refused: &AtomicUsize| Some(refused.swap(UNTOLD, Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD);
+        let refused: Vec<(usize, usize)> =
+            self.refused_batch_bytes.iter().map(take).enumerate().filter_map(|(topic, bytes)| Some((topic, bytes?))).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let names: Vec<String> = refused.iter().filter_map(|(topic, _)| self.names.get(*topic).cloned()).collect();
+        let asked = admin(config).map_err(|fault| fault.to_string()).and_then(|admin| describe_settings(&admin, &names));
+        let described = asked.unwrap_or_else(|error| {
+            tracing::debug!(error, "the broker does not tell its topics' limits");
+            Vec::new()
+        });
+        for (topic, bytes) in refused {
+            let (Some(name), Some(known)) = (self.names.get(topic), self.batch_bytes.get(topic)) else { continue };
+            let smaller = smaller_batch(bytes, limit(&described, name));
+            known.store(smaller, Ordering::Relaxed);
+            tracing::warn!(topic = name, bytes = smaller, "a topic takes smaller batches than before; batches follow");
+        }
+    }
+}
+
+/// Returns the size of a batch to a topic that refused one of at most `refused` bytes and says now that it takes `limit`: half as
+/// much where it does not say, or where what it says does not explain it.
+fn smaller_batch(refused: usize, limit: Option<usize>) -> usize {
+    limit.map(batch_below).filter(|bytes| *bytes < refused).unwrap_or(refused / 2).max(1)
+}
+
+/// Returns a size that leaves room for what a batch has besides its records.
+fn batch_below(limit: usize) -> usize {
+    (limit - limit / 16).clamp(1, MAX_BATCH_BYTES)
+}
+
+/// Returns the number, unless nobody has told it.
+fn told(bytes: &AtomicUsize) -> Option<usize> {
+    Some(bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD)
 }
 
 /// Why a topic cannot be used.
@@ -296,5 +357,15 @@ mod tests {
         assert_eq!(topics(&[1_048_588, 10_485_760]).largest_limit(), 10_485_760);
         assert_eq!(topics(&[20_000_000]).batch_size(), 1_000_000);
         assert_eq!(topics(&[1600]).batch_size(), 1500);
+    }
+
+    #[test]
+    fn a_refused_batch_is_followed_by_a_smaller_one() {
+        assert_eq!(smaller_batch(983_052, Some(100_000)), 93_750);
+        assert_eq!(smaller_batch(983_052, None), 491_526, "nobody tells");
+        assert_eq!(smaller_batch(93_750, Some(1_048_588)), 46_875, "what is told does not explain it");
+        assert_eq!(smaller_batch(1, None), 1);
+        let topics = Topics { batch_bytes: vec![AtomicUsize::new(500)], ..topics(&[1_048_588]) };
+        assert_eq!((topics.batch_size(), topics.largest_limit()), (500, 1_048_588));
     }
 }

@@ -8,6 +8,7 @@ use super::{Setup, Worker};
 use crate::kafka::ends::{Intake, Outlet};
 use crate::kafka::fault::{Cause, Fault};
 use crate::metrics::{self, EpochResult};
+use crate::watermark::Watermarks;
 
 /// Runs one worker until it is asked to stop, with new consumers where one fails.
 ///
@@ -53,13 +54,13 @@ fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     open_delivery: impl Fn(&Routes) -> Result<D, Fault>,
     pause: &mut Pause,
 ) -> Result<(), Fault> {
-    let (mut probe, mut routes) = (None, setup.routes.get());
+    let (mut refused, mut routes) = (None, setup.routes.get());
     loop {
         if !setup.routes.is(&routes) {
             // What was refused belongs to topics that may be others now.
-            (probe, routes) = (None, setup.routes.get());
+            (refused, routes) = (None, setup.routes.get());
         }
-        let run = |delivery| run_epochs(setup, &routes, source, delivery, pause, &mut probe);
+        let run = |delivery| run_epochs(setup, &routes, source, delivery, pause, &mut refused);
         match open_delivery(&routes).and_then(run) {
             // With other routes.
             Ok(()) if !setup.stop.is_requested() => {}
@@ -72,23 +73,31 @@ fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     }
 }
 
-/// Runs with one consumer and one producer. `probe` is what a topic refused of the epoch before.
+/// An epoch that topics failed.
+pub(super) struct Refused<P> {
+    /// What they refused.
+    pub(super) probe: P,
+    /// What was read.
+    pub(super) watermarks: Watermarks,
+}
+
+/// Runs with one consumer and one producer. `refused` is the epoch before, where topics failed it.
 fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup: &Setup,
     routes: &Arc<Routes>,
     source: &mut S,
     delivery: D,
     pause: &mut Pause,
-    probe: &mut Option<D::Probe>,
+    refused: &mut Option<Refused<D::Probe>>,
 ) -> Result<(), Fault> {
     let mut worker = Worker::new(setup, Arc::clone(routes), source, delivery, pause);
-    let result = worker.run(probe);
+    let result = worker.run(refused);
     // What has just begun is told of once a turn, and perhaps the turn was not finished.
     if worker.epoch.began.is_some() {
         setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
     }
-    if let Some(refused) = worker.delivery.take_probe() {
-        *probe = Some(refused);
+    if let Some(probe) = worker.delivery.take_probe() {
+        *refused = Some(Refused { probe, watermarks: std::mem::take(&mut worker.epoch.watermarks) });
     }
     worker.delivery.close();
     result

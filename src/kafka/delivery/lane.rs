@@ -1,16 +1,15 @@
 //! Handing records over: one call for all of a batch that go to one topic.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
+use super::opening::Opening;
 use super::{Delivery, DeliveryContext, headers, name, owned, to_opaque};
 use crate::envelope::{Emission, Emissions};
-use crate::kafka::ends::Outlet;
 use crate::kafka::fault::{Call, Fault, Reaction, reaction};
-use crate::kafka::native::{Outgoing, ProducerTopic};
+use crate::kafka::native::{self, Outgoing, ProducerTopic};
 use crate::kafka::topics::Topics;
 
 /// What goes to one topic.
@@ -45,6 +44,9 @@ impl Delivery {
             }
         }
         self.n_distributed = emissions.len();
+        if self.n_confirmed == self.n_handed_over {
+            self.openings.all_confirmed();
+        }
         let mut is_all = true;
         for topic in 0..self.lanes.len() {
             is_all &= self.send_lane(topic, emissions)?;
@@ -57,31 +59,57 @@ impl Delivery {
 
     fn send_lane(&mut self, topic: usize, emissions: &Emissions) -> Result<bool, Fault> {
         let Some(lane) = self.lanes.get_mut(topic).filter(|lane| !lane.waiting.is_empty()) else { return Ok(true) };
-        let mut waiting = std::mem::take(&mut lane.waiting);
-        let n_taken = self.hand_over(topic, &waiting, emissions)?;
-        waiting.drain(..n_taken);
-        let is_all = waiting.is_empty();
+        let waiting = std::mem::take(&mut lane.waiting);
+        let mut rest = if self.openings.is_open(topic) {
+            let n_taken = self.hand_over(topic, &waiting, emissions)?;
+            waiting.into_iter().skip(n_taken).collect()
+        } else {
+            self.open_partitions(topic, &waiting, emissions)?
+        };
+        let is_all = rest.is_empty();
         if let Some(lane) = self.lanes.get_mut(topic) {
-            lane.waiting = waiting;
+            lane.waiting.append(&mut rest);
         }
         Ok(is_all)
     }
 
+    /// Hands over what may go while some partitions of the topic are not open, and returns the rest, in order.
+    fn open_partitions(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<Vec<usize>, Fault> {
+        let n_partitions = self.n_partitions(topic);
+        self.openings.expect(topic, n_partitions.and_then(|count| usize::try_from(count).ok()).unwrap_or_default());
+        let (mut ready, mut rest, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        for index in waiting.iter().copied() {
+            let partition = emissions.get(index).and_then(|emission| partition_among(&emission, n_partitions?));
+            // Without a key any partition will do, and nobody waits for its order.
+            let opening = partition.map_or(Opening::Open, |partition| self.openings.get(topic, partition));
+            let is_first = |partition| firsts.iter().all(|(_, first)| *first != partition);
+            match (opening, partition) {
+                (Opening::Untouched, Some(partition)) if is_first(partition) => {
+                    firsts.push((index, partition));
+                    ready.push(index);
+                }
+                (Opening::Untouched | Opening::Asked, Some(_)) => rest.push(index),
+                (Opening::Open, _) | (_, None) => ready.push(index),
+            }
+        }
+        let n_taken = self.hand_over(topic, &ready, emissions)?;
+        let not_taken = ready.get(n_taken..).unwrap_or_default();
+        for (_, partition) in firsts.iter().filter(|(index, _)| !not_taken.contains(index)) {
+            self.openings.ask(topic, *partition);
+        }
+        rest.extend_from_slice(not_taken);
+        rest.sort_unstable();
+        Ok(rest)
+    }
+
     /// Hands records of one topic over, and returns how many went before there was no more room.
     fn hand_over(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<usize, Fault> {
-        let records = waiting.iter().filter_map(|index| emissions.get(*index));
-        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.topic == topic) {
-            // Order: they may not overtake those that wait.
-            refusal.waiting.extend(records.map(|emission| owned(&emission, name(&self.topics, topic), 0)));
-            return Ok(waiting.len());
-        }
+        let mut records = waiting.iter().filter_map(|index| emissions.get(*index));
         self.begin_transaction()?;
         let Some(partitions) = self.n_partitions(topic) else {
-            for emission in records {
-                let sequence = self.next_sequence();
-                self.is_taken(topic, &emission, sequence, Err(RDKafkaErrorCode::UnknownTopicOrPartition))?;
-            }
-            return Ok(waiting.len());
+            let Some(emission) = records.next() else { return Ok(0) };
+            let sequence = self.next_sequence();
+            return Err(self.not_taken(topic, &emission, sequence, RDKafkaErrorCode::UnknownTopicOrPartition));
         };
         // Headers cannot leave in a batch; only the formats that have them pay for a call a record.
         if waiting.iter().any(|index| emissions.has_headers(*index)) {
@@ -91,6 +119,7 @@ impl Delivery {
         self.produce_batch(topic, partitions, records.clone());
         self.sequence = first.wrapping_add(u32::try_from(waiting.len()).unwrap_or_default());
         if self.batch.results().all(|result| result.is_ok()) {
+            self.n_handed_over += u64::try_from(waiting.len()).unwrap_or_default();
             return Ok(waiting.len());
         }
         let results: Vec<_> = self.batch.results().collect();
@@ -149,7 +178,7 @@ impl Delivery {
         sequence
     }
 
-    /// Returns whether there was room for the record; puts it aside where its topic refuses it.
+    /// Returns whether there was room for the record.
     fn is_taken(
         &mut self,
         topic: usize,
@@ -158,18 +187,29 @@ impl Delivery {
         result: Result<(), RDKafkaErrorCode>,
     ) -> Result<bool, Fault> {
         match result {
-            Ok(()) => Ok(true),
-            Err(RDKafkaErrorCode::QueueFull) => Ok(false),
-            Err(code) if reaction(Call::Send, code) == Reaction::Hold => {
-                let refused = owned(emission, name(&self.topics, topic), sequence);
-                self.refuse(topic, code, refused)?;
+            Ok(()) => {
+                self.n_handed_over += 1;
                 Ok(true)
             }
-            Err(code) => {
-                // A transaction that has failed takes no more records; what came back of it says why.
-                self.serve(Duration::ZERO)?;
-                Err(Fault::of(Call::Send, &KafkaError::MessageProduction(code)))
-            }
+            Err(RDKafkaErrorCode::QueueFull) => Ok(false),
+            Err(code) => Err(self.not_taken(topic, emission, sequence, code)),
         }
     }
+
+    /// Returns the fault that a record is which the client did not take.
+    fn not_taken(&mut self, topic: usize, emission: &Emission<'_>, sequence: u32, code: RDKafkaErrorCode) -> Fault {
+        let mut reports = self.reports();
+        if reaction(Call::Send, code) == Reaction::Hold {
+            let message = owned(emission, name(&self.topics, topic));
+            reports.returned.push((message, to_opaque(emission.partition, sequence), code));
+        }
+        // A producer that has failed takes no more records; what came back of it says why.
+        self.give_up(reports, Some(Fault::of(Call::Send, &KafkaError::MessageProduction(code))))
+    }
+}
+
+/// Returns the partition that a record goes to; absent where any will do.
+fn partition_among(emission: &Emission<'_>, partitions: i32) -> Option<usize> {
+    let of_key = || emission.key.map(|key| native::partition_of_key(key, partitions));
+    emission.partition.of(partitions).or_else(of_key).and_then(|partition| usize::try_from(partition).ok())
 }

@@ -3,19 +3,17 @@
 //! The transaction begins with an epoch's first record. Whatever goes wrong with it, the epoch is undone and the producer
 //! given up; the next one, of the same transactional id, ends on the broker what is still open before the offsets are read.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::refusal::{Refused, hint};
-use super::{Delivery, DeliveryContext, Reports, name};
+use super::{Delivery, DeliveryContext};
 use crate::config::Guarantee;
-use crate::kafka::fault::{Call, Cause, Fault, Reaction, reaction};
-use crate::kafka::{REQUEST_TIMEOUT, native};
-use crate::metrics;
+use crate::kafka::REQUEST_TIMEOUT;
+use crate::kafka::fault::{Call, Cause, Fault};
 
 /// Where a producer's transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +35,6 @@ impl Transaction {
     pub(super) fn is_used(self) -> bool {
         self != Transaction::Unused
     }
-}
-
-/// The first record of each topic that may have failed a transaction: offered to its topic alone until that takes it.
-pub struct Probe(Vec<Suspect>);
-
-struct Suspect {
-    topic: usize,
-    code: RDKafkaErrorCode,
-    refused: Refused,
-    is_told: bool,
 }
 
 impl Delivery {
@@ -107,91 +95,28 @@ impl Delivery {
         }
     }
 
-    /// Returns the fault that a refused record is to its transaction, and keeps the record for [`Delivery::offer`].
-    pub(super) fn refused_in_transaction(&mut self, topic: usize, code: RDKafkaErrorCode, refused: Refused) -> Fault {
-        // Perhaps it is not at fault: one missing topic keeps the coordinator from adding any.
-        let detail = format!("a record for topic {} was not taken: {code}", name(&self.topics, topic));
-        let suspects = &mut self.refused.get_or_insert_with(|| Probe(Vec::new())).0;
-        if suspects.iter().all(|suspect| suspect.topic != topic) {
-            suspects.push(Suspect { topic, code, refused, is_told: false });
-        }
-        Fault::Rewind { cause: Cause::TopicRefused, detail }
-    }
-
-    /// Returns the fault that purged records are to their transaction: librdkafka gives up all of it when one partition fails.
+    /// Returns why this producer failed, as far as it says so.
     ///
-    /// Where it is a topic that failed, but only the coordinator said so, it is not known which: then each is a suspect.
-    pub(super) fn purged_in_transaction(&mut self, purged: Vec<(usize, Refused)>) -> Fault {
-        let error = self.failure();
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        if reaction(Call::Send, code) == Reaction::Hold && self.refused.is_none() {
-            for (topic, refused) in purged {
-                self.refused_in_transaction(topic, code, refused);
-            }
-            return Fault::Rewind { cause: Cause::TopicRefused, detail: format!("a topic refuses records: {code}") };
+    /// librdkafka tells of a failed transaction only who makes a call that is not allowed then, as to begin another; that is never
+    /// allowed while one is open, so that it does nothing.
+    pub(super) fn failure(&self) -> Failure {
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            let detail = format!("the producer cannot go on: {reason}");
+            return Failure { code, fault: Fault::Rewind { cause: Cause::Producer, detail } };
         }
-        Fault::of(Call::Transaction, &error)
-    }
-
-    /// Returns why the open transaction failed. librdkafka tells only who makes a call that is not allowed then, as to begin
-    /// another; it is never allowed while one is open, so that it does nothing.
-    fn failure(&self) -> KafkaError {
+        if self.transaction != Transaction::Open {
+            let detail = "the producer cannot go on".to_owned();
+            return Failure { code: RDKafkaErrorCode::Unknown, fault: Fault::Rewind { cause: Cause::Producer, detail } };
+        }
         let refused = self.status.call("begin transaction", || self.producer.begin_transaction());
-        refused.err().unwrap_or(KafkaError::Canceled)
+        let error = refused.err().unwrap_or(KafkaError::Canceled);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        Failure { code, fault: Fault::of(Call::Transaction, &error) }
     }
+}
 
-    /// Offers each record of `probe` to its topic, in a transaction that is aborted, until one is refused. Returns whether all
-    /// topics take records.
-    pub(super) fn offer_all(&mut self, probe: &mut Probe, patience: Duration) -> Result<bool, Fault> {
-        while let Some(suspect) = probe.0.first_mut() {
-            if !self.offer(suspect, patience)? {
-                if !std::mem::replace(&mut suspect.is_told, true) {
-                    self.tell_of(suspect, true);
-                }
-                return Ok(false);
-            }
-            if suspect.is_told {
-                self.tell_of(suspect, false);
-            }
-            probe.0.remove(0);
-        }
-        Ok(true)
-    }
-
-    fn offer(&mut self, suspect: &Suspect, patience: Duration) -> Result<bool, Fault> {
-        let Some(partitions) = self.n_partitions(suspect.topic) else { return Ok(false) };
-        self.begin_transaction()?;
-        let is_queued = self.send_refused(suspect.topic, &suspect.refused, partitions).is_ok();
-        let until = Instant::now() + patience;
-        while is_queued && self.producer.in_flight_count() > 0 && Instant::now() < until {
-            native::flush(self.producer.client(), Duration::from_millis(5));
-            self.producer.poll(Duration::ZERO);
-        }
-        let is_answered = is_queued && self.producer.in_flight_count() == 0;
-        let is_taken = is_answered && {
-            let Reports { returned, unconfirmed, .. } = self.producer.context().take();
-            returned.is_empty() && unconfirmed.is_none()
-        };
-        if !self.abort_transaction() {
-            return Err(Fault::Rewind { cause: Cause::Transaction, detail: "a probe could not be aborted".to_owned() });
-        }
-        // What the abort itself purged is no answer of the topic.
-        self.producer.poll(Duration::ZERO);
-        self.producer.context().take();
-        Ok(is_taken)
-    }
-
-    /// Says that a topic refuses records, or that it takes them again.
-    fn tell_of(&self, suspect: &Suspect, is_refused: bool) {
-        let (topic, worker) = (name(&self.topics, suspect.topic), self.status.worker);
-        metrics::topic_refused(topic, is_refused);
-        if is_refused {
-            let refused = vec![(topic.to_owned(), suspect.code.to_string())];
-            self.status.update(|view| view.refused = refused);
-            tracing::error!(worker, topic, error = %suspect.code, hint = hint(suspect.code), "a topic refuses records; nothing is committed until it takes them");
-        } else {
-            self.status.update(|view| view.refused.clear());
-            tracing::info!(worker, topic, "the topic takes records again");
-        }
-    }
+/// Why a producer failed.
+pub(super) struct Failure {
+    pub(super) code: RDKafkaErrorCode,
+    pub(super) fault: Fault,
 }

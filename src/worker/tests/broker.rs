@@ -3,7 +3,7 @@
 
 pub(super) mod group;
 mod judge;
-mod outputs;
+pub(super) mod outputs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::broker::group::Gap;
+use super::broker::outputs::Sent;
 use super::broker::{Broker, Fate, Origin, SOURCE, WORKERS};
 use super::clock;
 use crate::envelope::Emissions;
@@ -191,8 +192,7 @@ impl<'a> Producer<'a> {
 
 impl Outlet for Producer<'_> {
     type Offsets = Watermarks;
-    /// The topic.
-    type Probe = usize;
+    type Probe = Sent;
 
     fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault> {
         let rest = emissions.iter().skip(self.n_taken);
@@ -229,12 +229,12 @@ impl Outlet for Producer<'_> {
         self.call("commit transaction", |broker, worker| broker.commit_transaction(worker, offsets))
     }
 
-    fn take_probe(&mut self) -> Option<usize> {
+    fn take_probe(&mut self) -> Option<Sent> {
         self.shared.lock().take_refused(self.worker)
     }
 
-    fn probe(&mut self, topic: &mut usize, _: Duration) -> Result<bool, Fault> {
-        self.call("probe", |broker, worker| broker.probe(worker, *topic))
+    fn probe(&mut self, refused: &mut Sent, _: Duration) -> Result<bool, Fault> {
+        self.call("probe", |broker, worker| broker.probe(worker, *refused))
     }
 
     fn close(self) {

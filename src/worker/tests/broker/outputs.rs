@@ -13,7 +13,7 @@ const FULL_FOR: Duration = Duration::from_secs(4);
 
 /// A record on its way.
 #[derive(Clone, Copy)]
-pub(super) struct Sent {
+pub(in super::super) struct Sent {
     topic: usize,
     pub(super) origin: Origin,
 }
@@ -44,8 +44,8 @@ pub(super) struct Producer {
     pub(super) transaction: Option<usize>,
     /// Why it must not be used any more.
     pub(super) broken: Option<&'static str>,
-    /// The topic that has refused a record of its transaction.
-    refused: Option<usize>,
+    /// The first record that was refused, and by which topic.
+    refused: Option<Sent>,
 }
 
 impl Broker {
@@ -141,12 +141,14 @@ impl Broker {
         }
         self.land(worker, limit);
         let is_refusing = self.is_refusing;
-        let refused = self.producer(worker).in_flight.iter().map(|sent| sent.topic).find(|topic| is_refusing[*topic]);
-        if self.is_exactly_once && refused.is_some() {
+        let in_flight = &mut self.producer(worker).in_flight;
+        // It was answered, so that it cannot arrive late.
+        let refused = in_flight.iter().position(|sent| is_refusing[sent.topic]).and_then(|index| in_flight.remove(index));
+        if refused.is_some() {
             self.excuses += 1;
-            self.members[worker].refused_by = refused;
+            self.members[worker].refused_by = refused.map(|sent| sent.topic);
             let producer = self.producer(worker);
-            (producer.refused, producer.broken) = (refused, Some("has a refused record in its transaction"));
+            (producer.refused, producer.broken) = (refused, Some("had a record refused"));
             return rewind(Cause::TopicRefused);
         }
         Ok(())
@@ -214,12 +216,12 @@ impl Broker {
         Ok(())
     }
 
-    pub(in super::super) fn take_refused(&mut self, worker: usize) -> Option<usize> {
+    pub(in super::super) fn take_refused(&mut self, worker: usize) -> Option<Sent> {
         self.producer(worker).refused.take()
     }
 
-    /// Offers one record to a topic, in a transaction that is aborted; returns whether it takes it.
-    pub(in super::super) fn probe(&mut self, worker: usize, topic: usize) -> Result<bool, Fault> {
+    /// Offers one record to its topic, exactly once in a transaction that is aborted; returns whether it takes it.
+    pub(in super::super) fn probe(&mut self, worker: usize, Sent { topic, origin }: Sent) -> Result<bool, Fault> {
         self.judge_use(worker, "a record is offered");
         self.begin_transaction(worker);
         if !self.abort(worker) {
@@ -227,6 +229,9 @@ impl Broker {
             return rewind(Cause::Transaction);
         }
         let takes = !self.is_refusing[topic];
+        if takes && !self.is_exactly_once {
+            self.topics[topic].push(Landed { origin, transaction: None });
+        }
         self.members[worker].refused_by.take_if(|_| takes);
         Ok(takes)
     }
