@@ -23,6 +23,8 @@ pub(crate) struct Fault {
     pub(crate) session_timeout_ms: u64,
     /// What its workers' consumers need beside the usual.
     pub(crate) consumer: &'static [(&'static str, &'static str)],
+    /// What all its clients need beside the usual.
+    pub(crate) clients: &'static [(&'static str, &'static str)],
     /// The output that it destroys, which therefore cannot be watched meanwhile; or nothing can, as the source is destroyed.
     pub(crate) unwatched: Option<&'static str>,
     pub(crate) is_watched: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Fault {
 }
 
 /// Short are those where most goes on between groupcast and Kafka.
-const SHORT: &[&str] = &["F5b", "F12", "F14", "F17", "F22"];
+const SHORT: &[&str] = &["F5b", "F12", "F14", "F17", "F17b", "F22", "F23f"];
 
 const fn fault(id: &'static str, name: &'static str, strike: fn(&mut Scene<'_>)) -> Fault {
     Fault {
@@ -42,6 +44,7 @@ const fn fault(id: &'static str, name: &'static str, strike: fn(&mut Scene<'_>))
         is_static: false,
         session_timeout_ms: 6_000,
         consumer: &[],
+        clients: &[],
         unwatched: None,
         is_watched: true,
         dead_letters: &[],
@@ -67,6 +70,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("F6a", "two of three brokers killed", brokers::two_killed),
     fault("F6b", "all brokers killed", brokers::all_killed),
     fault("F7", "broker frozen", brokers::frozen),
+    fault("F7b", "broker frozen as workers start", brokers::frozen_as_workers_start),
     fault("F8a", "group coordinator unreachable for workers, not for brokers", wires::coordinator_unreachable),
     fault("F8b", "broker unreachable for workers and brokers, which it reaches", wires::broker_unreachable),
     fault("F9a", "workers cut off, connections left open", wires::silent),
@@ -84,6 +88,11 @@ pub(crate) static FAULTS: &[Fault] = &[
         ..fault("F16", "partitions added to source and outputs", topics::grown)
     },
     Fault { unwatched: Some("webhook"), ..fault("F17", "output deleted and created anew", topics::output_deleted) },
+    Fault {
+        clients: &[("topic.metadata.refresh.interval.ms", "700")],
+        unwatched: Some("webhook"),
+        ..fault("F17b", "output recreated while its old leader owes an answer", topics::answered_late)
+    },
     Fault { is_watched: false, ..fault("F18", "source deleted and created anew", topics::source_deleted) },
     Fault { is_watched: false, ..fault("F19", "retention overtakes stopped workers", topics::retention) },
     fault("F20", "committed offsets gone", topics::offsets_gone),
@@ -91,6 +100,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("F23a", "production throttled to 10 KB/s by quota", topics::throttled),
     fault("F23b", "one output short of in-sync replicas", topics::under_replicated),
     fault("F23c", "one output takes only small records for a while", topics::limit_lowered),
+    fault("F23f", "one output takes only smaller batches from now on", topics::batches_shrink),
     Fault { dead_letters: &["too_large"], ..fault("F23d", "one record in 1,000 too large for one output", topics::long_load) },
     Fault { dead_letters: POISON, ..fault("F24", "poisonous events", topics::long_load) },
     Fault {

@@ -253,6 +253,7 @@ impl Lane {
         setup.epoch_records = EPOCH_RECORDS;
         setup.session_timeout_ms = fault.session_timeout_ms;
         setup.properties = Cluster::credentials();
+        setup.properties.extend(fault.clients.iter().map(|(name, value)| (*name, (*value).to_owned())));
         setup.consumer_properties = vec![("partition.assignment.strategy", assignor.to_owned())];
         setup.consumer_properties.extend(fault.consumer.iter().map(|(name, value)| (*name, (*value).to_owned())));
         create_outputs(&cluster.brokers, &setup.prefix);

@@ -81,7 +81,7 @@ struct Checker<'a> {
 }
 
 /// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct At {
     partition: usize,
     offset: usize,
@@ -152,13 +152,26 @@ impl Checker<'_> {
     fn read_destination(&mut self, destination: usize, name: &str) {
         let topic = format!("{}.{name}", self.run.prefix);
         let n_partitions = topics::n_partitions(self.run.brokers, &topic);
-        let mut order = Order::default();
+        let mut order = self.order(name);
         topics::read(self.run.brokers, &topic, |message| {
             let place = format!("{topic}/{}/{}", message.partition(), message.offset());
             if let Err(fault) = self.take(destination, n_partitions, message, &mut order) {
                 self.fault(|| format!("{place}: {fault}"));
             }
         });
+        self.judge_order(&topic, &order);
+    }
+
+    /// Returns how the order of a topic is judged.
+    fn order(&self, name: &str) -> Order {
+        let is_recreated = self.run.excuses.deleted.as_ref().is_some_and(|(deleted, _)| *deleted == name);
+        Order { is_recreated, ..Order::default() }
+    }
+
+    fn judge_order(&mut self, topic: &str, order: &Order) {
+        for fault in order.of_repetitions() {
+            self.fault(|| format!("{topic}: {fault}"));
+        }
     }
 
     /// Takes one record of a destination's topic.
@@ -201,19 +214,21 @@ impl Checker<'_> {
     fn count(&mut self, at: At, slot: usize, order: &mut Order, key: String) -> Result<(), String> {
         let count = &mut self.found[at.partition][at.offset][slot];
         *count = count.saturating_add(1);
-        if *count == 1 { order.advance(key, (at, slot)) } else { Ok(()) }
+        order.see(&key, (at, slot));
+        if *count == 1 && !order.is_recreated { order.advance(key, (at, slot)) } else { Ok(()) }
     }
 
     fn read_dead_letters(&mut self) {
         let topic = format!("{}.dead", self.run.prefix);
         let n_partitions = topics::n_partitions(self.run.brokers, &topic);
-        let mut order = Order::default();
+        let mut order = self.order("dead");
         topics::read(self.run.brokers, &topic, |message| {
             let place = format!("{topic}/{}/{}", message.partition(), message.offset());
             if let Err(fault) = self.take_dead_letter(n_partitions, message, &mut order) {
                 self.fault(|| format!("{place}: {fault}"));
             }
         });
+        self.judge_order(&topic, &order);
     }
 
     fn take_dead_letter(
@@ -333,11 +348,40 @@ fn dead_share(name: &str, outcomes: &[Outcome; 6]) -> Option<(usize, &'static st
 
 /// What came last under each key, of what was not a repetition.
 #[derive(Default)]
-struct Order(HashMap<String, (At, usize)>);
+struct Order {
+    last: HashMap<String, (At, usize)>,
+    /// Whether the topic was recreated: the new one knows no sequence numbers, so that of what came twice the last one must be in
+    /// order, and not the first.
+    is_recreated: bool,
+    /// All that came under each key, of a topic that was recreated.
+    all: HashMap<String, Vec<(At, usize)>>,
+}
 
 impl Order {
+    fn see(&mut self, key: &str, place: (At, usize)) {
+        if self.is_recreated {
+            self.all.entry(key.to_owned()).or_default().push(place);
+        }
+    }
+
+    /// Returns the faults in the order of the last of each.
+    fn of_repetitions(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (key, places) in &self.all {
+            let mut next: Option<(At, usize)> = None;
+            let mut seen = std::collections::HashSet::new();
+            for place in places.iter().rev().filter(|place| seen.insert(**place)) {
+                if next.is_some_and(|next| *place > next) {
+                    faults.push(format!("out of order at last: {place:?} before {next:?}, of {key}"));
+                }
+                next = Some(*place);
+            }
+        }
+        faults
+    }
+
     fn advance(&mut self, key: String, place: (At, usize)) -> Result<(), String> {
-        match self.0.insert(key, place) {
+        match self.last.insert(key, place) {
             Some(before) if before >= place => Err(format!("out of order: {place:?} came after {before:?}")),
             Some(_) | None => Ok(()),
         }

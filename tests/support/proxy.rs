@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Requests that the tests tell apart, by their API key.
+pub(crate) const PRODUCE: i16 = 0;
 pub(crate) const OFFSET_COMMIT: i16 = 8;
 pub(crate) const END_TXN: i16 = 26;
 pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
@@ -27,6 +28,9 @@ pub(crate) struct Rules {
     pub(crate) unanswered: Vec<i16>,
     /// Requests of these keys are kept, and what follows on their connection, until the rules change.
     pub(crate) held: Vec<i16>,
+    /// Requests of these keys reach the broker, and their replies are kept, and what follows on their connection, until the rules
+    /// change.
+    pub(crate) held_replies: Vec<i16>,
 }
 
 /// The state of the wire.
@@ -142,8 +146,17 @@ impl Connection {
 
     fn judge_reply(&self, frame: &[u8], rules: &Rules) -> Judgement {
         let &[_, _, _, _, a, b, c, d, ..] = frame else { return Judgement::Pass };
-        let key = self.keys.lock().expect("nobody panics with it").remove(&i32::from_be_bytes([a, b, c, d]));
-        let Some(key) = key.filter(|key| rules.unanswered.contains(key)) else { return Judgement::Pass };
+        let id = i32::from_be_bytes([a, b, c, d]);
+        let mut keys = self.keys.lock().expect("nobody panics with it");
+        let Some(key) = keys.get(&id).copied() else { return Judgement::Pass };
+        if rules.held_replies.contains(&key) {
+            self.counts.add(Fate::Held, key);
+            return Judgement::Wait;
+        }
+        keys.remove(&id);
+        if !rules.unanswered.contains(&key) {
+            return Judgement::Pass;
+        }
         self.counts.add(Fate::Unanswered, key);
         Judgement::Drop
     }

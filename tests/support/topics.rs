@@ -29,14 +29,25 @@ pub(crate) fn create(brokers: &str, n_partitions: usize, topic: &str, settings: 
 
 /// Creates topics of so many partitions each, with their settings.
 pub(crate) fn create_all(brokers: &str, n_partitions: usize, topics: &[(String, Settings<'_>)]) {
+    create_with(brokers, n_partitions, topics, || TopicReplication::Fixed(-1));
+}
+
+/// Creates topics whose partitions have the nodes of these ids as their replicas; the first of each leads.
+pub(crate) fn create_on<'a>(brokers: &str, replicas: &'a [&'a [i32]], topics: &'a [(String, Settings<'a>)]) {
+    create_with(brokers, replicas.len(), topics, || TopicReplication::Variable(replicas));
+}
+
+fn create_with<'a>(
+    brokers: &str,
+    n_partitions: usize,
+    topics: &'a [(String, Settings<'a>)],
+    replication: impl Fn() -> TopicReplication<'a>,
+) {
     let admin = admin(brokers);
     let count = i32::try_from(n_partitions).expect("partitions are few");
     let wanted: Vec<NewTopic<'_>> = topics
         .iter()
-        .map(|(topic, settings)| NewTopic {
-            config: settings.to_vec(),
-            ..NewTopic::new(topic, count, TopicReplication::Fixed(-1))
-        })
+        .map(|(topic, settings)| NewTopic { config: settings.to_vec(), ..NewTopic::new(topic, count, replication()) })
         .collect();
     let created = block_on(admin.create_topics(&wanted, &options())).expect("the brokers answer");
     assert!(created.iter().all(Result::is_ok), "cannot create topics: {created:?}");

@@ -52,6 +52,16 @@ pub(super) fn frozen(scene: &mut Scene<'_>) {
     scene.heal();
 }
 
+/// The leaders move while producers that no partition knows yet wait for the old ones' answers.
+pub(super) fn frozen_as_workers_start(scene: &mut Scene<'_>) {
+    scene.cluster.nodes[0].freeze();
+    for lane in scene.lanes {
+        lane.fleet.kill(0);
+    }
+    scene.last(OUTAGE);
+    scene.heal();
+}
+
 pub(super) fn coordinators_move(scene: &mut Scene<'_>) {
     for _ in 0..scene.rounds.min(3) {
         for node in scene.coordinators() {
