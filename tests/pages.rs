@@ -50,10 +50,10 @@ fn the_language_shows_every_filter() {
     let shown: BTreeSet<&str> = VALUES.iter().chain(&MAPS).map(|(filter, _)| word(filter)).collect();
     let known = filters();
     assert_eq!(shown, known.iter().map(String::as_str).collect(), "tests/pages.rs has an example of each filter");
-    let lacking: Vec<&String> = known
-        .iter()
-        .filter(|name| [format!("`{name}`"), format!("`{name} ")].iter().all(|named| !page.contains(named)))
-        .collect();
+    // What the page says of each filter stands outside the tables that are made here.
+    let written: String = page.split("<!-- filters of").step_by(2).collect();
+    let is_said = |name: &&String| written.contains(&format!("`{name}`")) || written.contains(&format!("`{name} "));
+    let lacking: Vec<&String> = known.iter().filter(|name| !is_said(name)).collect();
     assert!(lacking.is_empty(), "{LANGUAGE} does not say what these filters do: {lacking:?}");
     compare_tables(LANGUAGE, &[("filters of a value", examples("x", &VALUES)), ("filters of a map", examples("", &MAPS))]);
 }
