@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_keeps_null_clears_and_the_newest_event_lends_its_place() {
+    fn r8_absent_keeps_null_clears_and_the_newest_event_lends_its_place() {
         check(
             &[
                 r#"{"type":"group","groupId":"g","userId":"u1","traits":{"plan":"a","Seats":1,"created":"2020-01-01"}}"#,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn each_member_is_there_once_at_its_own_place() {
+    fn r8_each_member_is_there_once_at_its_own_place() {
         check(
             &[
                 r#"{"type":"group","groupId":7,"userId":"u1","traits":{"name":"a"}}"#,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_its_parts_until_something_takes_its_place() {
+    fn r8_an_address_is_its_parts_until_something_takes_its_place() {
         let group = |traits: &str| format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
         let check = |traits: &[&str], expected: &str| {
             let events: Vec<String> = traits.iter().map(|traits| group(traits)).collect();

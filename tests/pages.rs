@@ -1,7 +1,8 @@
-//! The pages on destinations, and the README's table of them, are made of the definitions; a stale one fails.
+//! Pages and tables that are made of what the code knows: each destination's page, the README's table of destinations, the codes of
+//! docs/semantics.md, the filters of docs/definitions.md. A stale one fails.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test pages` makes them anew.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `UPDATE_GOLDEN=1 cargo test --test pages` writes them again.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -9,11 +10,13 @@ use std::fs;
 use std::process::Command;
 
 use groupcast::destination::{Catalogue, Example, Expected};
+use groupcast::verdict::{NoteCode, Reason};
 use serde_json::Value;
 
+#[path = "routing/mod.rs"]
+mod routing;
+
 const FOLDER: &str = "docs/destinations";
-const BEGIN: &str = "<!-- destinations: begin -->\n";
-const END: &str = "<!-- destinations: end -->";
 
 #[test]
 fn every_destination_has_its_page() {
@@ -32,10 +35,27 @@ fn every_destination_has_its_page() {
 
 #[test]
 fn the_readme_lists_all_destinations() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let (before, rest) = readme.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    compare("README.md", &format!("{before}{BEGIN}{}{END}{after}", table()));
+    compare_tables("README.md", &[("destinations", table())]);
+}
+
+#[test]
+fn the_rules_list_all_codes() {
+    let page = fs::read_to_string(RULES).unwrap();
+    compare_tables(RULES, &[("reasons", reasons(&page)), ("notes", notes(&page))]);
+}
+
+#[test]
+fn the_language_shows_every_filter() {
+    let page = fs::read_to_string(LANGUAGE).unwrap();
+    let shown: BTreeSet<&str> = VALUES.iter().chain(&MAPS).map(|(filter, _)| word(filter)).collect();
+    let known = filters();
+    assert_eq!(shown, known.iter().map(String::as_str).collect(), "tests/pages.rs has an example of each filter");
+    // What the page says of each filter stands outside the tables that are made here.
+    let written: String = page.split("<!-- filters of").step_by(2).collect();
+    let is_said = |name: &&String| written.contains(&format!("`{name}`")) || written.contains(&format!("`{name} "));
+    let lacking: Vec<&String> = known.iter().filter(|name| !is_said(name)).collect();
+    assert!(lacking.is_empty(), "{LANGUAGE} does not say what these filters do: {lacking:?}");
+    compare_tables(LANGUAGE, &[("filters of a value", examples("x", &VALUES)), ("filters of a map", examples("", &MAPS))]);
 }
 
 /// Compares a file with what it must be, or writes it where one asks for that.
@@ -46,6 +66,124 @@ fn compare(file: &str, wanted: &str) {
     }
     let found = fs::read_to_string(file).unwrap_or_default();
     assert!(found == wanted, "{file} is stale: UPDATE_GOLDEN=1 cargo test --test pages, and read the difference");
+}
+
+/// Compares the tables of a page, each between its two markers, with what they must be.
+fn compare_tables(file: &str, tables: &[(&str, String)]) {
+    let mut page = fs::read_to_string(file).unwrap();
+    for (name, table) in tables {
+        let [begin, end] = ["begin", "end"].map(|word| format!("<!-- {name}: {word} -->"));
+        let (before, rest) = page.split_once(&format!("{begin}\n")).unwrap_or_else(|| panic!("{file} has no {begin}"));
+        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{file} has no {end}"));
+        page = format!("{before}{begin}\n{table}{end}{after}");
+    }
+    compare(file, &page);
+}
+
+const RULES: &str = "docs/semantics.md";
+
+fn reasons(page: &str) -> String {
+    let ends = |reason: &Reason| {
+        let lists = [
+            (Reason::DEAD_LETTERS, "dead letter"),
+            (Reason::SKIPS, "a destination skipped"),
+            (Reason::UNFIT, "a destination's dead letter"),
+        ];
+        let ends: Vec<&str> = lists.iter().filter(|(list, _)| list.contains(reason)).map(|(_, end)| *end).collect();
+        if ends.is_empty() { "ignored".to_owned() } else { ends.join(", ") }
+    };
+    let mut table = "| code | means | how it ends | rules |\n|---|---|---|---|\n".to_owned();
+    for reason in Reason::ALL {
+        let code = reason.code();
+        writeln!(table, "| `{code}` | {} | {} | {} |", reason.sentence(), ends(reason), rules_on(code, page)).unwrap();
+    }
+    table
+}
+
+fn notes(page: &str) -> String {
+    let mut table = "| code | means | rules |\n|---|---|---|\n".to_owned();
+    for note in NoteCode::ALL {
+        writeln!(table, "| `{}` | {} | {} |", note.code(), note.sentence(), rules_on(note.code(), page)).unwrap();
+    }
+    table
+}
+
+/// Returns the ids of the rules that name a code.
+fn rules_on(code: &str, page: &str) -> String {
+    let (rules, _) = page.split_once("\n## Codes\n").unwrap();
+    let rules = rules.split("\n### ").skip(1).filter(|rule| rule.contains(&format!("`{code}`")));
+    rules.map(word).collect::<Vec<_>>().join(" ")
+}
+
+const LANGUAGE: &str = "docs/definitions.md";
+
+/// A filter as written, and the value that the trait `x` has.
+const VALUES: [(&str, &str); 18] = [
+    ("iso8601", "1424649600"),
+    ("date", r#""2015-02-23T10:11:12Z""#),
+    ("unix_seconds", r#""2015-02-23""#),
+    ("unix_ms", r#""2015-02-23""#),
+    ("string", "42"),
+    ("integer", r#""50.0""#),
+    ("number", r#""29.50""#),
+    ("boolean", r#""true""#),
+    ("lower", r#""ACME""#),
+    ("upper", r#""Acme""#),
+    ("trim", r#"" Acme ""#),
+    ("truncate 4", r#""Initech""#),
+    ("domain", r#""https://www.initech.example/about""#),
+    ("json", r#"{"a":1}"#),
+    (r#"join ", ""#, r#"["a","b"]"#),
+    (r#"if traits.x "gold" "silver""#, r#""gold""#),
+    (r#"if traits.x "gold" "silver""#, r#""free""#),
+    ("nulls empty", "null"),
+];
+
+/// A filter as written, and the traits.
+const MAPS: [(&str, &str); 11] = [
+    ("only name plan", r#"{"Name":"Initech","x":1}"#),
+    ("except name plan", r#"{"Name":"Initech","x":1}"#),
+    ("rename plan=tier", r#"{"Plan":"gold"}"#),
+    ("prefix group_", r#"{"plan":"gold"}"#),
+    ("suffix __c", r#"{"plan":"gold"}"#),
+    ("case snake", r#"{"Total Billed":830,"createdAt":0}"#),
+    ("flatten _", r#"{"address":{"city":"Austin"},"plan":"gold"}"#),
+    ("scalars", r#"{"plan":"gold","tags":["a"]}"#),
+    ("dates unix_seconds", r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#),
+    ("texts 3", r#"{"plan":"gold","seats":12345}"#),
+    ("nulls empty", r#"{"plan":null}"#),
+];
+
+/// Returns a table of what filters really make of a trait, or of all traits.
+fn examples(name: &str, filters: &[(&str, &str)]) -> String {
+    let mut table = "| filter | of | gives |\n|---|---|---|\n".to_owned();
+    for (filter, value) in filters {
+        let (source, traits) = match name {
+            "" => ("traits".to_owned(), (*value).to_owned()),
+            _ => (format!("traits.{name}"), format!(r#"{{"{name}":{value}}}"#)),
+        };
+        let router = routing::one(&format!("\n      v: ${{{source} | {filter}}}")).router();
+        let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
+        let told = routing::told(&router, &routing::record(Some(event.as_bytes())));
+        let (body, note) = told.split_once(" ~").unwrap_or((told.as_str(), ""));
+        let left = body.strip_prefix(r#"{"v":"#).and_then(|rest| rest.strip_suffix('}'));
+        let left = left.map_or("nothing".to_owned(), |left| format!("`{left}`"));
+        let note = note.split_once(':').map_or(String::new(), |(code, key)| format!("; `{code}` for `{key}`"));
+        writeln!(table, "| `{filter}` | `{value}` | {left}{note} |").unwrap();
+    }
+    table
+}
+
+/// Returns the names of all filters, as the compiler lists them.
+fn filters() -> BTreeSet<String> {
+    let text = fs::read_to_string("src/destination/compile.rs").unwrap();
+    let (_, list) = text.split_once("const FILTERS: [&str; ").expect("the list of filters");
+    let (list, _) = list.split_once("];").unwrap();
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
 }
 
 /// Returns what `groupcast destinations --json` says, as any program would read it.

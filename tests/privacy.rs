@@ -63,7 +63,7 @@ fn names() -> Vec<String> {
 }
 
 #[test]
-fn nothing_private_leaves_any_destination() {
+fn p1_nothing_private_leaves_any_destination() {
     let salt = "a salt that nobody knows".to_owned();
     let rules = [
         TraitRules { deny: names(), ..TraitRules::default() },

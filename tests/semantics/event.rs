@@ -211,6 +211,7 @@ fn e9_by_default_a_mebibyte_64_levels_and_10_000_traits() {
     check_with(&router, traits(10_001), "dead_lettered too_many_traits (10001 traits, the limit is 10000)");
     let fewer = one(READ).changed(|routing| routing.limits.traits = 2).router();
     check_with(&fewer, traits(3), "dead_lettered too_many_traits (3 traits, the limit is 2)");
+    check_with(&fewer, r#"{"type":"group","groupId":"g","traits":{"a":0,"b":0,"\u0061":0}}"#, r#"{"group":"g"}"#);
 }
 
 #[test]

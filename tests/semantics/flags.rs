@@ -138,6 +138,12 @@ fn f5_all_is_exact_if_valid_else_by_fold() {
 }
 
 #[test]
+fn f5_an_object_includes_and_is_the_options_of_whom_all_decides_for() {
+    let of = |name: &str| format!(r#"{{"to":"{name}","options":{{"a":1}}}}"#);
+    check(r#"{"All":{"a":1},"two":true}"#, &[&of("One"), ONE, OPT_IN, &of("constructor")]);
+}
+
+#[test]
 fn f6_a_definitions_flag_speaks_for_all_its_instances() {
     check(r#"{"One (Actions)":false}"#, &[FALSE, FALSE, OPT_IN, HOOK]);
 }

@@ -10,4 +10,6 @@ mod event;
 mod flags;
 mod leaving;
 mod nulls;
+mod privacy;
+mod replay;
 mod traits;
