@@ -159,10 +159,25 @@ impl Kafka {
 
     /// Leaves the group at an offset that partition 2 does not have.
     fn commit_beyond_the_end(&self) {
+        self.commit(2, 100, "");
+    }
+
+    /// Commits one offset of the group, which has no members.
+    fn commit(&self, partition: i32, offset: i64, metadata: &str) {
         let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(SOURCE, 2, Offset::Offset(100)).unwrap();
+        offsets.add_partition_offset(SOURCE, partition, Offset::Offset(offset)).unwrap();
+        offsets.find_partition(SOURCE, partition).unwrap().set_metadata(metadata);
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+
+    /// The metadata of the group's offsets, by partition.
+    fn metadata(&self) -> Vec<String> {
+        let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_range(SOURCE, 0, PARTITIONS - 1);
+        let offsets = consumer.committed_offsets(all, DEADLINE).unwrap();
+        offsets.elements().iter().map(|element| element.metadata().to_owned()).collect()
     }
 
     fn fail(&self, api: RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
@@ -645,6 +660,60 @@ fn a_start_at_the_end_is_committed_at_once_so_that_a_restart_skips_nothing() {
     kafka.produce(texts(&events[8..]));
     run_until_committed(&kafka, &[("source.start", "latest")], 12);
     assert_eq!(keys(&kafka.read("group-events.webhook", 4)), ["g10", "g11", "g8", "g9"]);
+}
+
+/// Else records that come while nothing can be sent would be skipped by a restart.
+#[test]
+fn a_start_at_the_end_is_committed_before_anything_is_read() {
+    let kafka = Kafka::start_brokers(2);
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 1).unwrap();
+    for (topic, leader) in OUTPUTS.iter().map(|topic| (*topic, 2)).chain([(SOURCE, 1)]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(leader)).unwrap());
+    }
+    let events = events(12);
+    kafka.produce(texts(&events[..8]));
+    mock.broker_down(2).unwrap();
+    let service = kafka.serve(&[("source.start", "latest"), ("delivery.epoch.interval_ms", "10000")]);
+    until("the group has given it partitions", || service.watched().statuses[0].view().partitions == 4);
+    kafka.produce(texts(&events[8..]));
+    kafka.wait_for_commit(8);
+    mock.broker_up(2).unwrap();
+    kafka.wait_for_commit(12);
+    stop(service);
+}
+
+#[test]
+fn a_partition_that_was_added_starts_at_its_beginning() {
+    for start in ["latest", "2100-01-01T00:00:00Z"] {
+        // A group with a note, and one that has none, as it began before there were notes.
+        for note in ["groupcast-start-1 1", ""] {
+            let kafka = Kafka::start();
+            let events = events(12);
+            kafka.produce(texts(&events[..8]));
+            kafka.commit(0, 2, note);
+            run_until_committed(&kafka, &[("source.start", start)], 8);
+            let added = ["g1", "g2", "g3", "g5", "g6", "g7"];
+            assert_eq!(keys(&kafka.read("group-events.webhook", 6)), added, "{start}, {note}");
+            kafka.produce(texts(&events[8..]));
+            run_until_committed(&kafka, &[("source.start", start)], 12);
+            assert_eq!(kafka.read("group-events.webhook", 10).len(), 10, "{start}, {note}");
+        }
+    }
+}
+
+/// The members of a new group ask and commit at their own pace: one that is slow must not take the group for an old one.
+#[test]
+fn a_new_group_reads_no_history_however_slow_a_member_is() {
+    let kafka = Kafka::start();
+    let events = events(12);
+    kafka.produce(texts(&events[..8]));
+    kafka.commit(0, 2, "groupcast-start-1 4");
+    run_until_committed(&kafka, &[("source.start", "latest")], 8);
+    kafka.produce(texts(&events[8..]));
+    run_until_committed(&kafka, &[("source.start", "latest")], 12);
+    assert_eq!(keys(&kafka.read("group-events.webhook", 4)), ["g10", "g11", "g8", "g9"]);
+    assert_eq!(kafka.metadata(), ["groupcast-start-1 4"; 4], "every commit repeats it");
 }
 
 #[test]
