@@ -453,6 +453,40 @@ fn a_frozen_broker_turns_readiness_within_thirty_seconds_and_back() {
     stage.check(&setup, Format::Structured);
 }
 
+/// A secret is replaced while nobody can say whether it is good.
+#[test]
+fn new_credentials_are_taken_once_a_frozen_broker_is_back() {
+    let Some(kafka) = kafka::own() else { return };
+    let mut stage = Stage::new(&kafka.brokers);
+    let file = env::temp_dir().join(unique("secret"));
+    std::fs::write(&file, "the first").expect("the folder is there");
+    // The broker wants no password; that it changes is all there is to see.
+    let properties = vec![("sasl.password", format!("{{ file: {} }}", file.display()))];
+    let setup = Setup { properties, ..stage.outputs("structured") };
+    stage.source.produce(300);
+    let mut worker = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut worker);
+
+    kafka.freeze();
+    std::fs::write(&file, "the second").expect("it was written before");
+    until(LIMIT, "readiness says that they are not used", || {
+        let (code, body) = worker.get("/readyz")?;
+        (code == 503 && body.contains("new credentials cannot be used yet")).then_some(())
+    });
+    kafka.thaw();
+    until(LIMIT, "the worker has started over", || {
+        worker.assert_runs();
+        let (_, page) = worker.get("/metrics")?;
+        page.lines().any(|line| line == "groupcast_process_started_over_total 1").then_some(())
+    });
+    let mut worker = worker.ready();
+    stage.source.produce(300);
+    stage.drain(&setup, &mut worker);
+    worker.stop();
+    stage.check(&setup, Format::Structured);
+    std::fs::remove_file(&file).expect("it was written above");
+}
+
 #[test]
 fn every_format_carries_the_same_bodies() {
     let Some(brokers) = kafka::brokers() else { return };

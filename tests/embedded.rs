@@ -995,6 +995,84 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
     assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
 }
 
+/// A file that somebody is writing, or that is broken, must not end a service that ran well.
+#[test]
+fn a_process_starts_over_once_its_configuration_loads() {
+    let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Transaction("groupcast-groupcast-test-0".to_owned()), 1).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
+    }
+    let config = format!("{}\ndelivery: {{ guarantee: exactly_once }}", kafka.config_text(""));
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "0 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    let file = folder.path().join("groupcast.yaml");
+    fs::write(&file, "kafka: [").unwrap();
+    mock.broker_down(2).unwrap();
+    kafka.produce(texts(&events(4)));
+    wait_for("the process cannot start over");
+    fs::write(&file, &config).unwrap();
+    wait_for("the process starts over");
+    mock.broker_up(2).unwrap();
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
+#[test]
+fn what_keeps_a_process_from_starting_over_is_a_reason_of_readiness() {
+    let kafka = Kafka::start();
+    let service = kafka.serve(&[]);
+    until("it is ready", || get(&service, "/readyz").0 == 200);
+    for obstacle in [&service.watched().new_credentials, &service.watched().start_over] {
+        obstacle.set(Some("not yet: because".to_owned()));
+        let (code, body) = get(&service, "/readyz");
+        assert_eq!((code, body.contains("not yet: because")), (503, true), "{body}");
+        assert_eq!(get(&service, "/healthz").0, 200);
+        obstacle.set(None);
+        assert_eq!(get(&service, "/readyz").0, 200);
+    }
+    stop(service);
+}
+
+#[test]
+fn a_process_that_starts_over_reads_a_configuration_again_that_is_being_written() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let mut process = start_process_with("kafka: [", folder.path(), &[("GROUPCAST_STARTED_OVER", "1 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("it is read again for 30 s");
+    fs::write(folder.path().join("groupcast.yaml"), kafka.config_text("")).unwrap();
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn credentials_that_cannot_be_used_are_tried_again() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "the first").unwrap();
+    let config = kafka.config_text(&format!("sasl.password: {{ file: {} }}", secret.display()));
+    let mut process = start_process_with(&config, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    let mock = kafka.cluster.mock().unwrap();
+    mock.broker_down(1).unwrap();
+    fs::write(&secret, "the second").unwrap();
+    wait_for("new credentials cannot be used yet");
+    mock.broker_up(1).unwrap();
+    wait_for("credentials have changed");
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
 #[test]
 fn a_process_that_starts_over_while_no_broker_answers_waits_for_one() {
     let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
