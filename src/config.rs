@@ -103,7 +103,7 @@ pub struct Source {
     pub topics: Vec<String>,
     /// The consumer group.
     pub group_id: String,
-    /// Where a partition starts that the group has no offset for.
+    /// Where the group starts in a topic that it has no offset in; a partition that is added later starts at its beginning.
     pub start: Start,
     /// What to do where retention has overtaken the group's offset.
     pub on_gap: OnGap,

@@ -1,7 +1,9 @@
 //! `/metrics`, `/startupz`, `/healthz` and `/readyz`, and apart from them the playground. Reads what the workers say of themselves, and changes nothing.
 //!
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
-//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there. Started means that each has had its partitions once.
+//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there.
+//! A process that should start over, for new credentials or a stuck worker, and cannot yet is not ready either. Started means that
+//! each worker has had its partitions once.
 
 mod figures;
 pub mod playground;
@@ -30,6 +32,23 @@ use crate::worker::stop::Stop;
 /// epoch and its commit are given.
 const STALE_AFTER: Duration = Duration::from_secs(20);
 
+/// What the process is about to do and cannot yet, and why.
+#[derive(Debug, Clone, Default)]
+pub struct Obstacle(Arc<Mutex<Option<String>>>);
+
+impl Obstacle {
+    /// Says why, or that nothing is in the way any more.
+    pub fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Returns what is in the way.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// What the page shows.
 #[derive(Clone)]
 pub struct Watched {
@@ -41,6 +60,10 @@ pub struct Watched {
     pub stop: Arc<Stop>,
     /// What is wrong with the topics, as the last look at them found it.
     pub topic_problems: Arc<Mutex<Vec<String>>>,
+    /// Why new credentials are not used.
+    pub new_credentials: Obstacle,
+    /// Why a process with a worker that is stuck does not start over.
+    pub start_over: Obstacle,
 }
 
 /// What one who asks may take. What a request costs beyond that is one connection's memory and nobody's time but its own.
@@ -130,6 +153,8 @@ impl Watched {
     fn why_not_ready(&self) -> Vec<String> {
         let mut found = reasons(&self.statuses, why_not_ready);
         found.extend(self.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        found.extend(self.new_credentials.get());
+        found.extend(self.start_over.get());
         if self.stop.is_requested() {
             found.push("shutting down".to_owned());
         }

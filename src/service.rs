@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::envelope::TopicId;
-use crate::http::{self, Watched};
+use crate::http::{self, Obstacle, Watched};
 use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::Source;
@@ -66,7 +66,14 @@ impl Service {
             metrics::started_over(Process::this().restarts);
         });
         let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
-        let watched = Watched { statuses, metrics, stop: Arc::default(), topic_problems: Arc::default() };
+        let watched = Watched {
+            statuses,
+            metrics,
+            stop: Arc::default(),
+            topic_problems: Arc::default(),
+            new_credentials: Obstacle::default(),
+            start_over: Obstacle::default(),
+        };
         let runtime = runtime()?;
         let http = config.http.map(|address| listen(&runtime, address, http::routes(watched.clone()))).transpose()?;
         runtime.spawn(upkeep::run(watched.metrics.clone()));
@@ -105,8 +112,12 @@ impl Service {
     }
 
     /// Has the process start over when a client call does not return: it cannot be cancelled, and a new start is exact.
-    pub fn start_over_when_stuck(&self) {
-        self.runtime.spawn(watchdog::watch(self.watched.clone()));
+    /// While `can_start` says why a start would fail, the process stays as it is.
+    pub fn start_over_when_stuck<F>(&self, can_start: F)
+    where
+        F: Fn() -> Result<(), String> + Clone + Send + 'static,
+    {
+        self.runtime.spawn(watchdog::watch(self.watched.clone(), can_start));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -123,14 +134,15 @@ impl Service {
     }
 
     /// Has the workers drain, commit and end once a file of `credentials` has changed and `try_out` got in with what the
-    /// files hold now; [`Service::wait`] then says so.
+    /// files hold now; [`Service::wait`] then says so. What does not get in is tried again.
     pub fn follow_credentials<F>(&self, credentials: Vec<PathBuf>, try_out: F)
     where
         F: Fn() -> Result<(), String> + Clone + Send + 'static,
     {
         let (stop, is_rotating) = (Arc::clone(&self.watched.stop), Arc::clone(&self.is_rotating));
+        let (obstacle, in_use) = (self.watched.new_credentials.clone(), rotation::print_of(&credentials));
         self.runtime.spawn(async move {
-            rotation::changed(&credentials, try_out).await;
+            rotation::changed(&credentials, in_use, rotation::INTERVAL, try_out, &obstacle).await;
             tracing::info!("credentials have changed; draining, committing and starting over with the new ones");
             is_rotating.store(true, Ordering::Relaxed);
             stop.request();

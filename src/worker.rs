@@ -213,7 +213,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
         let starts = self.source.assign(partitions)?;
         self.start_at(&starts);
-        Ok(())
+        // Before anything is read from there: a record that its topic refuses would keep the start from being committed, and
+        // a restart would begin at another end.
+        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.end_epoch() }
     }
 
     /// Has fresh starts committed with this epoch.

@@ -154,6 +154,77 @@ fn a_process_that_leaves_the_group_hands_over_what_it_has_not_done() {
 }
 
 #[test]
+fn partitions_that_are_added_lose_nothing_where_the_start_is_the_end() {
+    add_partitions("at_least_once");
+}
+
+#[test]
+fn partitions_that_are_added_lose_nothing_exactly_once_where_the_start_is_the_end() {
+    add_partitions("exactly_once");
+}
+
+/// Adds partitions to the source twice, and writes to them before the consumer knows of them.
+fn add_partitions(guarantee: &'static str) {
+    let Some(brokers) = kafka::brokers() else { return };
+    let mut stage = Stage { brokers, source: Source::create(brokers, &unique("events"), 2) };
+    let refresh = |milliseconds: &str| vec![("topic.metadata.refresh.interval.ms", milliseconds.to_owned())];
+    let setup = Setup { guarantee, start: "latest", consumer_properties: refresh("2000"), ..stage.outputs("structured") };
+    let mut worker = Worker::start(&setup).ready();
+    stage.source.produce(1_000);
+    stage.source.grow(brokers, 4);
+    stage.source.produce(2_000);
+    until(LIMIT, "the worker has the new partitions", || {
+        worker.assert_runs();
+        (worker.partitions() == 4).then_some(())
+    });
+    stage.source.produce(1_000);
+    stage.drain(&setup, &mut worker);
+    worker.stop();
+
+    // One that asks for the topic's partitions every hour learns of more at its restart.
+    let setup = Setup { consumer_properties: refresh("3600000"), ..setup };
+    let mut worker = Worker::start(&setup).ready();
+    until(LIMIT, "the worker has the partitions", || (worker.partitions() == 4).then_some(()));
+    stage.source.grow(brokers, 6);
+    stage.source.produce(2_000);
+    worker.assert_runs();
+    worker.stop();
+    stage.finish(&setup);
+    assert_eq!(stage.check(&setup, Format::Structured).repetitions, 0, "nothing failed");
+}
+
+#[test]
+fn a_new_group_at_the_end_reads_no_history() {
+    let Some(brokers) = kafka::brokers() else { return };
+    for guarantee in ["at_least_once", "exactly_once"] {
+        let mut stage = Stage::new(brokers);
+        let setup = Setup { guarantee, start: "latest", ..stage.outputs("structured") };
+        stage.source.produce(2_000);
+        let mut workers = [(); 3].map(|()| Worker::start(&setup));
+        let has_partitions = |workers: &mut [Worker]| {
+            workers.iter_mut().for_each(Worker::assert_runs);
+            let partitions: Vec<u64> = workers.iter().map(Worker::partitions).collect();
+            (partitions.iter().sum::<u64>() == 6 && !partitions.contains(&0) && committed(&setup) == stage.source.len())
+                .then_some(())
+        };
+        until(LIMIT, "all have partitions, and the starts are committed", || has_partitions(&mut workers));
+        let n_routed = |workers: &[Worker]| {
+            workers.iter().flat_map(|worker| worker.metric("groupcast_verdicts_total").into_values()).sum::<u64>()
+        };
+        assert_eq!(n_routed(&workers), 0, "{guarantee}: history was read");
+
+        let [leaves, stays, stays_too] = workers;
+        leaves.stop();
+        let mut workers = [Worker::start(&setup), stays, stays_too];
+        until(LIMIT, "all have partitions again", || has_partitions(&mut workers));
+        stage.source.produce(600);
+        stage.drain(&setup, &mut workers[0]);
+        assert_eq!(n_routed(&workers), 600, "{guarantee}");
+        workers.into_iter().for_each(Worker::stop);
+    }
+}
+
+#[test]
 fn killed_again_and_again_under_load_it_loses_nothing() {
     let Some((report, n_kills)) = kill_again_and_again("at_least_once") else { return };
     println!("at least once: {n_kills} kills, {} of {} events repeated", report.repetitions, report.n_events());
@@ -380,6 +451,40 @@ fn a_frozen_broker_turns_readiness_within_thirty_seconds_and_back() {
     stage.drain(&setup, &mut worker);
     worker.stop();
     stage.check(&setup, Format::Structured);
+}
+
+/// A secret is replaced while nobody can say whether it is good.
+#[test]
+fn new_credentials_are_taken_once_a_frozen_broker_is_back() {
+    let Some(kafka) = kafka::own() else { return };
+    let mut stage = Stage::new(&kafka.brokers);
+    let file = env::temp_dir().join(unique("secret"));
+    std::fs::write(&file, "the first").expect("the folder is there");
+    // The broker wants no password; that it changes is all there is to see.
+    let properties = vec![("sasl.password", format!("{{ file: {} }}", file.display()))];
+    let setup = Setup { properties, ..stage.outputs("structured") };
+    stage.source.produce(300);
+    let mut worker = Worker::start(&setup).ready();
+    stage.drain(&setup, &mut worker);
+
+    kafka.freeze();
+    std::fs::write(&file, "the second").expect("it was written before");
+    until(LIMIT, "readiness says that they are not used", || {
+        let (code, body) = worker.get("/readyz")?;
+        (code == 503 && body.contains("new credentials cannot be used yet")).then_some(())
+    });
+    kafka.thaw();
+    until(LIMIT, "the worker has started over", || {
+        worker.assert_runs();
+        let (_, page) = worker.get("/metrics")?;
+        page.lines().any(|line| line == "groupcast_process_started_over_total 1").then_some(())
+    });
+    let mut worker = worker.ready();
+    stage.source.produce(300);
+    stage.drain(&setup, &mut worker);
+    worker.stop();
+    stage.check(&setup, Format::Structured);
+    std::fs::remove_file(&file).expect("it was written above");
 }
 
 #[test]

@@ -159,10 +159,25 @@ impl Kafka {
 
     /// Leaves the group at an offset that partition 2 does not have.
     fn commit_beyond_the_end(&self) {
+        self.commit(2, 100, "");
+    }
+
+    /// Commits one offset of the group, which has no members.
+    fn commit(&self, partition: i32, offset: i64, metadata: &str) {
         let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(SOURCE, 2, Offset::Offset(100)).unwrap();
+        offsets.add_partition_offset(SOURCE, partition, Offset::Offset(offset)).unwrap();
+        offsets.find_partition(SOURCE, partition).unwrap().set_metadata(metadata);
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+
+    /// The metadata of the group's offsets, by partition.
+    fn metadata(&self) -> Vec<String> {
+        let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_range(SOURCE, 0, PARTITIONS - 1);
+        let offsets = consumer.committed_offsets(all, DEADLINE).unwrap();
+        offsets.elements().iter().map(|element| element.metadata().to_owned()).collect()
     }
 
     fn fail(&self, api: RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
@@ -699,6 +714,60 @@ fn a_start_at_the_end_is_committed_at_once_so_that_a_restart_skips_nothing() {
     assert_eq!(keys(&kafka.read("group-events.webhook", 4)), ["g10", "g11", "g8", "g9"]);
 }
 
+/// Else records that come while nothing can be sent would be skipped by a restart.
+#[test]
+fn a_start_at_the_end_is_committed_before_anything_is_read() {
+    let kafka = Kafka::start_brokers(2);
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 1).unwrap();
+    for (topic, leader) in OUTPUTS.iter().map(|topic| (*topic, 2)).chain([(SOURCE, 1)]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(leader)).unwrap());
+    }
+    let events = events(12);
+    kafka.produce(texts(&events[..8]));
+    mock.broker_down(2).unwrap();
+    let service = kafka.serve(&[("source.start", "latest"), ("delivery.epoch.interval_ms", "10000")]);
+    until("the group has given it partitions", || service.watched().statuses[0].view().partitions == 4);
+    kafka.produce(texts(&events[8..]));
+    kafka.wait_for_commit(8);
+    mock.broker_up(2).unwrap();
+    kafka.wait_for_commit(12);
+    stop(service);
+}
+
+#[test]
+fn a_partition_that_was_added_starts_at_its_beginning() {
+    for start in ["latest", "2100-01-01T00:00:00Z"] {
+        // A group with a note, and one that has none, as it began before there were notes.
+        for note in ["groupcast-start-1 1", ""] {
+            let kafka = Kafka::start();
+            let events = events(12);
+            kafka.produce(texts(&events[..8]));
+            kafka.commit(0, 2, note);
+            run_until_committed(&kafka, &[("source.start", start)], 8);
+            let added = ["g1", "g2", "g3", "g5", "g6", "g7"];
+            assert_eq!(keys(&kafka.read("group-events.webhook", 6)), added, "{start}, {note}");
+            kafka.produce(texts(&events[8..]));
+            run_until_committed(&kafka, &[("source.start", start)], 12);
+            assert_eq!(kafka.read("group-events.webhook", 10).len(), 10, "{start}, {note}");
+        }
+    }
+}
+
+/// The members of a new group ask and commit at their own pace: one that is slow must not take the group for an old one.
+#[test]
+fn a_new_group_reads_no_history_however_slow_a_member_is() {
+    let kafka = Kafka::start();
+    let events = events(12);
+    kafka.produce(texts(&events[..8]));
+    kafka.commit(0, 2, "groupcast-start-1 4");
+    run_until_committed(&kafka, &[("source.start", "latest")], 8);
+    kafka.produce(texts(&events[8..]));
+    run_until_committed(&kafka, &[("source.start", "latest")], 12);
+    assert_eq!(keys(&kafka.read("group-events.webhook", 4)), ["g10", "g11", "g8", "g9"]);
+    assert_eq!(kafka.metadata(), ["groupcast-start-1 4"; 4], "every commit repeats it");
+}
+
 #[test]
 fn a_position_that_the_partition_does_not_have_stops_the_worker_and_is_named() {
     let kafka = Kafka::start();
@@ -973,6 +1042,84 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
     mock.broker_up(2).unwrap();
     wait_for("the group has changed our partitions");
     assert!(open_files() <= open_before + 24, "{} files are open, before {open_before}", open_files());
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
+/// A file that somebody is writing, or that is broken, must not end a service that ran well.
+#[test]
+fn a_process_starts_over_once_its_configuration_loads() {
+    let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Transaction("groupcast-groupcast-test-0".to_owned()), 1).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
+    }
+    let config = format!("{}\ndelivery: {{ guarantee: exactly_once }}", kafka.config_text(""));
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "0 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    let file = folder.path().join("groupcast.yaml");
+    fs::write(&file, "kafka: [").unwrap();
+    mock.broker_down(2).unwrap();
+    kafka.produce(texts(&events(4)));
+    wait_for("the process cannot start over");
+    fs::write(&file, &config).unwrap();
+    wait_for("the process starts over");
+    mock.broker_up(2).unwrap();
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
+#[test]
+fn what_keeps_a_process_from_starting_over_is_a_reason_of_readiness() {
+    let kafka = Kafka::start();
+    let service = kafka.serve(&[]);
+    until("it is ready", || get(&service, "/readyz").0 == 200);
+    for obstacle in [&service.watched().new_credentials, &service.watched().start_over] {
+        obstacle.set(Some("not yet: because".to_owned()));
+        let (code, body) = get(&service, "/readyz");
+        assert_eq!((code, body.contains("not yet: because")), (503, true), "{body}");
+        assert_eq!(get(&service, "/healthz").0, 200);
+        obstacle.set(None);
+        assert_eq!(get(&service, "/readyz").0, 200);
+    }
+    stop(service);
+}
+
+#[test]
+fn a_process_that_starts_over_reads_a_configuration_again_that_is_being_written() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let mut process = start_process_with("kafka: [", folder.path(), &[("GROUPCAST_STARTED_OVER", "1 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("it is read again for 30 s");
+    fs::write(folder.path().join("groupcast.yaml"), kafka.config_text("")).unwrap();
+    wait_for("the group has changed our partitions");
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn credentials_that_cannot_be_used_are_tried_again() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "the first").unwrap();
+    let config = kafka.config_text(&format!("sasl.password: {{ file: {} }}", secret.display()));
+    let mut process = start_process_with(&config, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    let mock = kafka.cluster.mock().unwrap();
+    mock.broker_down(1).unwrap();
+    fs::write(&secret, "the second").unwrap();
+    wait_for("new credentials cannot be used yet");
+    mock.broker_up(1).unwrap();
+    wait_for("credentials have changed");
+    wait_for("the group has changed our partitions");
     signal(&process, "-TERM");
     wait_for("stopped");
     assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");

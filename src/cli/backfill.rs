@@ -252,7 +252,8 @@ impl Plan<'_> {
         let reading = if self.is_redrive() { Reading::Redrive(meter) } else { Reading::Replay(meter) };
         let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
         service.stop_on_signals().map_err(failure)?;
-        service.start_over_when_stuck();
+        // Where the configuration is broken by then, it ends and says so; the same command goes on with what is left.
+        service.start_over_when_stuck(|| Ok(()));
         let seen = watch::follow(&service, || place.ledger.read(&place.partitions), |entries| place.is_drained(entries));
         service.stop();
         let ended = service.wait();

@@ -2,13 +2,15 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use super::ConfigArguments;
-use super::report::Failure;
+use super::report::{Failure, say};
 use crate::config::{Config, Log, LogFormat};
 use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
@@ -32,8 +34,11 @@ pub(super) struct Arguments {
     config: ConfigArguments,
 }
 
+/// How long a process that starts over waits for a configuration that loads.
+const LOAD_PATIENCE: Duration = Duration::from_secs(30);
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Arc::new(arguments.config.load()?);
+    let config = Arc::new(load(&arguments.config)?);
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
     // A process that started over does not end where a broker is away: no supervisor need start it again, later and later.
@@ -43,7 +48,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
-    service.start_over_when_stuck();
+    let files = arguments.config.clone();
+    service.start_over_when_stuck(move || check(&files).map(drop));
     let again = arguments.config.clone();
     service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text)).map_err(failure)?;
     let files = arguments.config.clone();
@@ -61,12 +67,32 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Loads the configuration. A process that starts over has found that it loads: if it no longer does, somebody is writing it.
+fn load(arguments: &ConfigArguments) -> Result<Config, Failure> {
+    let until = Instant::now() + LOAD_PATIENCE;
+    let mut result = arguments.load();
+    if result.is_err() && Process::this().restarts > 0 {
+        say(format_args!("the configuration does not load; it is read again for {} s", LOAD_PATIENCE.as_secs()));
+        while result.is_err() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(200));
+            result = arguments.load();
+        }
+    }
+    result
+}
+
 /// Reads the configuration again, and asks the brokers with it.
 fn try_out(arguments: &ConfigArguments) -> Result<(), String> {
+    let (config, router) = check(arguments)?;
+    Topics::check(&config, router.topics()).map(drop).map_err(|fault| fault.to_string())
+}
+
+/// Reads the configuration again, as the next start will.
+fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
     let told = |diagnostics: Vec<Diagnostic>| diagnostics.first().map(ToString::to_string).unwrap_or_default();
     let (config, _) = Config::load(&arguments.config, &arguments.overrides).map_err(told)?;
     let router = Router::new(config.routing()).map_err(told)?;
-    Topics::check(&config, router.topics()).map(drop).map_err(|fault| fault.to_string())
+    Ok((config, router))
 }
 
 pub(super) fn failure(fault: Fault) -> Failure {

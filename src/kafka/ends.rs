@@ -51,7 +51,8 @@ pub trait Intake {
     /// Returns what the group wants, until [`Intake::assign`] or [`Intake::unassign`] has answered it.
     fn rebalance(&self) -> Option<Rebalance>;
 
-    /// Takes over `partitions`, each at the group's committed offset or, where there is none, at `source.start`.
+    /// Takes over `partitions`, each at the group's committed offset. Where there is none, a group that is new to the topic
+    /// starts at `source.start`, and any other at the partition's beginning.
     ///
     /// Returns the starts that are worth committing at once: a start at the end or at a time would be another one later.
     ///

@@ -10,6 +10,7 @@ mod context;
 mod gap;
 mod lag;
 mod position;
+mod start;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +24,7 @@ use self::bound::{Pace, Reading};
 use self::context::SourceContext;
 use self::lag::{Behind, number};
 use self::position::list;
+use self::start::Began;
 use crate::config::{Config, OnGap, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
@@ -65,6 +67,8 @@ struct Assigned {
     behind: Behind,
     /// Where a replay ends in it; absent where it is not part of one.
     note: Option<Note>,
+    /// What a group that began elsewhere than at the beginning keeps beside its offset.
+    began: Option<Began>,
     /// Whether a replay has read it to the end.
     is_done: bool,
 }
@@ -129,6 +133,9 @@ impl Source {
                 committed: number(element.offset()),
                 behind: Behind::default(),
                 note: self.pace.as_ref().and_then(|_| element.metadata().parse().ok()),
+                began: (self.pace.is_none() && self.start != Start::Earliest)
+                    .then(|| element.metadata().parse().ok())
+                    .flatten(),
                 is_done: false,
             };
             assigned.is_done = self.is_done(&assigned, assigned.start);
@@ -143,15 +150,14 @@ impl Source {
         self.pace.is_some() && assigned.ends_before(next)
     }
 
-    /// Returns what to commit for `watermarks`, with a replay's notes.
+    /// Returns what to commit for `watermarks`, with what stands beside each offset: a commit without it would erase it.
     fn offsets(&self, watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
         let offsets =
             list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))?;
         for assigned in &self.partitions {
-            if let (Some(note), Some(mut element)) =
-                (assigned.note, offsets.find_partition(&assigned.topic, assigned.partition))
-            {
-                element.set_metadata(note.to_string());
+            let note = assigned.note.map(|note| note.to_string()).or_else(|| assigned.began.map(|began| began.to_string()));
+            if let (Some(note), Some(mut element)) = (note, offsets.find_partition(&assigned.topic, assigned.partition)) {
+                element.set_metadata(note);
             }
         }
         Ok(offsets)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::http::Watched;
+use crate::http::{Obstacle, Watched};
 use crate::kafka::CALL_DEADLINE;
 use crate::process;
 use crate::status::View;
@@ -13,18 +13,50 @@ const EXIT_STUCK: i32 = 70;
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Looks at the workers again and again.
-pub(super) async fn watch(watched: Watched) {
+pub(super) async fn watch<F>(watched: Watched, can_start: F)
+where
+    F: Fn() -> Result<(), String> + Clone + Send + 'static,
+{
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
     let mut were_silent = vec![false; watched.statuses.len()];
     loop {
         ticks.tick().await;
         let is_stopping = watched.stop.is_requested();
+        let mut stuck = None;
         for (status, was_silent) in watched.statuses.iter().zip(&mut were_silent) {
-            if let Some(call) = stuck_in(&status.view(), is_stopping, was_silent) {
-                end_stuck(status.worker, call, is_stopping);
-            }
+            let call = stuck_in(&status.view(), is_stopping, was_silent);
+            stuck = stuck.or(call.map(|call| (status.worker, call)));
+        }
+        let Some((worker, call)) = stuck else {
+            watched.start_over.set(None);
+            continue;
+        };
+        if is_stopping || is_startable(&watched.start_over, worker, call, can_start.clone()).await {
+            end_stuck(worker, call, is_stopping);
         }
     }
+}
+
+/// Returns whether a new start would find what it needs; `obstacle` says why not. A configuration that somebody is writing, or that
+/// is broken, must not end a process whose other workers run: it ends with the next start anyway, if nobody mends it.
+async fn is_startable<F>(obstacle: &Obstacle, worker: usize, call: &'static str, can_start: F) -> bool
+where
+    F: FnOnce() -> Result<(), String> + Send + 'static,
+{
+    // It reads files, and waits.
+    let checked = tokio::task::spawn_blocking(can_start).await;
+    let Err(reason) = checked.unwrap_or_else(|error| Err(error.to_string())) else { return true };
+    let said = format!("worker {worker} is stuck and the process cannot start over: {reason}");
+    if obstacle.get().as_ref() != Some(&said) {
+        tracing::error!(
+            worker,
+            call,
+            reason,
+            "a Kafka client call does not return, and the process cannot start over; it tries again until it can"
+        );
+        obstacle.set(Some(said));
+    }
+    false
 }
 
 /// Returns the client call that a worker is stuck in.
@@ -59,6 +91,17 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
 mod tests {
     use super::*;
     use crate::status::Status;
+
+    #[tokio::test]
+    async fn a_process_starts_over_only_where_it_can_start() {
+        let obstacle = Obstacle::default();
+        let broken = || Err("g.yaml:1:1: error: not a mapping".to_owned());
+        assert!(!is_startable(&obstacle, 1, "commit", broken).await);
+        let said = "worker 1 is stuck and the process cannot start over: g.yaml:1:1: error: not a mapping";
+        assert_eq!(obstacle.get().as_deref(), Some(said));
+        assert!(!is_startable(&obstacle, 1, "commit", || panic!("while it reads")).await);
+        assert!(is_startable(&obstacle, 1, "commit", || Ok(())).await);
+    }
 
     #[test]
     fn a_worker_is_stuck_in_a_named_call_or_after_a_silence_that_lasts() {

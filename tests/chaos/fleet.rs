@@ -200,6 +200,11 @@ impl Fleet {
         }
     }
 
+    /// Returns whether a process has logged this.
+    pub(crate) fn has_said(&self, line: &str) -> bool {
+        self.logs().iter().any(|log| fs::read_to_string(log).is_ok_and(|text| text.contains(line)))
+    }
+
     /// Takes note of what the processes have counted, once all is done; one that ended earlier has taken its counts along.
     pub(crate) fn count(&self, n_events: u64) {
         let mut crew = self.crew();

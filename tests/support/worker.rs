@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     /// librdkafka's properties for all clients, and for consumers alone.
     pub(crate) properties: Vec<(&'static str, String)>,
     pub(crate) consumer_properties: Vec<(&'static str, String)>,
+    /// Where to begin where the group has no offset.
+    pub(crate) start: &'static str,
     /// What to do where records are gone that were not read: `stop` or `continue`.
     pub(crate) on_gap: &'static str,
 }
@@ -51,6 +53,7 @@ impl Setup {
             guarantee: "at_least_once",
             properties: Vec::new(),
             consumer_properties: Vec::new(),
+            start: "earliest",
             on_gap: "stop",
         }
     }
@@ -66,7 +69,7 @@ impl Setup {
     }
 
     fn yaml(&self, port: u16) -> String {
-        let Setup { brokers, source, prefix, group, format, workers, epoch_records, guarantee, on_gap, .. } = self;
+        let Setup { brokers, source, prefix, group, format, workers, epoch_records, guarantee, start, on_gap, .. } = self;
         let consumer = self
             .consumer_properties
             .iter()
@@ -78,7 +81,7 @@ impl Setup {
              \x20 properties: {properties}\n\
              \x20 consumer_properties: {consumer}\n\
              \x20 producer_properties: {{ transaction.timeout.ms: \"6000\" }}\n\
-             source: {{ topics: [{source}], group_id: {group}, workers: {workers}, on_gap: {on_gap} }}\n\
+             source: {{ topics: [{source}], group_id: {group}, workers: {workers}, start: {start}, on_gap: {on_gap} }}\n\
              delivery: {{ guarantee: {guarantee}, epoch: {{ interval_ms: 100, records: {epoch_records} }} }}\n\
              records: {{ format: {format} }}\n\
              dead_letters: {{ topic: {prefix}.dead }}\n\

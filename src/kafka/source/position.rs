@@ -1,4 +1,4 @@
-//! Where reading goes on: committed offsets, fresh starts, and going back to either.
+//! Where reading goes on: committed offsets, and going back to them.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,6 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::lag::number;
 use super::{Assigned, Source};
-use crate::config::Start;
 use crate::kafka::REQUEST_TIMEOUT;
 use crate::kafka::ends::Intake;
 use crate::kafka::fault::{Call, Cause, Fault};
@@ -68,28 +67,6 @@ impl Source {
             tracing::debug!(worker = self.status.worker, error = %error, "committed offsets are asked for again");
             std::thread::sleep(Duration::from_millis(100));
         }
-    }
-
-    /// Sets where the partitions of `list` begin that have no committed offset, and returns those that are worth a commit.
-    pub(super) fn start_fresh(&self, list: &mut TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
-        let mut starts = Vec::new();
-        for mut element in list.elements() {
-            if matches!(element.offset(), Offset::Offset(_)) {
-                continue;
-            }
-            let (topic, partition) = (element.topic().to_owned(), element.partition());
-            let offset = match self.start {
-                Start::Earliest => Offset::Beginning,
-                Start::Latest => Offset::Offset(self.bounds(&topic, partition)?.1),
-                Start::Time(milliseconds) => Offset::Offset(self.offset_at(&topic, partition, milliseconds)?),
-            };
-            element.set_offset(offset).map_err(|error| Fault::of(Call::Position, &error))?;
-            tracing::info!(topic, partition, offset = ?offset, "the group has no offset; starting as source.start says");
-            if let Offset::Offset(next_offset) = offset {
-                starts.push(Watermark { topic, partition, next_offset });
-            }
-        }
-        Ok(starts)
     }
 
     /// Returns the offset of the first record at or after a time, the end where there is none (librdkafka issue 3186).

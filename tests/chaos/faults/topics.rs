@@ -52,6 +52,7 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
     let before = n_held(scene);
     let replies = Rules { held_replies: vec![PRODUCE], ..Rules::default() };
     scene.cluster.entrances[OLD_LEADER].follow(replies);
+    burst(scene);
     scene.load_again();
     scene.until("an answer is kept", || n_held(scene) > before);
     scene.last(Duration::from_millis(300));
@@ -62,11 +63,19 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
     scene.heal();
 }
 
+/// Writes so much at once that epochs are as large as they may be.
+fn burst(scene: &Scene<'_>) {
+    scene.source.lock().expect("nobody panics with it").produce(1_500);
+}
+
 /// Every record still fits, only batches must be smaller; the limit stays as it is.
 pub(super) fn batches_shrink(scene: &mut Scene<'_>) {
     for topic in scene.outputs("salesforce") {
-        scene.cluster.requests().set_topic(&topic, "max.message.bytes", "20000");
+        scene.cluster.requests().set_topic(&topic, "max.message.bytes", "4000");
     }
+    burst(scene);
+    let has_noticed = |lane: &Lane| lane.fleet.has_said("a topic takes smaller batches than before");
+    scene.until("both fleets send smaller batches", || scene.lanes.iter().all(has_noticed));
     scene.progress(1_000);
 }
 
