@@ -39,6 +39,8 @@ impl Source {
         let done: Vec<bool> = self.partitions.iter().map(|assigned| self.is_done(assigned, wanted(assigned))).collect();
         let positions = self.list(wanted)?;
         self.partitions.iter_mut().zip(done).for_each(|(assigned, is_done)| assigned.is_done = is_done);
+        self.skipped.clear();
+        self.retry_blocks();
         self.reposition(&positions)?;
         for (assigned, known) in self.partitions.iter_mut().zip(known) {
             assigned.committed = known.or(assigned.committed);
@@ -143,12 +145,17 @@ impl Assigned {
         let Offset::Offset(next_offset) = self.start else { return None };
         Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
     }
+
+    /// Returns where the client reads on: after the last record that it handed out, or where it was set to.
+    pub(super) fn fetched_next(&self, positions: &TopicPartitionList) -> Option<i64> {
+        let position = positions.find_partition(&self.topic, self.partition).map(|element| element.offset());
+        position.and_then(number).or(self.moved_to).or_else(|| number(self.start))
+    }
 }
 
 /// Returns the offset after the last record that was read, or where reading began.
 pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
-    let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-    position.and_then(number).or_else(|| number(assigned.start))
+    assigned.searched_from().or_else(|| assigned.fetched_next(positions))
 }
 
 pub(super) fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {
