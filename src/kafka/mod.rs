@@ -7,6 +7,7 @@ pub mod ends;
 pub mod fault;
 pub mod ledger;
 pub mod lookup;
+mod lz4;
 mod native;
 pub mod range;
 pub mod source;

@@ -16,6 +16,8 @@ use rdkafka::producer::{Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys::bindings as sys;
 
+use crate::kafka::lz4;
+
 /// Commits `offsets` and waits for the answer, at most `timeout`.
 ///
 /// The binding's own call waits for ever while the coordinator is away, and hides the partitions that were refused.
@@ -407,7 +409,7 @@ unsafe fn bytes<'a>(first: *const c_void, count: usize) -> Option<&'a [u8]> {
     (!first.is_null()).then(|| unsafe { slice(first.cast(), count) })
 }
 
-/// The most bytes that [`rd_gz_decompress`] makes of one batch.
+/// The most bytes that a batch decompresses to.
 static MAX_BATCH_BYTES: AtomicU64 = AtomicU64::new(crate::config::MAX_BATCH_BYTES);
 
 /// Bounds what a batch of any consumer of this process may decompress to.
@@ -415,8 +417,8 @@ pub(crate) fn limit_batches(bytes: u64) {
     MAX_BATCH_BYTES.store(bytes, Ordering::Relaxed);
 }
 
-// The function below takes the place of one of librdkafka's own, whose signature may change with its version.
-const _: () = assert!(sys::RD_KAFKA_VERSION == 0x020c_01ff, "compare rd_gz_decompress with librdkafka's rdgz.h");
+// The functions below take the place of librdkafka's own, whose signatures may change with its version.
+const _: () = assert!(sys::RD_KAFKA_VERSION == 0x020c_01ff, "compare what follows with librdkafka's rdgz.h and rdkafka_lz4.h");
 
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
@@ -427,8 +429,7 @@ unsafe extern "C" {
 ///
 /// librdkafka's function of this name (rdgz.c) has no limit: a batch of 592 KB can become 540 MB. No setting bounds it. The name
 /// is all that its object in the static library defines, so that a linker that knows ours does not take that object in. A test
-/// tells when it does. The alternatives cost more: `--wrap` is a flag for each binary that links this crate, and a patched
-/// librdkafka is a copy of it to maintain. The answer is what librdkafka's gives: null for what cannot be decompressed.
+/// tells when it does. A patched librdkafka would be a copy of it to maintain. The answer is what librdkafka's gives: null for what cannot be decompressed.
 ///
 /// # Safety
 /// `compressed` begins `compressed_len` bytes, and `decompressed_len` can be written.
@@ -454,6 +455,54 @@ unsafe extern "C" fn rd_gz_decompress(
         }
         *decompressed_len = u64::try_from(size).unwrap_or_default();
         memory.cast()
+    }
+}
+
+unsafe extern "C" {
+    /// librdkafka's own function, where build.rs has the linker pass `--wrap`.
+    fn __real_rd_kafka_lz4_decompress(
+        broker: *mut c_void,
+        has_proper_checksum: c_int,
+        offset: i64,
+        compressed: *mut c_char,
+        compressed_len: usize,
+        decompressed: *mut *mut c_void,
+        decompressed_len: *mut usize,
+    ) -> sys::rd_kafka_resp_err_t;
+}
+
+/// Has librdkafka decompress an LZ4 batch, but none that is larger than `source.max_batch_bytes`: its buffer grows without a
+/// limit (rdkafka_lz4.c), to 255 times the batch.
+///
+/// Its object defines the compressor too, so that it cannot be left out as that of gzip; the linker has its callers call this.
+///
+/// # Safety
+/// The pointers are what librdkafka calls its own function with.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_rd_kafka_lz4_decompress(
+    broker: *mut c_void,
+    has_proper_checksum: c_int,
+    offset: i64,
+    compressed: *mut c_char,
+    compressed_len: usize,
+    decompressed: *mut *mut c_void,
+    decompressed_len: *mut usize,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: as the caller says: `compressed` begins `compressed_len` bytes, `decompressed` can be written.
+    unsafe {
+        if !lz4::fits(slice(compressed.cast::<u8>(), compressed_len), MAX_BATCH_BYTES.load(Ordering::Relaxed)) {
+            *decompressed = ptr::null_mut();
+            return sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_COMPRESSION;
+        }
+        __real_rd_kafka_lz4_decompress(
+            broker,
+            has_proper_checksum,
+            offset,
+            compressed,
+            compressed_len,
+            decompressed,
+            decompressed_len,
+        )
     }
 }
 

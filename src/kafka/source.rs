@@ -5,6 +5,7 @@
 //! so that librdkafka never asks for a partition's committed offset by itself, which a moved coordinator can make it
 //! forget for good (its issue 5586).
 
+mod batch_end;
 pub mod bound;
 mod context;
 mod gap;

@@ -1,8 +1,7 @@
 //! Batches that the client cannot decode: damaged ones, and those that would become larger than `source.max_batch_bytes`.
 //!
 //! Under `source.on_undecodable: hold` the partition is paused where it stands, and fetched again from time to time. Under `skip`
-//! reading goes on behind the batch. librdkafka does not hand out where a batch ends, so that this is searched for: an offset
-//! lies in the batch as long as a fetch there fails at the batch's first offset.
+//! reading goes on behind the batch, whose end is searched for first.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
+use super::batch_end::Search;
 use super::position::{list, next_offset};
 use super::{Assigned, Source};
 use crate::config::OnUndecodable;
@@ -48,45 +48,6 @@ enum State {
     Retried,
     /// Its end is searched for.
     Searched(Search),
-}
-
-/// The search for a batch's end, in doubling steps at first.
-#[derive(Debug, Clone)]
-struct Search {
-    /// An offset in the batch.
-    inside: i64,
-    /// An offset behind it.
-    beyond: i64,
-    step: i64,
-    /// When [`Search::probe`] was last asked for; absent where it could not be yet.
-    asked_at: Option<Instant>,
-}
-
-impl Search {
-    /// Returns the search between an offset in the batch and the partition's end.
-    fn new(inside: i64, end: i64) -> Search {
-        Search { inside, beyond: end.max(inside + 1), step: 1, asked_at: None }
-    }
-
-    /// Returns where the next fetch is tried.
-    fn probe(&self) -> i64 {
-        self.inside.saturating_add(self.step).min(self.inside + (self.beyond - self.inside) / 2).max(self.inside + 1)
-    }
-
-    /// Takes note of whether the probe lies in the batch.
-    fn learn(&mut self, is_inside: bool) {
-        let probe = self.probe();
-        if is_inside {
-            (self.inside, self.step) = (probe, self.step.saturating_mul(2));
-        } else {
-            self.beyond = probe;
-        }
-    }
-
-    /// Returns the first offset behind the batch, once it is known.
-    fn end(&self) -> Option<i64> {
-        (self.beyond - self.inside <= 1).then_some(self.beyond)
-    }
 }
 
 impl Assigned {
@@ -320,40 +281,5 @@ impl Source {
 
     fn index_of(&self, topic: &str, partition: i32) -> Option<usize> {
         self.partitions.iter().position(|assigned| assigned.partition == partition && assigned.topic == topic)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Searches for the end of a batch in a partition, and returns it with the number of fetches.
-    fn find(inside: i64, batch_end: i64, partition_end: i64) -> (i64, u32) {
-        let (mut search, mut probes) = (Search::new(inside, partition_end), 0);
-        loop {
-            if let Some(end) = search.end() {
-                return (end, probes);
-            }
-            let probe = search.probe();
-            assert!(probe > inside && probe < partition_end, "{probe}");
-            search.learn(probe < batch_end);
-            probes += 1;
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_batch_is_found_in_few_fetches() {
-        for (inside, batch_end, partition_end) in
-            [(0, 1, 1), (0, 1, 2), (0, 1, 1_000_000), (0, 600, 601), (0, 600, 600), (7, 600, 9_000_000_000), (599, 600, 4000)]
-        {
-            let (end, probes) = find(inside, batch_end, partition_end);
-            assert_eq!(end, batch_end, "{inside} {batch_end} {partition_end}");
-            assert!(probes <= 20, "{probes} fetches");
-        }
-    }
-
-    #[test]
-    fn the_end_is_behind_the_batch_even_where_the_partition_shrinks() {
-        assert_eq!(Search::new(5, 3).end(), Some(6));
     }
 }
