@@ -1,5 +1,8 @@
 //! Batches that the client cannot decode: the partition waits or steps over them, the others go on, and memory stays bounded.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod support;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -24,8 +27,6 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-const SOURCE: &str = "group-events";
-const OUTPUT: &str = "group-events.webhook";
 const PARTITIONS: i32 = 2;
 
 /// How long anything may take before a test fails.
@@ -38,8 +39,10 @@ const GOOD: i32 = 1;
 const GUARANTEES: [&str; 2] = ["at_least_once", "exactly_once"];
 
 struct Kafka {
-    _cluster: EmbeddedCluster,
+    _cluster: Option<EmbeddedCluster>,
     brokers: String,
+    /// The source topic, and the group.
+    source: String,
 }
 
 impl Kafka {
@@ -48,11 +51,24 @@ impl Kafka {
             let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
         let cluster = EmbeddedCluster::start(1).unwrap();
-        for topic in [SOURCE, OUTPUT, "group-events.dead"] {
-            cluster.create_topic(topic, PARTITIONS).unwrap();
+        for topic in ["", ".webhook", ".dead"] {
+            cluster.create_topic(&format!("group-events{topic}"), PARTITIONS).unwrap();
         }
         let brokers = cluster.brokers();
-        Kafka { _cluster: cluster, brokers }
+        Kafka { _cluster: Some(cluster), brokers, source: "group-events".to_owned() }
+    }
+
+    /// Uses real Kafka, which checks what it is sent, and commits offsets of transactions.
+    fn real() -> Option<Kafka> {
+        let brokers = support::kafka::brokers()?;
+        let source = support::unique("batches");
+        let topics = ["", ".webhook", ".dead"].map(|topic| (format!("{source}{topic}"), [].as_slice()));
+        support::topics::create_all(brokers, PARTITIONS.try_into().unwrap(), &topics);
+        Some(Kafka { _cluster: None, brokers: brokers.to_owned(), source })
+    }
+
+    fn is_real(&self) -> bool {
+        self._cluster.is_none()
     }
 
     fn client(&self) -> ClientConfig {
@@ -63,10 +79,10 @@ impl Kafka {
 
     fn config_text(&self, source: &str, guarantee: &str, listen: &str) -> String {
         format!(
-            "kafka:\n  brokers: {}\n  consumer_properties: {{ fetch.wait.max.ms: 10, session.timeout.ms: 4000, heartbeat.interval.ms: 200 }}\n\
-             source: {{ topics: [{SOURCE}], {source} }}\ndelivery: {{ guarantee: {guarantee} }}\n\
+            "kafka:\n  brokers: {1}\n  consumer_properties: {{ fetch.wait.max.ms: 10, session.timeout.ms: 4000, heartbeat.interval.ms: 200 }}\n\
+             source: {{ topics: [{0}], group_id: {0}, {source} }}\ndelivery: {{ guarantee: {guarantee} }}\n\
              destinations:\n  - use: webhook\nhttp: {{ listen: {listen} }}\n",
-            self.brokers
+            self.source, self.brokers
         )
     }
 
@@ -82,7 +98,7 @@ impl Kafka {
     fn produce(&self, partition: i32, group: &str) {
         let producer: BaseProducer = self.client().create().unwrap();
         let value = event(group);
-        producer.send(BaseRecord::<str, str>::to(SOURCE).payload(&value).partition(partition)).unwrap();
+        producer.send(BaseRecord::<str, str>::to(&self.source).payload(&value).partition(partition)).unwrap();
         producer.flush(DEADLINE).unwrap();
     }
 
@@ -95,8 +111,8 @@ impl Kafka {
         request.extend((-1_i16).to_be_bytes()); // all replicas
         request.extend(10_000_i32.to_be_bytes());
         request.extend(1_i32.to_be_bytes());
-        request.extend(i16::try_from(SOURCE.len()).unwrap().to_be_bytes());
-        request.extend(SOURCE.as_bytes());
+        request.extend(i16::try_from(self.source.len()).unwrap().to_be_bytes());
+        request.extend(self.source.as_bytes());
         request.extend(1_i32.to_be_bytes());
         request.extend(partition.to_be_bytes());
         request.extend(i32::try_from(batch.len()).unwrap().to_be_bytes());
@@ -109,7 +125,7 @@ impl Kafka {
         let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
         stream.read_exact(&mut answer).unwrap();
         // Correlation id, one topic by name, one partition: then the error code.
-        let at = 4 + 4 + 2 + SOURCE.len() + 4 + 4;
+        let at = 4 + 4 + 2 + self.source.len() + 4 + 4;
         assert_eq!(answer[at..at + 2], [0, 0], "{answer:?}");
     }
 
@@ -119,7 +135,7 @@ impl Kafka {
             self.client().set("group.id", "reader").set("enable.auto.commit", "false").create().unwrap();
         let mut all = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            all.add_partition_offset(OUTPUT, partition, Offset::Beginning).unwrap();
+            all.add_partition_offset(&format!("{}.webhook", self.source), partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&all).unwrap();
         let (mut seen, deadline) = (Vec::new(), Instant::now() + DEADLINE);
@@ -134,9 +150,9 @@ impl Kafka {
     }
 
     fn committed(&self, partition: i32) -> i64 {
-        let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
+        let consumer: BaseConsumer = self.client().set("group.id", &self.source).create().unwrap();
         let mut list = TopicPartitionList::new();
-        list.add_partition(SOURCE, partition);
+        list.add_partition(&self.source, partition);
         let offsets = consumer.committed_offsets(list, DEADLINE).unwrap();
         offsets.elements()[0].offset().to_raw().unwrap_or_default()
     }
@@ -251,25 +267,28 @@ fn check_with(produce_bad: &impl Fn(&Kafka), n_records: i32, source: &str, reaso
     }
 }
 
-fn filled(produce_bad: impl Fn(&Kafka)) -> Kafka {
-    let kafka = Kafka::start();
+fn fill(kafka: &Kafka, produce_bad: impl Fn(&Kafka)) {
     kafka.produce(BAD, "before");
-    produce_bad(&kafka);
+    produce_bad(kafka);
     kafka.produce(BAD, "behind");
     kafka.produce(GOOD, "elsewhere");
-    kafka
 }
 
 fn check_held(produce_bad: impl Fn(&Kafka), source: &str, guarantee: &str, reason: &str) {
-    let kafka = filled(produce_bad);
+    let kafka = Kafka::start();
+    fill(&kafka, produce_bad);
+    hold(&kafka, source, guarantee, reason);
+}
+
+fn hold(kafka: &Kafka, source: &str, guarantee: &str, reason: &str) {
     let service = kafka.serve(source, guarantee);
-    let expected = format!("partition {SOURCE}/{BAD} is blocked at offset 1: {reason}");
+    let expected = format!("partition {}/{BAD} is blocked at offset 1: {reason}", kafka.source);
     until("readiness names the offset", || get(service.http().unwrap(), "/readyz").contains(&expected));
     assert_eq!(metric(&service, "groupcast_blocked_partitions"), 1.0);
     kafka.produce(GOOD, "later");
     assert_eq!(kafka.groups(&["before", "elsewhere", "later"]), ["before", "elsewhere", "later"], "{guarantee}");
-    if guarantee == "at_least_once" {
-        // The embedded broker commits no offsets of transactions.
+    // The embedded broker commits no offsets of transactions.
+    if guarantee == "at_least_once" || kafka.is_real() {
         until("what was read is committed", || kafka.committed(BAD) == 1 && kafka.committed(GOOD) == 2);
     }
     assert!(get(service.http().unwrap(), "/healthz").contains("200 OK"));
@@ -277,13 +296,18 @@ fn check_held(produce_bad: impl Fn(&Kafka), source: &str, guarantee: &str, reaso
 }
 
 fn check_skipped(produce_bad: impl Fn(&Kafka), n_records: i32, source: &str, guarantee: &str) {
-    let kafka = filled(produce_bad);
+    let kafka = Kafka::start();
+    fill(&kafka, produce_bad);
+    skip(&kafka, n_records, source, guarantee, &["before", "behind", "elsewhere"]);
+}
+
+fn skip(kafka: &Kafka, n_records: i32, source: &str, guarantee: &str, groups: &[&str]) {
     let service = kafka.serve(&format!("{source}, on_undecodable: skip"), guarantee);
-    assert_eq!(kafka.groups(&["before", "behind", "elsewhere"]), ["before", "behind", "elsewhere"], "{guarantee}");
-    let skipped = format!("groupcast_undecodable_offsets_skipped_total{{topic=\"{SOURCE}\"}}");
+    assert_eq!(kafka.groups(groups), groups, "{guarantee}");
+    let skipped = format!("groupcast_undecodable_offsets_skipped_total{{topic=\"{}\"}}", kafka.source);
     assert_eq!(metric(&service, &skipped), f64::from(n_records), "{guarantee}");
     until("nothing is blocked", || get(service.http().unwrap(), "/readyz").contains("200 OK"));
-    if guarantee == "at_least_once" {
+    if guarantee == "at_least_once" || kafka.is_real() {
         until("all is committed", || kafka.committed(BAD) == i64::from(n_records) + 2);
     }
     stop(service);
@@ -313,7 +337,7 @@ fn bomb_of(codec: &'static str, n_records: i32, size: usize) -> impl Fn(&Kafka) 
         let producer: BaseProducer = settings.create().unwrap();
         let value = vec![b'x'; size];
         for _ in 0..n_records {
-            producer.send(BaseRecord::<str, [u8]>::to(SOURCE).payload(&value).partition(BAD)).unwrap();
+            producer.send(BaseRecord::<str, [u8]>::to(&kafka.source).payload(&value).partition(BAD)).unwrap();
         }
         producer.flush(DEADLINE).unwrap();
     }
@@ -338,7 +362,7 @@ fn batches_of_every_codec_within_the_limit_are_read() {
         let producer: BaseProducer = kafka.client().set("compression.type", codec).set("linger.ms", "100").create().unwrap();
         let value = format!("{}{}", event(codec), " ".repeat(50_000));
         for _ in 0..15 {
-            producer.send(BaseRecord::<str, str>::to(SOURCE).payload(&value).partition(BAD)).unwrap();
+            producer.send(BaseRecord::<str, str>::to(&kafka.source).payload(&value).partition(BAD)).unwrap();
         }
         producer.flush(DEADLINE).unwrap();
     }
@@ -387,6 +411,19 @@ fn a_gzip_batch_within_the_limit_is_read() {
     stop(service);
 }
 
+/// Holds the partition, and skips the batch after a restart with the other setting.
+#[test]
+fn real_kafka_takes_large_batches_that_are_held_or_skipped() {
+    for guarantee in GUARANTEES {
+        for codec in ["gzip", "lz4", "zstd"] {
+            let Some(kafka) = Kafka::real() else { return };
+            fill(&kafka, bomb_of(codec, 40, 900_000));
+            hold(&kafka, LIMIT, guarantee, UNDECOMPRESSED);
+            skip(&kafka, 40, LIMIT, guarantee, &["before", "behind", "elsewhere", "later"]);
+        }
+    }
+}
+
 /// A process of its own, so that its memory can be told.
 struct Running(Child);
 
@@ -407,14 +444,15 @@ impl Running {
 
 /// The chart gives a process 256 MiB.
 fn check_memory(produce_bad: impl Fn(&Kafka)) {
-    let kafka = filled(produce_bad);
+    let kafka = Kafka::start();
+    fill(&kafka, produce_bad);
     let folder = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let file = folder.path().join("groupcast.yaml");
     fs::write(&file, kafka.config_text("workers: 1", "at_least_once", &address.to_string())).unwrap();
     let running = run(&file);
     until("readiness names the offset", || {
-        get(address, "/readyz").contains(&format!("partition {SOURCE}/{BAD} is blocked at offset 1: "))
+        get(address, "/readyz").contains(&format!("partition {}/{BAD} is blocked at offset 1: ", kafka.source))
     });
     assert_eq!(kafka.groups(&["before", "elsewhere"]), ["before", "elsewhere"]);
     let peak = running.peak_mib();
