@@ -1,4 +1,4 @@
-//! Builds again when a definition comes or goes: they are embedded by folder. Has src/kafka/native.rs see each LZ4 batch.
+//! Builds again when a definition comes or goes: they are embedded by folder. Has src/kafka/decompress.rs see each LZ4 batch.
 
 fn main() {
     println!("cargo::rerun-if-changed=destinations");

@@ -109,16 +109,16 @@ mod tests {
 
     #[test]
     fn a_frame_is_as_large_as_its_blocks() {
-        let rows: &[(&[(u32, &[u8])], u64)] = &[
-            (&[], 0),
-            (&[(0, REPEATED)], 290),
-            (&[(0, REPEATED), (IS_PLAIN, b"plain"), (0, REPEATED)], 585),
-            (&[(0, &[0x30, b'a', b'b', b'c'])], 3),
+        let rows = [
+            (vec![], 0),
+            (vec![(0, REPEATED)], 290),
+            (vec![(0, REPEATED), (IS_PLAIN, b"plain"), (0, REPEATED)], 585),
+            (vec![(0, b"\x30abc".as_slice())], 3),
         ];
         for (blocks, size) in rows {
-            let frame = frame(blocks);
-            assert!(fits(&frame, *size), "{size}");
-            assert!(*size == 0 || !fits(&frame, size - 1), "{size}");
+            let frame = frame(&blocks);
+            assert!(fits(&frame, size), "{size}");
+            assert!(size == 0 || !fits(&frame, size - 1), "{size}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Kafka: the clients and their settings, and what their errors mean to us. No decisions about events.
 
 mod complaint;
+mod decompress;
 pub mod delivery;
 pub mod embedded;
 pub mod ends;

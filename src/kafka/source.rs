@@ -33,7 +33,7 @@ use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
 use crate::kafka::ledger::Note;
 use crate::kafka::native::{ConsumerError, ConsumerQueue, Fetched, Kind};
-use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, native};
+use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, decompress, native};
 use crate::metrics;
 use crate::record::Record;
 use crate::status::Status;
@@ -59,8 +59,10 @@ pub struct Source {
     is_searching: bool,
     /// Where reading goes on behind batches that were skipped, to be committed.
     skipped: Vec<Watermark>,
-    /// Whether [`Intake::mend_gaps`] has to be called without an event that says so.
-    is_gap_due: bool,
+    /// Whether a skip was found while nobody polled.
+    is_skip_due: bool,
+    /// Whether the client has given up a position that lies outside its partition.
+    has_gap: bool,
     max_poll_interval: Duration,
     status: Arc<Status>,
 }
@@ -83,7 +85,7 @@ struct Assigned {
     note: Option<Note>,
     /// Whether a replay has read it to the end.
     is_done: bool,
-    /// Where it was set to after its start, behind a batch that was skipped.
+    /// Where reading was last set to after its start; a partition has no position before a record of it is read.
     moved_to: Option<i64>,
     /// What it waits for.
     block: Option<Block>,
@@ -104,7 +106,7 @@ impl Source {
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
         let no_queue = || Fault::Fatal("the consumer has no queue".to_owned());
         let queue = ConsumerQueue::of(consumer.client()).ok_or_else(no_queue)?;
-        native::limit_batches(config.source.max_batch_bytes);
+        decompress::limit_batches(config.source.max_batch_bytes);
         status.update(|view| (view.is_member, view.partitions) = (false, 0));
         Ok(Source {
             queue,
@@ -118,7 +120,8 @@ impl Source {
             max_batch_bytes: config.source.max_batch_bytes,
             is_searching: false,
             skipped: Vec::new(),
-            is_gap_due: false,
+            is_skip_due: false,
+            has_gap: false,
             max_poll_interval: Duration::from_millis(milliseconds),
             status,
         })
@@ -212,6 +215,7 @@ impl Source {
             return Err(Fault::of(Call::Poll, &KafkaError::MessageConsumptionFatal(error.code)));
         }
         if error.code == RDKafkaErrorCode::AutoOffsetReset {
+            self.has_gap = true;
             return Ok(Polled::Gap);
         }
         if let Some(polled) = self.heed_undecodable(error)? {
@@ -242,7 +246,7 @@ impl Intake for Source {
                 Some(timeout) => timeout,
             },
         };
-        if std::mem::take(&mut self.is_gap_due) {
+        if std::mem::take(&mut self.is_skip_due) {
             return Ok(Polled::Gap);
         }
         let Some(event) = self.queue.poll(timeout) else { return Ok(Polled::Nothing) };
@@ -267,8 +271,11 @@ impl Intake for Source {
     }
 
     fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
-        let skipped = std::mem::take(&mut self.skipped);
-        if skipped.is_empty() { self.close_gaps() } else { Ok(skipped) }
+        let mut starts = std::mem::take(&mut self.skipped);
+        if std::mem::take(&mut self.has_gap) {
+            starts.extend(self.close_gaps()?);
+        }
+        Ok(starts)
     }
 
     fn rebalance(&self) -> Option<Rebalance> {

@@ -119,7 +119,7 @@ impl Source {
             .map_err(|error| Fault::of(Call::Position, &error))
     }
 
-    /// Reads on from `offsets`, which are of all our partitions.
+    /// Reads on from `offsets`, which are of all our partitions, or of some in the cooperative protocol.
     ///
     /// Not by seeking: librdkafka refuses that for a partition whose position it has given up.
     pub(super) fn reposition(&mut self, offsets: &TopicPartitionList) -> Result<(), Fault> {
@@ -131,6 +131,11 @@ impl Source {
                 RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
             })
             .map_err(|error| Fault::of(Call::Position, &error))?;
+        for assigned in &mut self.partitions {
+            if let Some(element) = offsets.find_partition(&assigned.topic, assigned.partition) {
+                assigned.moved_to = number(element.offset());
+            }
+        }
         self.pause(offsets)
     }
 

@@ -71,14 +71,14 @@ impl Assigned {
 
 /// Returns why a batch cannot be read, where an error says that; nothing for every other error.
 fn reason(error: &ConsumerError, max_batch_bytes: u64) -> Option<String> {
-    match error.code {
-        RDKafkaErrorCode::BadCompression => Some(format!(
-            "a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: {max_batch_bytes}"
-        )),
-        RDKafkaErrorCode::BadMessage => Some("a batch is damaged: its checksum is wrong".to_owned()),
-        RDKafkaErrorCode::NotImplemented => Some("a batch has a format that the client does not know".to_owned()),
-        _ => None,
-    }
+    let limit =
+        format!("a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: {max_batch_bytes}");
+    let reasons = [
+        (RDKafkaErrorCode::BadCompression, limit),
+        (RDKafkaErrorCode::BadMessage, "a batch is damaged: its checksum is wrong".to_owned()),
+        (RDKafkaErrorCode::NotImplemented, "a batch has a format that the client does not know".to_owned()),
+    ];
+    reasons.into_iter().find(|(code, _)| *code == error.code).map(|(_, reason)| reason)
 }
 
 impl Source {
@@ -171,7 +171,6 @@ impl Source {
         self.move_to(index, end)?;
         self.publish_blocked();
         let Some(assigned) = self.partitions.get_mut(index) else { return Ok(Polled::Nothing) };
-        assigned.moved_to = Some(end);
         let Block { offset, reason, .. } = block;
         let (topic, partition) = (assigned.topic.clone(), assigned.partition);
         metrics::undecodable_skipped(&topic, u64::try_from(end - offset).unwrap_or_default());
@@ -249,7 +248,7 @@ impl Source {
         }
         for index in asked {
             if self.search_on(index)? == Polled::Gap {
-                self.is_gap_due = true;
+                self.is_skip_due = true;
             }
         }
         self.publish_blocked();
@@ -258,11 +257,8 @@ impl Source {
 
     /// Has every blocked partition be fetched where it is set next. What blocks it shows again if it is still there.
     pub(super) fn retry_blocks(&mut self) {
-        for assigned in &mut self.partitions {
-            assigned.moved_to = None;
-            if let Some(block) = &mut assigned.block {
-                block.state = State::Retried;
-            }
+        for block in self.partitions.iter_mut().filter_map(|assigned| assigned.block.as_mut()) {
+            block.state = State::Retried;
         }
         self.is_searching = false;
     }
