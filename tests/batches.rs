@@ -87,8 +87,12 @@ impl Kafka {
     }
 
     fn serve(&self, source: &str, guarantee: &str) -> Service {
+        self.serve_with(source, guarantee, &[])
+    }
+
+    fn serve_with(&self, source: &str, guarantee: &str, overrides: &[(String, String)]) -> Service {
         let text = self.config_text(source, guarantee, "127.0.0.1:0");
-        let config = Config::from_text("test.yaml", &text, &[], &[]).unwrap_or_else(|faults| panic!("{faults:?}")).0;
+        let config = Config::from_text("test.yaml", &text, &[], overrides).unwrap_or_else(|faults| panic!("{faults:?}")).0;
         let router = Router::new(config.routing()).unwrap();
         let topics = Topics::assume(router.topics());
         Service::start(Arc::new(config), router, topics, Reading::Live).unwrap()
@@ -423,6 +427,22 @@ fn bad_batches_in_a_row_and_at_the_end_are_skipped() {
     until("all is committed", || kafka.committed(BAD) == 45);
     kafka.produce(BAD, "behind");
     assert_eq!(kafka.groups(&["before", "behind"]), ["before", "behind"]);
+    stop(service);
+}
+
+/// Under the eager protocol each step of the search sets all partitions.
+#[test]
+fn a_skip_reads_no_other_partition_twice() {
+    let kafka = Kafka::start();
+    kafka.produce(GOOD, "elsewhere");
+    kafka.produce_raw(BAD, &batch(ZSTD, 40, b"no codec wrote this"));
+    let eager = [("kafka.consumer_properties.partition.assignment.strategy".to_owned(), "range".to_owned())];
+    let service = kafka.serve_with("on_undecodable: skip", "at_least_once", &eager);
+    until("all is committed", || kafka.committed(BAD) == 40 && kafka.committed(GOOD) == 1);
+    kafka.produce(BAD, "behind");
+    assert_eq!(kafka.groups(&["elsewhere", "behind"]), ["behind", "elsewhere"]);
+    until("all is committed", || kafka.committed(BAD) == 41);
+    assert_eq!(metric(&service, "groupcast_records_consumed_total"), 2.0);
     stop(service);
 }
 
