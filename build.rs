@@ -2,5 +2,6 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=destinations");
+    // A test that links librdkafka and not groupcast does not find that function: `use groupcast as _;`.
     println!("cargo::rustc-link-arg=-Wl,--wrap=rd_kafka_lz4_decompress");
 }

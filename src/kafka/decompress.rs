@@ -32,8 +32,9 @@ unsafe extern "C" {
 /// Decompresses a gzip batch for librdkafka, but none that is larger than `source.max_batch_bytes`.
 ///
 /// librdkafka's function of this name (rdgz.c) has no limit: a batch of 592 KB can become 540 MB. No setting bounds it. The name
-/// is all that its object in the static library defines, so that a linker that knows ours does not take that object in. A test
-/// tells when it does. A patched librdkafka would be a copy of it to maintain. The answer is what librdkafka's gives: null for what cannot be decompressed.
+/// is all that its object in the static library defines, so that a linker that knows ours does not take that object in
+/// (tests/batches.rs notices if it does). A patched librdkafka would be a copy of it to maintain. The answer is what
+/// librdkafka's gives: null for what cannot be decompressed.
 ///
 /// # Safety
 /// `compressed` begins `compressed_len` bytes, and `decompressed_len` can be written.
