@@ -107,6 +107,10 @@ pub struct Source {
     pub start: Start,
     /// What to do where retention has overtaken the group's offset.
     pub on_gap: OnGap,
+    /// What to do where the client cannot decode a batch.
+    pub on_undecodable: OnUndecodable,
+    /// What a batch may decompress to.
+    pub max_batch_bytes: u64,
     /// Worker threads, each a member of the group; at least one.
     pub workers: usize,
 }
@@ -130,6 +134,19 @@ pub enum OnGap {
     /// Count and log the lost range, and go on at the oldest record.
     Continue,
 }
+
+/// What to do where the client cannot decode a batch: it is damaged, or larger than [`Source::max_batch_bytes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUndecodable {
+    /// Have its partition wait, and name the offset.
+    Hold,
+    /// Count and log the batch, and go on behind it.
+    Skip,
+}
+
+/// [`Source::max_batch_bytes`] where nothing else is said: many times what Kafka's own limit of 1 MiB, compressed, holds as a
+/// rule.
+pub const MAX_BATCH_BYTES: u64 = 32 << 20;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

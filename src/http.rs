@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::page::Page;
 use crate::metrics::{Metrics, family};
-use crate::status::{Status, View};
+use crate::status::{Blocked, Status, View};
 use crate::worker::stop::Stop;
 
 /// Offsets that wait for this long mean that something is wrong with the topics or the group: several times what the longest
@@ -205,6 +205,10 @@ fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
         reasons.push("the group has not given it partitions yet".to_owned());
     }
     reasons.extend(view.refused.iter().map(|(topic, code)| format!("topic {topic} refuses records: {code}")));
+    reasons.extend(view.blocked.iter().map(|blocked| {
+        let Blocked { topic, partition, offset, reason } = blocked;
+        format!("partition {topic}/{partition} is blocked at offset {offset}: {reason}")
+    }));
     if let Some(age) = view.uncommitted_since.map(|since| now.saturating_duration_since(since)).filter(|age| *age > STALE_AFTER)
     {
         reasons.push(format!("nothing was committed for {} s", age.as_secs()));
@@ -291,6 +295,13 @@ mod tests {
         let refuse = |view: &mut View| view.refused = vec![("a.mixpanel".to_owned(), "not authorized".to_owned())];
         check(refuse, why_unhealthy, &[]);
         check(refuse, why_not_ready, &["topic a.mixpanel refuses records: not authorized"]);
+    }
+
+    #[test]
+    fn a_blocked_partition_is_named() {
+        let (topic, reason) = ("a".to_owned(), "a batch is damaged".to_owned());
+        let block = |view: &mut View| view.blocked = vec![Blocked { topic, partition: 3, offset: 17, reason }];
+        check(block, why_not_ready, &["partition a/3 is blocked at offset 17: a batch is damaged"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 use self::family::{
     BUILD, CLIENT_ERRORS, COMMIT_DURATION, EPOCHS, Family, Kind, LAST_RELOAD, REBALANCES, REFUSED, RELOADS, REWINDS, SECTIONS,
-    SKIPPED, STARTED_OVER, TOPIC_PROBLEMS,
+    SKIPPED, STARTED_OVER, TOPIC_PROBLEMS, UNDECODABLE,
 };
 use self::latency::Latencies;
 
@@ -125,6 +125,11 @@ pub fn rewind(cause: &'static str) {
 /// Counts offsets that were lost to retention and skipped.
 pub fn gap_skipped(topic: &str, offsets: u64) {
     counter!(SKIPPED.name, "topic" => topic.to_owned()).increment(offsets);
+}
+
+/// Counts offsets of batches that could not be decoded and were skipped.
+pub fn undecodable_skipped(topic: &str, offsets: u64) {
+    counter!(UNDECODABLE.name, "topic" => topic.to_owned()).increment(offsets);
 }
 
 /// Counts an error that the client reported by itself.

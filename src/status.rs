@@ -61,6 +61,21 @@ pub struct View {
     pub is_held: bool,
     /// The topics that refuse records, with the broker's reason.
     pub refused: Vec<(String, String)>,
+    /// The partitions that wait at an offset.
+    pub blocked: Vec<Blocked>,
+}
+
+/// A partition that is not read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that is not read.
+    pub offset: i64,
+    /// Why.
+    pub reason: String,
 }
 
 impl Status {
@@ -79,6 +94,7 @@ impl Status {
             in_flight_limit: 0,
             is_held: false,
             refused: Vec::new(),
+            blocked: Vec::new(),
         };
         Status {
             worker,

@@ -35,7 +35,7 @@ const LONG: [(&str, &str); 16] = [
     ("json.rs", "everything about JSON as bytes"),
     ("json/scan.rs", "one grammar and its scanner"),
     ("kafka/delivery.rs", "the guarantee in one place: send, drain, commit, abort"),
-    ("kafka/native.rs", "all the unsafe code there is"),
+    ("kafka/native.rs", "every call that the binding lacks"),
     ("router.rs", "the whole meaning of the program on one page"),
     ("traits.rs", "how keys become traits, whose steps are read in order"),
     ("traits/vocabulary.rs", "every name that a trait goes by"),

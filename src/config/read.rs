@@ -8,7 +8,10 @@ use tracing_subscriber::EnvFilter;
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
 use crate::config::properties::Properties;
-use crate::config::{Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, OnGap, Profile, Source, Start};
+use crate::config::{
+    Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap, OnUndecodable, Profile, Source,
+    Start,
+};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
 use crate::event::Limits;
@@ -90,9 +93,12 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields.node("start").map_or(Start::Earliest, |node| start(node, diagnostics));
     let on_gap = fields.choice("on_gap", &[("stop", OnGap::Stop), ("continue", OnGap::Continue)], diagnostics);
+    let words = &[("hold", OnUndecodable::Hold), ("skip", OnUndecodable::Skip)];
+    let on_undecodable = fields.choice("on_undecodable", words, diagnostics).unwrap_or(OnUndecodable::Hold);
+    let max_batch_bytes = whole(&mut fields, "max_batch_bytes", MAX_BATCH_BYTES, 1_048_576..=333_000_000, diagnostics);
     let workers = whole(&mut fields, "workers", 1, 1..=1024, diagnostics);
     fields.finish(diagnostics);
-    Source { topics, group_id, start, on_gap: on_gap.unwrap_or(OnGap::Stop), workers }
+    Source { topics, group_id, start, on_gap: on_gap.unwrap_or(OnGap::Stop), on_undecodable, max_batch_bytes, workers }
 }
 
 fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {

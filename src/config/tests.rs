@@ -50,6 +50,7 @@ fn defaults() {
     assert_eq!(config.kafka.consumer().count() + config.kafka.producer().count(), 0);
     assert_eq!((config.source.topics.as_slice(), config.source.group_id.as_str()), (["in".to_owned()].as_slice(), "groupcast"));
     assert_eq!((config.source.start, config.source.on_gap, config.source.workers), (Start::Earliest, OnGap::Stop, 1));
+    assert_eq!((config.source.on_undecodable, config.source.max_batch_bytes), (OnUndecodable::Hold, 33_554_432));
     assert_eq!((config.delivery.guarantee, config.delivery.profile), (Guarantee::AtLeastOnce, Profile::Standard));
     let epoch = EpochBounds { interval: Duration::from_millis(100), records: 100_000, bytes: 134_217_728 };
     assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_secs(30)));
@@ -83,7 +84,7 @@ fn a_small_profile_has_small_epochs_unless_they_are_set() {
 fn every_value_is_read() {
     let text = "
 kafka: {brokers: 'a:1, b:2', properties: {client.id: x}, consumer_properties: {fetch.wait.max.ms: 10}, producer_properties: {client.id: y}}
-source: {topics: [in, more], group_id: g, start: '2026-01-31T08:00:00+01:00', on_gap: continue, workers: 3}
+source: {topics: [in, more], group_id: g, start: '2026-01-31T08:00:00+01:00', on_gap: continue, on_undecodable: skip, max_batch_bytes: 2000000, workers: 3}
 delivery: {guarantee: at_least_once, epoch: {interval_ms: 5, records: 6, bytes: 7}, shutdown_timeout_ms: 800}
 destinations:
   - {use: mixpanel, name: mixpanel-eu, topic: eu, enabled_by_default: false, settings: {token: t}}
@@ -103,6 +104,7 @@ log: {format: json, level: 'groupcast=debug,warn'}
     assert_eq!(config.kafka.producer().collect::<Vec<_>>(), [("client.id", "x"), ("client.id", "y")]);
     assert_eq!((config.source.topics.join("+").as_str(), config.source.group_id.as_str()), ("in+more", "g"));
     assert_eq!((config.source.start, config.source.on_gap), (Start::Time(1_769_842_800_000), OnGap::Continue));
+    assert_eq!((config.source.on_undecodable, config.source.max_batch_bytes), (OnUndecodable::Skip, 2_000_000));
     assert_eq!(config.source.workers, 3);
     let epoch = EpochBounds { interval: Duration::from_millis(5), records: 6, bytes: 7 };
     assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_millis(800)));
@@ -163,6 +165,14 @@ fn faults_of_values() {
         (
             "source: {topics: [in], on_gap: contine}",
             "g.yaml:1:32: error: source.on_gap must be one of stop, continue, not: contine\n  hint: did you mean: continue",
+        ),
+        (
+            "source: {topics: [in], on_undecodable: stop}",
+            "g.yaml:1:40: error: source.on_undecodable must be one of hold, skip, not: stop",
+        ),
+        (
+            "source: {topics: [in], max_batch_bytes: 1000}",
+            "g.yaml:1:41: error: source.max_batch_bytes must be a whole number from 1048576 to 333000000, not: 1000",
         ),
         (
             "source: {topics: [in], workers: 0}",

@@ -11,6 +11,7 @@ pub(super) fn say(page: &mut Page, status: &Status) {
     let uncommitted = view.uncommitted_since.map(|since| since.elapsed()).unwrap_or_default();
     for (family, value) in [
         (family::PARTITIONS, count(view.partitions)),
+        (family::BLOCKED, count(view.blocked.len())),
         (family::IN_FLIGHT, count(view.in_flight)),
         (family::IN_FLIGHT_LIMIT, count(view.in_flight_limit)),
         (family::HELD, f64::from(u8::from(view.is_held))),

@@ -1,12 +1,14 @@
 //! Kafka: the clients and their settings, and what their errors mean to us. No decisions about events.
 
 mod complaint;
+mod decompress;
 pub mod delivery;
 pub mod embedded;
 pub mod ends;
 pub mod fault;
 pub mod ledger;
 pub mod lookup;
+mod lz4;
 mod native;
 pub mod range;
 pub mod source;
@@ -96,12 +98,17 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     settings.set("fetch.queue.backoff.ms", "5");
     settings.set("fetch.min.bytes", "65536");
     settings.set("fetch.wait.max.ms", "50");
+    // Else a damaged batch is read as whatever its bytes happen to mean; librdkafka's default is off.
+    settings.set("check.crcs", "true");
+    // How long a fetch that failed rests: the end of a batch that cannot be decoded is found by many.
+    settings.set("fetch.error.backoff.ms", "100");
     // A rebalance takes away only the partitions that move, and a restart keeps the others flowing.
     settings.set("partition.assignment.strategy", "cooperative-sticky");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.consumer() {
         settings.set(name, value);
     }
+    limit_response(&mut settings, config.source.max_batch_bytes);
     settings.set("group.id", &config.source.group_id);
     settings.set("enable.auto.commit", "false");
     settings.set("enable.auto.offset.store", "false");
@@ -113,6 +120,19 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
         settings.set("group.instance.id", instance);
     }
     settings
+}
+
+/// Sets the only limit that librdkafka has for what a batch decompresses to, and only for zstd (`rdkafka_zstd.c`): it tries
+/// buffers of which each is three times the last, so that what needs more than a third may fail (its issue 5260). It must hold a
+/// whole fetch, too.
+fn limit_response(settings: &mut ClientConfig, max_batch_bytes: u64) {
+    const NAME: &str = "receive.message.max.bytes";
+    /// What librdkafka wants beside `fetch.max.bytes`.
+    const FRAME: u64 = 512;
+    let fetch = settings.get("fetch.max.bytes").and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    if settings.get(NAME).is_none() {
+        settings.set(NAME, (3 * max_batch_bytes).max(fetch + FRAME).to_string());
+    }
 }
 
 const MAX_IN_FLIGHT: &str = "max.in.flight";

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{BorrowedHeaders, Message, Timestamp};
 use rdkafka::producer::{Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys::bindings as sys;
@@ -231,6 +232,178 @@ unsafe fn complaint(event: *mut sys::rd_kafka_event_t) -> Option<String> {
 
 /// `LOG_ERR` of syslog, whose levels librdkafka's are.
 const SYSLOG_ERROR: i32 = 3;
+
+/// A consumer's queue, which the binding's own poll reads too. That one hides which partition and offset an error is about.
+pub(crate) struct ConsumerQueue(Owned<sys::rd_kafka_queue_t>);
+
+impl ConsumerQueue {
+    /// Returns the queue of a consumer with a group, to be dropped before its client; absent where the client is none.
+    pub(crate) fn of<C: ClientContext>(client: &Client<C>) -> Option<ConsumerQueue> {
+        // SAFETY: the client outlives the call; the queue is counted, and ours to give back.
+        let queue = unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) };
+        (!queue.is_null()).then_some(ConsumerQueue(Owned(queue, sys::rd_kafka_queue_destroy)))
+    }
+
+    /// Returns the next event, waiting for one at most `timeout`.
+    pub(crate) fn poll(&self, timeout: Duration) -> Option<Event> {
+        // SAFETY: the queue is ours, and so is the event.
+        let event = unsafe { sys::rd_kafka_queue_poll(self.0.0, milliseconds(timeout)) };
+        (!event.is_null()).then_some(Event(Owned(event, sys::rd_kafka_event_destroy)))
+    }
+}
+
+/// What a consumer's queue had next.
+pub(crate) struct Event(Owned<sys::rd_kafka_event_t>);
+
+/// What an event is.
+pub(crate) enum Kind<'a> {
+    Record(Fetched<'a>),
+    Error(ConsumerError),
+    /// Assigns or revokes these partitions.
+    Rebalance(sys::rd_kafka_resp_err_t, Vec<(String, i32)>),
+    Statistics(&'a [u8]),
+    Log {
+        level: i32,
+        facility: String,
+        line: String,
+    },
+    /// Nothing that anybody waits for.
+    Other,
+}
+
+/// An error that a consumer reports.
+#[derive(Debug)]
+pub(crate) struct ConsumerError {
+    pub(crate) code: RDKafkaErrorCode,
+    pub(crate) reason: String,
+    pub(crate) is_fatal: bool,
+    /// The topic, the partition and the offset that it is about, if it is about one.
+    pub(crate) place: Option<(String, i32, i64)>,
+}
+
+impl Event {
+    /// Returns what it is. A record is lent by it, and can be asked for once.
+    pub(crate) fn kind(&self) -> Kind<'_> {
+        let event = self.0.0;
+        // SAFETY: the event lives as long as `self`, and with it all texts, lists and messages that it hands out; each is asked
+        // for of an event that has it, and what may be null is checked.
+        unsafe {
+            match sys::rd_kafka_event_type(event) {
+                sys::RD_KAFKA_EVENT_FETCH => sys::rd_kafka_event_message_next(event)
+                    .as_ref()
+                    .map_or(Kind::Other, |message| Kind::Record(Fetched(message))),
+                sys::RD_KAFKA_EVENT_ERROR => Kind::Error(consumer_error(event)),
+                sys::RD_KAFKA_EVENT_REBALANCE => {
+                    let kind = sys::rd_kafka_event_error(event);
+                    let list = sys::rd_kafka_event_topic_partition_list(event).as_ref();
+                    let elements =
+                        list.map_or(&[][..], |list| slice(list.elems, usize::try_from(list.cnt).unwrap_or_default()));
+                    let partitions = elements.iter().map(|element| (text(element.topic), element.partition)).collect();
+                    Kind::Rebalance(kind, partitions)
+                }
+                sys::RD_KAFKA_EVENT_STATS => Kind::Statistics(CStr::from_ptr(sys::rd_kafka_event_stats(event)).to_bytes()),
+                sys::RD_KAFKA_EVENT_LOG => {
+                    let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+                    sys::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level);
+                    Kind::Log { level, facility: text(facility), line: text(line) }
+                }
+                _ => Kind::Other,
+            }
+        }
+    }
+}
+
+/// Copies an error event.
+///
+/// # Safety
+/// `event` is an error's, and not yet destroyed.
+unsafe fn consumer_error(event: *mut sys::rd_kafka_event_t) -> ConsumerError {
+    // SAFETY: as the caller says. The partition is a copy, null where the error is about none, and destroyed here.
+    unsafe {
+        let partition = sys::rd_kafka_event_topic_partition(event);
+        let place = partition.as_ref().map(|place| (text(place.topic), place.partition, place.offset));
+        if !partition.is_null() {
+            sys::rd_kafka_topic_partition_destroy(partition);
+        }
+        ConsumerError {
+            code: sys::rd_kafka_event_error(event).into(),
+            reason: text(sys::rd_kafka_event_error_string(event)).trim().to_owned(),
+            is_fatal: sys::rd_kafka_event_error_is_fatal(event) != 0,
+            place,
+        }
+    }
+}
+
+/// Copies a text of librdkafka's, empty where it is null.
+///
+/// # Safety
+/// `text` is null, or a C string.
+unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: as the caller says.
+    if text.is_null() { String::new() } else { unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() } }
+}
+
+/// A record that an [`Event`] lends.
+pub(crate) struct Fetched<'a>(&'a sys::rd_kafka_message_t);
+
+impl Message for Fetched<'_> {
+    type Headers = BorrowedHeaders;
+
+    fn key(&self) -> Option<&[u8]> {
+        // SAFETY: a key that is not null has `key_len` bytes, which live as long as the event.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        // SAFETY: a value that is not null has `len` bytes, which live as long as the event.
+        unsafe { bytes(self.0.payload, self.0.len) }
+    }
+
+    unsafe fn payload_mut(&mut self) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn topic(&self) -> &str {
+        // SAFETY: a record has a topic, whose name lives as long as the topic, which the record counts.
+        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.0.rkt)) }.to_str().unwrap_or_default()
+    }
+
+    fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.offset
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: both pointers are valid for the call.
+        match unsafe { sys::rd_kafka_message_timestamp(self.0, &raw mut kind) } {
+            -1 => Timestamp::NotAvailable,
+            milliseconds => Timestamp::CreateTime(milliseconds),
+        }
+    }
+
+    fn headers(&self) -> Option<&BorrowedHeaders> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: both pointers are valid for the call; the headers live as long as the record. The binding's type has no size:
+        // it is the pointer.
+        unsafe {
+            let found = check(sys::rd_kafka_message_headers(self.0, &raw mut headers)).is_ok() && !headers.is_null();
+            found.then(|| &*headers.cast::<BorrowedHeaders>())
+        }
+    }
+}
+
+/// Returns bytes of librdkafka's.
+///
+/// # Safety
+/// `first` is null, or begins `count` bytes that live for `'a`.
+unsafe fn bytes<'a>(first: *const c_void, count: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller says.
+    (!first.is_null()).then(|| unsafe { slice(first.cast(), count) })
+}
 
 /// What the brokers say of a topic.
 #[derive(Debug)]

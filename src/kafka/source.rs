@@ -5,18 +5,22 @@
 //! so that librdkafka never asks for a partition's committed offset by itself, which a moved coordinator can make it
 //! forget for good (its issue 5586).
 
+mod batch_end;
 pub mod bound;
 mod context;
 mod gap;
 mod lag;
 mod position;
 mod start;
+mod undecodable;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, RebalanceProtocol};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -25,11 +29,13 @@ use self::context::SourceContext;
 use self::lag::{Behind, number};
 use self::position::list;
 use self::start::Began;
-use crate::config::{Config, OnGap, Start};
+use self::undecodable::Block;
+use crate::config::{Config, OnGap, OnUndecodable, Start};
 use crate::kafka::ends::{Intake, Polled, Rebalance};
 use crate::kafka::fault::{Call, Cause, Fault};
 use crate::kafka::ledger::Note;
-use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, native};
+use crate::kafka::native::{ConsumerError, ConsumerQueue, Fetched, Kind};
+use crate::kafka::{self, COMMIT_TIMEOUT, consumer_settings, decompress, native};
 use crate::metrics;
 use crate::record::Record;
 use crate::status::Status;
@@ -40,6 +46,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(20);
 
 /// A worker's end of the source topics.
 pub struct Source {
+    /// Stands before its consumer, and is dropped before it.
+    queue: ConsumerQueue,
     consumer: BaseConsumer<SourceContext>,
     partitions: Vec<Assigned>,
     is_paused: bool,
@@ -47,6 +55,16 @@ pub struct Source {
     pace: Option<Pace>,
     start: Start,
     on_gap: OnGap,
+    on_undecodable: OnUndecodable,
+    max_batch_bytes: u64,
+    /// Whether any partition's records only tell where a batch ends that cannot be decoded.
+    is_searching: bool,
+    /// Where reading goes on behind batches that were skipped, to be committed.
+    skipped: Vec<Watermark>,
+    /// Whether a skip was found while nobody polled.
+    is_skip_due: bool,
+    /// Whether the client has given up a position that lies outside its partition.
+    has_gap: bool,
     max_poll_interval: Duration,
     status: Arc<Status>,
 }
@@ -71,6 +89,10 @@ struct Assigned {
     began: Option<Began>,
     /// Whether a replay has read it to the end.
     is_done: bool,
+    /// Where reading was last set to after its start; a partition has no position before a record of it is read.
+    moved_to: Option<i64>,
+    /// What it waits for.
+    block: Option<Block>,
 }
 
 impl Source {
@@ -86,14 +108,24 @@ impl Source {
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
+        let no_queue = || Fault::Fatal("the consumer has no queue".to_owned());
+        let queue = ConsumerQueue::of(consumer.client()).ok_or_else(no_queue)?;
+        decompress::limit_batches(config.source.max_batch_bytes);
         status.update(|view| (view.is_member, view.partitions) = (false, 0));
         Ok(Source {
+            queue,
             consumer,
             partitions: Vec::new(),
             is_paused: false,
             pace: Pace::of(reading),
             start: config.source.start,
             on_gap: config.source.on_gap,
+            on_undecodable: config.source.on_undecodable,
+            max_batch_bytes: config.source.max_batch_bytes,
+            is_searching: false,
+            skipped: Vec::new(),
+            is_skip_due: false,
+            has_gap: false,
             max_poll_interval: Duration::from_millis(milliseconds),
             status,
         })
@@ -107,10 +139,10 @@ impl Source {
         Ok(())
     }
 
-    /// Pauses or resumes `partitions`, as all are but those that a replay has done. Always said: librdkafka remembers that a
-    /// partition was paused over the time when it was not ours.
+    /// Pauses or resumes `partitions`, as all are but those that a replay has done or that wait at a batch. Always said:
+    /// librdkafka remembers that a partition was paused over the time when it was not ours.
     fn pause(&self, partitions: &TopicPartitionList) -> Result<(), Fault> {
-        let is_stopped = |assigned: &&Assigned| self.is_paused || assigned.is_done;
+        let is_stopped = |assigned: &&Assigned| self.is_paused || assigned.is_done || assigned.is_held();
         let is_meant = |assigned: &&Assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_some();
         let list_of = |is_wanted: bool| {
             let meant = self.partitions.iter().filter(|assigned| is_meant(assigned) && is_stopped(assigned) == is_wanted);
@@ -137,6 +169,8 @@ impl Source {
                     .then(|| element.metadata().parse().ok())
                     .flatten(),
                 is_done: false,
+                moved_to: None,
+                block: None,
             };
             assigned.is_done = self.is_done(&assigned, assigned.start);
             self.partitions.push(assigned);
@@ -163,6 +197,41 @@ impl Source {
         Ok(offsets)
     }
 
+    fn lend(&mut self, message: &Fetched<'_>, take: impl FnOnce(&Record<'_>)) -> Result<Polled, Fault> {
+        let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
+        let record = if is_redrive { kafka::dead_letter(message) } else { kafka::record(message) };
+        if self.is_searching
+            && let Some(polled) = self.heed_probe(record.position)?
+        {
+            return Ok(polled);
+        }
+        if let Some(pace) = &self.pace {
+            if !bound::admit(&self.consumer, &mut self.partitions, record.position)? {
+                return Ok(Polled::Nothing);
+            }
+            pace.count(&record);
+        }
+        take(&record);
+        Ok(Polled::Record)
+    }
+
+    fn heed(&mut self, error: &ConsumerError) -> Result<Polled, Fault> {
+        self.consumer.context().error(KafkaError::Global(error.code), &error.reason);
+        if error.is_fatal {
+            return Err(Fault::of(Call::Poll, &KafkaError::MessageConsumptionFatal(error.code)));
+        }
+        if error.code == RDKafkaErrorCode::AutoOffsetReset {
+            self.has_gap = true;
+            return Ok(Polled::Gap);
+        }
+        if let Some(polled) = self.heed_undecodable(error)? {
+            return Ok(polled);
+        }
+        // Everything else librdkafka tries again by itself; the callback has logged the reason.
+        tracing::debug!(worker = self.status.worker, error = %error.code, "poll");
+        Ok(Polled::Nothing)
+    }
+
     fn tell(&self) {
         let partitions = self.partitions.len();
         self.status.update(|view| {
@@ -183,32 +252,36 @@ impl Intake for Source {
                 Some(timeout) => timeout,
             },
         };
-        match self.consumer.poll(timeout) {
-            None => Ok(Polled::Nothing),
-            Some(Ok(message)) => {
-                let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
-                let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
-                if let Some(pace) = &self.pace {
-                    if !bound::admit(&self.consumer, &mut self.partitions, record.position)? {
-                        return Ok(Polled::Nothing);
-                    }
-                    pace.count(&record);
-                }
-                take(&record);
-                Ok(Polled::Record)
-            }
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(Fault::of(Call::Poll, &error)),
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => Ok(Polled::Gap),
-            Some(Err(error)) => {
-                // Everything else librdkafka tries again by itself; the callback has logged the reason.
-                tracing::debug!(worker = self.status.worker, error = %error, "poll");
+        if std::mem::take(&mut self.is_skip_due) {
+            return Ok(Polled::Gap);
+        }
+        let Some(event) = self.queue.poll(timeout) else { return Ok(Polled::Nothing) };
+        match event.kind() {
+            Kind::Record(message) => self.lend(&message, take),
+            Kind::Error(error) => self.heed(&error),
+            Kind::Rebalance(kind, partitions) => {
+                let partitions = partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid));
+                self.consumer.context().rebalance(&self.consumer, kind, &mut list(partitions)?);
                 Ok(Polled::Nothing)
             }
+            Kind::Statistics(statistics) => {
+                self.consumer.context().stats_raw(statistics);
+                Ok(Polled::Nothing)
+            }
+            Kind::Log { level, facility, line } => {
+                self.consumer.context().log(log_level(level), facility.trim(), line.trim());
+                Ok(Polled::Nothing)
+            }
+            Kind::Other => Ok(Polled::Nothing),
         }
     }
 
     fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
-        self.close_gaps()
+        let mut starts = std::mem::take(&mut self.skipped);
+        if std::mem::take(&mut self.has_gap) {
+            starts.extend(self.close_gaps()?);
+        }
+        Ok(starts)
     }
 
     fn rebalance(&self) -> Option<Rebalance> {
@@ -236,6 +309,8 @@ impl Intake for Source {
         let mut lags = self.status.lags();
         lags.retain(|lag| partitions.find_partition(&lag.topic, lag.partition).is_none());
         self.status.set_lags(lags);
+        self.skipped.retain(|mark| partitions.find_partition(&mark.topic, mark.partition).is_none());
+        self.publish_blocked();
         self.tell();
         Ok(())
     }
@@ -282,7 +357,8 @@ impl Intake for Source {
     }
 
     fn check_progress(&mut self) -> Result<(), Fault> {
-        self.publish_progress()
+        self.publish_progress()?;
+        if self.partitions.iter().any(|assigned| assigned.block.is_some()) { self.check_blocks() } else { Ok(()) }
     }
 
     fn close(self) {
@@ -305,7 +381,21 @@ impl Drop for Source {
         }
         self.status.set_lags(Vec::new());
         self.status.consumer.clear();
-        self.status.update(|view| view.partitions = 0);
+        self.status.update(|view| (view.partitions, view.blocked) = (0, Vec::new()));
+    }
+}
+
+/// Returns a level of syslog's as the binding names it.
+fn log_level(level: i32) -> RDKafkaLogLevel {
+    match level {
+        0 => RDKafkaLogLevel::Emerg,
+        1 => RDKafkaLogLevel::Alert,
+        2 => RDKafkaLogLevel::Critical,
+        3 => RDKafkaLogLevel::Error,
+        4 => RDKafkaLogLevel::Warning,
+        5 => RDKafkaLogLevel::Notice,
+        6 => RDKafkaLogLevel::Info,
+        _ => RDKafkaLogLevel::Debug,
     }
 }
 

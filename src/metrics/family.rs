@@ -68,6 +68,10 @@ families! {
         REBALANCES = Counter "groupcast_rebalances_total" ["worker" "kind"] "Assignments and revokes that the worker has answered",
         SKIPPED = Counter "groupcast_gap_offsets_skipped_total" ["topic"]
             "Offsets that retention deleted before they were read, skipped by source.on_gap",
+        UNDECODABLE = Counter "groupcast_undecodable_offsets_skipped_total" ["topic"]
+            "Offsets of batches that could not be decoded, skipped by source.on_undecodable",
+        BLOCKED = Gauge "groupcast_blocked_partitions" ["worker"]
+            "Assigned partitions that wait at an offset; /readyz names each with its offset and reason",
     }
     "Epochs" {
         EPOCHS = Counter "groupcast_epochs_total" ["result"] "Ends of epochs: committed, held, deferred or rewound",

@@ -23,6 +23,7 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     // Counters are series from the start, so that their first count is seen to rise.
     Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
     setup.config.source.topics.iter().for_each(|topic| metrics::gap_skipped(topic, 0));
+    setup.config.source.topics.iter().for_each(|topic| metrics::undecodable_skipped(topic, 0));
     let limit = setup.config.delivery.epoch.bytes;
     setup.status.update(|view| view.in_flight_limit = limit);
     wait_for_topics(setup);

@@ -37,7 +37,9 @@ use support::topics::{self, Ends};
 use support::until;
 
 /// Does not move by its nature, and is there.
-const CONSTANT: [(Family, &str); 5] = [
+const CONSTANT: [(Family, &str); 7] = [
+    (family::BLOCKED, "tests/batches.rs moves it"),
+    (family::UNDECODABLE, "tests/batches.rs moves it"),
     (family::HEALTHY, "what is not healthy starts over at once"),
     (family::BUILD, "a program's version"),
     (family::MAX_FILES, "a limit of the process"),

@@ -11,6 +11,8 @@ pub(crate) mod source;
 pub(crate) mod topics;
 pub(crate) mod worker;
 
+// Links it: build.rs has the linker look for a function of it in all that links librdkafka.
+use groupcast as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 

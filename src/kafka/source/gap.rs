@@ -47,6 +47,7 @@ impl Source {
             let offset = gap.map(|gap| gap.low).or_else(|| next_offset(positions, assigned));
             offset.map_or(assigned.start, Offset::Offset)
         })?;
+        self.retry_blocks();
         self.reposition(&offsets)?;
         // Each partition tells of its own gap, and a partition of which nothing was read has no position but its start.
         for assigned in &mut self.partitions {

@@ -71,7 +71,7 @@ impl Source {
             let high = native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
             // What librdkafka knows of the end is from before, if it does not fetch since.
             let is_fetched = high.is_some() && figures.is_none_or(|figures| figures.fetch_state == "active");
-            if is_fetched || self.is_paused || assigned.is_done {
+            if is_fetched || self.is_paused || assigned.is_done || assigned.is_held() {
                 assigned.fetched_at = now;
             } else if now.saturating_duration_since(assigned.fetched_at) > STUCK_AFTER {
                 let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);

@@ -38,6 +38,8 @@ impl Source {
         let done: Vec<bool> = self.partitions.iter().map(|assigned| self.is_done(assigned, wanted(assigned))).collect();
         let positions = self.list(wanted)?;
         self.partitions.iter_mut().zip(done).for_each(|(assigned, is_done)| assigned.is_done = is_done);
+        self.skipped.clear();
+        self.retry_blocks();
         self.reposition(&positions)?;
         for (assigned, known) in self.partitions.iter_mut().zip(known) {
             assigned.committed = known.or(assigned.committed);
@@ -94,7 +96,7 @@ impl Source {
             .map_err(|error| Fault::of(Call::Position, &error))
     }
 
-    /// Reads on from `offsets`, which are of all our partitions.
+    /// Reads on from `offsets`, which are of all our partitions, or of some in the cooperative protocol.
     ///
     /// Not by seeking: librdkafka refuses that for a partition whose position it has given up.
     pub(super) fn reposition(&mut self, offsets: &TopicPartitionList) -> Result<(), Fault> {
@@ -106,6 +108,11 @@ impl Source {
                 RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(offsets),
             })
             .map_err(|error| Fault::of(Call::Position, &error))?;
+        for assigned in &mut self.partitions {
+            if let Some(element) = offsets.find_partition(&assigned.topic, assigned.partition) {
+                assigned.moved_to = number(element.offset());
+            }
+        }
         self.pause(offsets)
     }
 
@@ -120,12 +127,17 @@ impl Assigned {
         let Offset::Offset(next_offset) = self.start else { return None };
         Some(Watermark { topic: self.topic.clone(), partition: self.partition, next_offset })
     }
+
+    /// Returns where the client reads on: after the last record that it handed out, or where it was set to.
+    pub(super) fn fetched_next(&self, positions: &TopicPartitionList) -> Option<i64> {
+        let position = positions.find_partition(&self.topic, self.partition).map(|element| element.offset());
+        position.and_then(number).or(self.moved_to).or_else(|| number(self.start))
+    }
 }
 
 /// Returns the offset after the last record that was read, or where reading began.
 pub(super) fn next_offset(positions: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
-    let position = positions.find_partition(&assigned.topic, assigned.partition).map(|element| element.offset());
-    position.and_then(number).or_else(|| number(assigned.start))
+    assigned.searched_from().or_else(|| assigned.fetched_next(positions))
 }
 
 pub(super) fn list<'a>(partitions: impl Iterator<Item = (&'a str, i32, Offset)>) -> Result<TopicPartitionList, Fault> {
