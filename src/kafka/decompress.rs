@@ -63,8 +63,9 @@ unsafe extern "C" fn rd_gz_decompress(
     }
 }
 
+#[cfg(target_os = "linux")]
 unsafe extern "C" {
-    /// librdkafka's own function, where build.rs has the linker pass `--wrap`.
+    /// librdkafka's own function, where build.rs has the linker pass `--wrap`, which the linkers of other systems lack.
     fn __real_rd_kafka_lz4_decompress(
         broker: *mut c_void,
         has_proper_checksum: c_int,
@@ -83,6 +84,7 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// The pointers are what librdkafka calls its own function with.
+#[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_rd_kafka_lz4_decompress(
     broker: *mut c_void,
