@@ -159,9 +159,14 @@ impl Kafka {
 
     /// Leaves the group at an offset that partition 2 does not have.
     fn commit_beyond_the_end(&self) {
+        self.commit(2, 100);
+    }
+
+    /// Leaves the group, which has no members, at an offset.
+    fn commit(&self, partition: i32, offset: i64) {
         let consumer: BaseConsumer = self.client().set("group.id", "groupcast").create().unwrap();
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(SOURCE, 2, Offset::Offset(100)).unwrap();
+        offsets.add_partition_offset(SOURCE, partition, Offset::Offset(offset)).unwrap();
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
     }
 
@@ -666,6 +671,20 @@ fn on_gap_continue_goes_on_at_the_oldest_record() {
     let service = kafka.serve(&[("source.on_gap", "continue")]);
     assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
     kafka.wait_for_commit(8);
+    stop(service);
+}
+
+#[test]
+fn a_gap_is_closed_beside_a_partition_without_a_leader() {
+    let kafka = Kafka::start();
+    kafka.commit_beyond_the_end();
+    kafka.commit(3, 1);
+    let events = events(8);
+    kafka.produce(texts(&events));
+    kafka.cluster.mock().unwrap().partition_leader(SOURCE, 3, None).unwrap();
+    let service = kafka.serve(&[("source.on_gap", "continue")]);
+    kafka.wait_for_commit(7);
+    assert_eq!(metric(&service, r#"groupcast_rewinds_total{cause="consumer"}"#), 0.0);
     stop(service);
 }
 
