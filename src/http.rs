@@ -1,9 +1,9 @@
 //! `/metrics`, `/startupz`, `/healthz` and `/readyz`, and apart from them the playground. Reads what the workers say of themselves, and changes nothing.
 //!
 //! Healthy means that every worker comes round its loop: if not, a restart helps. Ready means that records flow: every
-//! worker has its partitions, the topics can be used and none refuses, and commits are recent. A restart does not help there.
-//! A process that should start over, for new credentials or a stuck worker, and cannot yet is not ready either. Started means that
-//! each worker has had its partitions once.
+//! worker has its partitions, none of which is blocked ([`progress`](crate::status::progress)), the topics can be used and none
+//! refuses. A restart does not help there. A process that should start over, for new credentials or a stuck worker, and cannot yet
+//! is not ready either. Started means that each worker has had its partitions once.
 
 mod figures;
 pub mod playground;
@@ -27,10 +27,6 @@ use crate::metrics::page::Page;
 use crate::metrics::{Metrics, family};
 use crate::status::{Blocked, Status, View};
 use crate::worker::stop::Stop;
-
-/// Offsets that wait for this long mean that something is wrong with the topics or the group: several times what the longest
-/// epoch and its commit are given.
-const STALE_AFTER: Duration = Duration::from_secs(20);
 
 /// What the process is about to do and cannot yet, and why.
 #[derive(Debug, Clone, Default)]
@@ -144,14 +140,16 @@ impl Watched {
             figures::say(&mut page, status);
         }
         self.metrics.latencies.say(&mut page);
-        page.say(family::READY, &[], f64::from(u8::from(self.why_not_ready().is_empty())));
+        page.say(family::READY, &[], f64::from(u8::from(self.why_not_ready(Instant::now()).is_empty())));
         page.say(family::HEALTHY, &[], f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())));
         page.say_process();
         self.metrics.render() + &page.into_text()
     }
 
-    fn why_not_ready(&self) -> Vec<String> {
-        let mut found = reasons(&self.statuses, why_not_ready);
+    /// Returns all that `/readyz` says against the service at `now`.
+    #[must_use]
+    pub fn why_not_ready(&self, now: Instant) -> Vec<String> {
+        let mut found = reasons_at(&self.statuses, why_not_ready, now);
         found.extend(self.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         found.extend(self.new_credentials.get());
         found.extend(self.start_over.get());
@@ -167,7 +165,7 @@ async fn health(State(watched): State<Watched>) -> impl IntoResponse {
 }
 
 async fn readiness(State(watched): State<Watched>) -> impl IntoResponse {
-    answer(watched.why_not_ready())
+    answer(watched.why_not_ready(Instant::now()))
 }
 
 async fn start(State(watched): State<Watched>) -> impl IntoResponse {
@@ -181,10 +179,13 @@ fn answer(reasons: Vec<String>) -> impl IntoResponse {
 }
 
 fn reasons(statuses: &[Arc<Status>], why: fn(&View, Instant) -> Vec<String>) -> Vec<String> {
-    let now = Instant::now();
+    reasons_at(statuses, why, Instant::now())
+}
+
+fn reasons_at(statuses: &[Arc<Status>], why: fn(&View, Instant) -> Vec<String>, now: Instant) -> Vec<String> {
     let of_one = |status: &Arc<Status>| {
         let worker = status.worker;
-        why(&status.view(), now).into_iter().map(move |reason| format!("worker {worker}: {reason}"))
+        why(&status.view_at(now), now).into_iter().map(move |reason| format!("worker {worker}: {reason}"))
     };
     statuses.iter().flat_map(of_one).collect()
 }
@@ -209,9 +210,8 @@ fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
         let Blocked { topic, partition, offset, reason } = blocked;
         format!("partition {topic}/{partition} is blocked at offset {offset}: {reason}")
     }));
-    if let Some(age) = view.uncommitted_since.map(|since| now.saturating_duration_since(since)).filter(|age| *age > STALE_AFTER)
-    {
-        reasons.push(format!("nothing was committed for {} s", age.as_secs()));
+    if let Some((duration, rewound)) = view.rewinds_for(now).filter(|_| view.blocked.is_empty()) {
+        reasons.push(format!("nothing was committed for {} s: {rewound}", duration.as_secs()));
     }
     reasons
 }
@@ -221,6 +221,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::status::Rewound;
+    use crate::watermark::Watermarks;
 
     /// Asks a server whose only page says `here`, and returns all that it answers.
     async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
@@ -269,7 +271,7 @@ mod tests {
             view.beat = now;
             change(view);
         });
-        assert_eq!(why(&status.view(), now), expected);
+        assert_eq!(why(&status.view_at(now), now), expected);
     }
 
     #[test]
@@ -297,21 +299,59 @@ mod tests {
         check(refuse, why_not_ready, &["topic a.mixpanel refuses records: not authorized"]);
     }
 
-    #[test]
-    fn a_blocked_partition_is_named() {
-        let (topic, reason) = ("a".to_owned(), "a batch is damaged".to_owned());
-        let block = |view: &mut View| view.blocked = vec![Blocked { topic, partition: 3, offset: 17, reason }];
-        check(block, why_not_ready, &["partition a/3 is blocked at offset 17: a batch is damaged"]);
+    /// Returns a worker that has read partition 3 of `events` from 10 to 12, and 21 s later.
+    fn with_uncommitted() -> (Status, Instant) {
+        let (status, now) = (Status::new(0), Instant::now());
+        status.update(|view| view.is_member = true);
+        let mut read = Watermarks::default();
+        read.set("events", 3, 12);
+        status.progress().start_at("events", 3, 10, now);
+        status.progress().read(&read, now);
+        (status, now + Duration::from_secs(21))
+    }
+
+    fn check_blocked(change: impl FnOnce(&mut View, Instant), why: &str) {
+        let (status, now) = with_uncommitted();
+        status.update(|view| {
+            view.beat = now;
+            change(view, now);
+        });
+        status.update(|view| view.beat = now);
+        assert_eq!(why_not_ready(&status.view_at(now - Duration::from_secs(1)), now), [""; 0], "within the limit");
+        let expected = format!("partition events/3 is blocked at offset 10: no progress for 21 s: {why}");
+        assert_eq!(why_not_ready(&status.view_at(now), now), [expected]);
     }
 
     #[test]
-    fn stale_offsets_are_not_ready() {
-        check(|view| view.uncommitted_since = Some(view.beat - Duration::from_secs(20)), why_not_ready, &[]);
-        check(
-            |view| view.uncommitted_since = Some(view.beat - Duration::from_secs(21)),
-            why_not_ready,
-            &["nothing was committed for 21 s"],
-        );
+    fn a_partition_that_does_not_move_is_named_with_its_offset_and_the_cause() {
+        check_blocked(|_, _| {}, "its records are read and not committed");
+        let rewound = |view: &mut View, now| {
+            let detail = "no answer\n  hint: none".to_owned();
+            view.rewound = Some(Rewound { since: now, cause: "transaction", detail });
+        };
+        check_blocked(rewound, "the epoch was undone (transaction): no answer");
+    }
+
+    #[test]
+    fn what_is_named_already_is_not_named_twice() {
+        let (status, now) = with_uncommitted();
+        let blocked = Blocked { topic: "events".to_owned(), partition: 3, offset: 10, reason: "it cannot be read".to_owned() };
+        status.update(|view| view.blocked = vec![blocked]);
+        status.update(|view| view.beat = now);
+        let expected = ["partition events/3 is blocked at offset 10: it cannot be read"];
+        assert_eq!(why_not_ready(&status.view_at(now), now), expected);
+    }
+
+    #[test]
+    fn rewinds_without_a_commit_are_not_ready_even_if_no_record_is_known_to_wait() {
+        let rewound = |seconds| {
+            move |view: &mut View| {
+                let since = view.beat - Duration::from_secs(seconds);
+                view.rewound = Some(Rewound { since, cause: "producer", detail: "fenced".to_owned() });
+            }
+        };
+        check(rewound(20), why_not_ready, &[]);
+        check(rewound(21), why_not_ready, &["nothing was committed for 21 s: the epoch was undone (producer): fenced"]);
     }
 
     #[test]

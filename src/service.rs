@@ -278,7 +278,8 @@ async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     for status in watched.statuses.iter() {
         let view = status.view();
-        tracing::error!(worker = status.worker, is_uncommitted = view.uncommitted_since.is_some(), refused = ?view.refused,
+        let is_uncommitted = status.progress().uncommitted_since().is_some();
+        tracing::error!(worker = status.worker, is_uncommitted, refused = ?view.refused,
             "asked again; ending at once, the next start sends again what was not committed");
     }
     std::process::exit(1);

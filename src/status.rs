@@ -1,10 +1,13 @@
 //! What a worker says of itself while it runs: read by `/healthz`, `/readyz` and the watchdog, written by the worker.
 
+pub mod progress;
 pub mod report;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::progress::partition::PartitionProgress;
+use self::progress::{BLOCKED_AFTER, Progress};
 use self::report::Reports;
 
 /// One worker's state, shared between its thread and those who watch it.
@@ -13,7 +16,7 @@ pub struct Status {
     /// The worker's index, from 0.
     pub worker: usize,
     view: Mutex<View>,
-    lags: Mutex<Vec<Lag>>,
+    progress: Mutex<Progress>,
     /// What the worker's consumer says of itself.
     pub consumer: Reports,
     /// What its producer says of itself.
@@ -23,17 +26,28 @@ pub struct Status {
 /// A worker that lives is never silent for this long: it tells how it is in every turn of its loop, and no call it makes may take so long.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-/// How far one assigned partition is behind.
-#[derive(Debug, Clone)]
-pub struct Lag {
+/// A partition that cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
     /// The topic.
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Offsets between what is committed and the end.
-    pub records: u64,
-    /// Since when the oldest of them is known to be there.
-    pub since: Option<Instant>,
+    /// The first offset that is not done.
+    pub offset: i64,
+    /// What keeps it there.
+    pub reason: String,
+}
+
+/// Rewinds that follow each other without a commit between them.
+#[derive(Debug, Clone)]
+pub struct Rewound {
+    /// When the first of them was.
+    pub since: Instant,
+    /// The cause of the last one, as the metric has it.
+    pub cause: &'static str,
+    /// The same for people.
+    pub detail: String,
 }
 
 /// A worker's state at one moment.
@@ -47,8 +61,6 @@ pub struct View {
     pub is_member: bool,
     /// How many partitions it has.
     pub partitions: usize,
-    /// Since when records are taken whose offsets are not committed.
-    pub uncommitted_since: Option<Instant>,
     /// When offsets were last committed, or when the worker began.
     pub committed_at: Instant,
     /// Whether it has had partitions, none perhaps, since the process began.
@@ -61,21 +73,10 @@ pub struct View {
     pub is_held: bool,
     /// The topics that refuse records, with the broker's reason.
     pub refused: Vec<(String, String)>,
-    /// The partitions that wait at an offset.
+    /// The partitions that cannot go on.
     pub blocked: Vec<Blocked>,
-}
-
-/// A partition that is not read on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocked {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The first offset that is not read.
-    pub offset: i64,
-    /// Why.
-    pub reason: String,
+    /// The rewinds since records were last committed, or known to be.
+    pub rewound: Option<Rewound>,
 }
 
 impl Status {
@@ -87,7 +88,6 @@ impl Status {
             call: None,
             is_member: false,
             partitions: 0,
-            uncommitted_since: None,
             committed_at: Instant::now(),
             was_member: false,
             in_flight: 0,
@@ -95,11 +95,12 @@ impl Status {
             is_held: false,
             refused: Vec::new(),
             blocked: Vec::new(),
+            rewound: None,
         };
         Status {
             worker,
             view: Mutex::new(view),
-            lags: Mutex::default(),
+            progress: Mutex::default(),
             consumer: Reports::default(),
             producer: Reports::default(),
         }
@@ -109,6 +110,20 @@ impl Status {
     #[must_use]
     pub fn view(&self) -> View {
         self.lock().clone()
+    }
+
+    /// Returns the state with every partition that is blocked at `now`: see [`progress`].
+    #[must_use]
+    pub fn view_at(&self, now: Instant) -> View {
+        let mut view = self.view();
+        let is_named = |known: &PartitionProgress| {
+            view.blocked.iter().any(|named| (&named.topic, named.partition) == (&known.topic, known.partition))
+        };
+        let progress = self.progress();
+        let stalled = progress.iter().filter(|known| !is_named(known)).filter_map(|known| view.blocked(known, now));
+        let stalled: Vec<Blocked> = stalled.collect();
+        view.blocked.extend(stalled);
+        view
     }
 
     /// Changes the state, and counts as a beat.
@@ -128,15 +143,9 @@ impl Status {
         result
     }
 
-    /// Returns how far the partitions are behind, as the worker knew it last.
-    #[must_use]
-    pub fn lags(&self) -> Vec<Lag> {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sets how far the partitions are behind.
-    pub fn set_lags(&self, lags: Vec<Lag>) {
-        *self.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
+    /// Returns the progress of the worker's partitions.
+    pub fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, View> {
@@ -152,10 +161,49 @@ impl View {
         self.call.filter(|(_, since)| since.elapsed() > deadline).map(|(name, _)| name)
     }
 
+    /// Returns for how long epochs have been undone at `now` without a commit, where that is too long.
+    #[must_use]
+    pub fn rewinds_for(&self, now: Instant) -> Option<(Duration, &Rewound)> {
+        let rewound = self.rewound.as_ref()?;
+        let duration = now.saturating_duration_since(rewound.since);
+        (duration > BLOCKED_AFTER).then_some((duration, rewound))
+    }
+
+    /// Returns where and why a partition is blocked at `now`, if it is.
+    fn blocked(&self, known: &PartitionProgress, now: Instant) -> Option<Blocked> {
+        let duration = known.blocked_for(now)?;
+        let PartitionProgress { topic, partition, done, .. } = known;
+        let reason = format!("no progress for {} s: {}", duration.as_secs(), self.hindrance(known));
+        Some(Blocked { topic: topic.clone(), partition: *partition, offset: *done, reason })
+    }
+
+    /// Returns why a partition does not move, the nearest cause first.
+    fn hindrance(&self, known: &PartitionProgress) -> String {
+        if let Some((obstacle, _)) = &known.obstacle {
+            obstacle.clone()
+        } else if let Some(rewound) = &self.rewound {
+            rewound.to_string()
+        } else if let Some((topic, code)) = self.refused.first() {
+            format!("topic {topic} refuses records: {code}")
+        } else if known.is_uncommitted() {
+            "its records are read and not committed".to_owned()
+        } else {
+            "its records are not read".to_owned()
+        }
+    }
+
     /// Returns for how long nothing was heard, where that is longer than a worker that lives is ever silent.
     #[must_use]
     pub fn silence(&self, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.beat)).filter(|silence| *silence > DEAD_AFTER)
+    }
+}
+
+impl std::fmt::Display for Rewound {
+    /// Writes the cause on one line; advice has lines of its own.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let detail = self.detail.lines().next().unwrap_or_default();
+        write!(formatter, "the epoch was undone ({}): {detail}", self.cause)
     }
 }
 

@@ -106,6 +106,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
         self.answer_group()?;
         // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
+        self.setup.status.progress().rewind();
         let starts = self.source.rewind()?;
         self.start_at(&starts);
         if let Some(Refused { probe, watermarks }) = refused.as_mut() {
@@ -211,6 +212,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
+        let elements = partitions.elements();
+        let given = elements.iter().map(|element| (element.topic(), element.partition()));
+        self.setup.status.progress().assign(given, clock::now());
         let starts = self.source.assign(partitions)?;
         self.start_at(&starts);
         // Before anything is read from there: a record that its topic refuses would keep the start from being committed, and
@@ -243,6 +247,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         for element in partitions.elements() {
             self.epoch.watermarks.forget(element.topic(), element.partition());
             self.undone.forget(element.topic(), element.partition());
+            self.setup.status.progress().unassign(element.topic(), element.partition());
         }
         match undone {
             Some((cause, detail)) => Err(Fault::Rewind { cause, detail }),
@@ -315,12 +320,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn committed(&mut self) {
-        self.source.note_committed(&self.epoch.watermarks);
+        self.setup.status.progress().commit(&self.epoch.watermarks, clock::now());
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.reset();
         self.setup.status.update(|view| {
-            (view.committed_at, view.uncommitted_since, view.in_flight) = (clock::now(), None, 0);
+            (view.committed_at, view.in_flight, view.rewound) = (clock::now(), 0, None);
         });
         metrics::epoch(EpochResult::Committed);
     }
@@ -388,19 +393,24 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn tell(&self) {
-        let (began, bytes) = (self.epoch.began, self.epoch.bytes + self.emissions.bytes());
-        self.setup.status.update(|view| (view.uncommitted_since, view.in_flight) = (began, bytes));
+        let bytes = self.epoch.bytes + self.emissions.bytes();
+        self.setup.status.update(|view| view.in_flight = bytes);
     }
 
-    /// Once a second: publishes the lag, and finds partitions that are not fetched.
+    /// Once a second: publishes the progress, and finds partitions that are not fetched.
     fn check_progress(&mut self) -> Result<(), Fault> {
         self.tell();
         if clock::now() - self.progress_at < PROGRESS_INTERVAL {
             return Ok(());
         }
         self.progress_at = clock::now();
+        self.setup.status.progress().read(&self.epoch.watermarks, clock::now());
         self.check_brokers()?;
-        self.source.check_progress()
+        self.source.check_progress()?;
+        if self.setup.status.progress().is_all_done() {
+            self.setup.status.update(|view| view.rewound = None);
+        }
+        Ok(())
     }
 
     /// Has a client made anew that no longer knows a broker: by itself it never comes back.

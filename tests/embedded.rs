@@ -22,6 +22,7 @@ use groupcast::record::Position;
 use groupcast::router::Router;
 use groupcast::service::Service;
 use groupcast::status::Status;
+use groupcast::status::progress::BLOCKED_AFTER;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -590,6 +591,128 @@ fn a_fatal_producer_error_rewinds_and_nothing_is_lost() {
     stop(service);
 }
 
+/// Each epoch is undone soon, so that none of them is old by itself.
+#[test]
+fn rewinds_without_a_commit_are_not_ready_and_each_partition_is_named() {
+    use RDKafkaRespErr::{RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_PRODUCER_FENCED};
+    rewind_again_and_again("at_least_once", RDKafkaApiKey::Produce, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "producer");
+    rewind_again_and_again("exactly_once", RDKafkaApiKey::EndTxn, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, "transaction");
+}
+
+fn rewind_again_and_again(guarantee: &str, api: RDKafkaApiKey, error: RDKafkaRespErr, cause: &str) {
+    let kafka = Kafka::start();
+    let events = events(4);
+    kafka.produce(texts(&events));
+    kafka.fail(api, &[error; 1000]);
+    let service = kafka.serve(&[("delivery.guarantee", guarantee)]);
+    let rewinds = || metric(&service, &format!(r#"groupcast_rewinds_total{{cause="{cause}"}}"#));
+    until("an epoch is undone", || rewinds() >= 1.0);
+    let undone_at = Instant::now();
+    until("it is undone again and again", || rewinds() >= 4.0);
+    let reasons = service.watched().why_not_ready(undone_at + BLOCKED_AFTER + Duration::from_secs(1));
+    for partition in 0..PARTITIONS {
+        let name = format!("worker 0: partition {SOURCE}/{partition} is blocked at offset 0: no progress for 2");
+        let is_named = |reason: &String| reason.starts_with(&name) && reason.contains(&format!("undone ({cause})"));
+        assert!(reasons.iter().any(is_named), "{name} is not in {reasons:#?}");
+    }
+    let page = get(&service, "/metrics").1;
+    let age = page.lines().find_map(|line| line.strip_prefix(r#"groupcast_oldest_uncommitted_age_seconds{worker="0"} "#));
+    assert!(age.unwrap().parse::<f64>().unwrap() >= undone_at.elapsed().as_secs_f64() - 1.0, "{age:?}");
+
+    kafka.cluster.mock().unwrap().clear_request_errors(api);
+    until("all is committed", || service.watched().statuses[0].progress().uncommitted_since().is_none());
+    until("it is ready again", || get(&service, "/readyz").0 == 200);
+    stop(service);
+}
+
+#[test]
+fn a_partition_without_a_leader_is_named_and_disturbs_no_other() {
+    let kafka = Kafka::start();
+    let events = events(4);
+    kafka.produce(texts(&events));
+    run_until_committed(&kafka, &[], 4);
+    let mock = kafka.cluster.mock().unwrap();
+    mock.partition_leader(SOURCE, 2, None).unwrap();
+    let service = kafka.serve(&[]);
+    let status = &service.watched().statuses[0];
+    until("it has its partitions", || status.view().partitions == 4);
+    let assigned_at = Instant::now();
+    kafka.produce(texts(&events[..2]));
+    kafka.wait_for_commit(6);
+    // A new consumer was opened 20 s after the partition was assigned.
+    let blocked = || status.progress().get(SOURCE, 2).and_then(|known| known.blocked_for(Instant::now()));
+    until("it is blocked", || blocked().is_some() && assigned_at.elapsed() > Duration::from_secs(25));
+    let (code, body) = get(&service, "/readyz");
+    let reason = format!("worker 0: partition {SOURCE}/2 is blocked at offset 1: no progress for 2");
+    assert!(code == 503 && body.contains(&reason) && body.contains(" s: no broker leads it"), "{body}");
+    assert_eq!(body.matches("blocked").count(), 1, "{body}");
+    kafka.produce(texts(&events[..2]));
+    kafka.wait_for_commit(8);
+    assert_eq!(metric(&service, r#"groupcast_rewinds_total{cause="partition_stuck"}"#), 0.0);
+    assert_eq!(metric(&service, r#"groupcast_rebalances_total{worker="0",kind="assign"}"#), 1.0);
+
+    mock.partition_leader(SOURCE, 2, Some(1)).unwrap();
+    kafka.produce(texts(&events));
+    kafka.wait_for_commit(12);
+    until("it is ready again", || get(&service, "/readyz").0 == 200);
+    stop(service);
+}
+
+/// Nothing waits anywhere, for all that is known.
+#[test]
+fn a_leader_that_does_not_answer_is_named_for_its_own_partitions_only() {
+    let kafka = Kafka::start_brokers(2);
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 1).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        let leader = |partition| if *topic == SOURCE && partition > 1 { 2 } else { 1 };
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(leader(partition))).unwrap());
+    }
+    let events = events(4);
+    kafka.produce(texts(&events));
+    let service = kafka.serve(&[]);
+    kafka.wait_for_commit(4);
+    let status = &service.watched().statuses[0];
+    until("it is known that nothing waits", || status.progress().is_all_done());
+    mock.broker_round_trip_time(2, Duration::from_secs(300)).unwrap();
+    let is_hindered = |partition| status.progress().get(SOURCE, partition).is_some_and(|known| known.obstacle.is_some());
+    until("both of its partitions are hindered", || is_hindered(2) && is_hindered(3));
+    let reasons = service.watched().why_not_ready(Instant::now() + BLOCKED_AFTER);
+    for partition in 0..PARTITIONS {
+        let name = format!("partition {SOURCE}/{partition} is blocked at offset 1: no progress for 2");
+        let is_named = |reason: &String| reason.contains(&name) && reason.ends_with("its leader does not answer");
+        assert_eq!(reasons.iter().any(is_named), partition > 1, "{partition} in {reasons:#?}");
+    }
+    assert_eq!(metric(&service, "groupcast_rewinds_total"), 0.0);
+    mock.broker_round_trip_time(2, Duration::ZERO).unwrap();
+    stop(service);
+}
+
+/// What librdkafka does to a partition that it has forgotten (its issue 5591): all looks well, and nothing arrives. Here the leader
+/// sends it to a follower that does not exist.
+#[test]
+fn records_that_the_leader_has_and_that_do_not_arrive_are_noticed() {
+    let kafka = Kafka::start();
+    let events = events(4);
+    kafka.produce(texts(&events));
+    run_until_committed(&kafka, &[], 4);
+    let mock = kafka.cluster.mock().unwrap();
+    mock.partition_follower(SOURCE, 2, 9).unwrap();
+    let service = kafka.serve(&[]);
+    kafka.produce(texts(&events));
+    kafka.wait_for_commit(7);
+    until("the partition is stuck", || metric(&service, r#"groupcast_rewinds_total{cause="partition_stuck"}"#) >= 1.0);
+    let status = &service.watched().statuses[0];
+    until("it is blocked with the new consumer, too", || {
+        let (code, body) = get(&service, "/readyz");
+        code == 503 && status.view().partitions == 4 && body.contains(&format!("partition {SOURCE}/2 is blocked at offset 1"))
+    });
+    mock.partition_follower(SOURCE, 2, -1).unwrap();
+    kafka.wait_for_commit(8);
+    until("it is ready again", || get(&service, "/readyz").0 == 200);
+    stop(service);
+}
+
 /// Twenty events of one group, which reach one partition of one topic, each in a request of its own.
 struct OneByOne {
     kafka: Kafka,
@@ -787,6 +910,20 @@ fn on_gap_continue_goes_on_at_the_oldest_record() {
     let service = kafka.serve(&[("source.on_gap", "continue")]);
     assert_eq!(kafka.read("group-events.webhook", 8).len(), 8);
     kafka.wait_for_commit(8);
+    stop(service);
+}
+
+#[test]
+fn a_gap_is_closed_beside_a_partition_without_a_leader() {
+    let kafka = Kafka::start();
+    kafka.commit_beyond_the_end();
+    kafka.commit(3, 1, "");
+    let events = events(8);
+    kafka.produce(texts(&events));
+    kafka.cluster.mock().unwrap().partition_leader(SOURCE, 3, None).unwrap();
+    let service = kafka.serve(&[("source.on_gap", "continue")]);
+    kafka.wait_for_commit(7);
+    assert_eq!(metric(&service, r#"groupcast_rewinds_total{cause="consumer"}"#), 0.0);
     stop(service);
 }
 

@@ -1,5 +1,7 @@
 //! What is known of the workers at the moment of a scrape.
 
+use std::time::Instant;
+
 use crate::metrics::family;
 use crate::metrics::page::{Page, approximately};
 use crate::status::Status;
@@ -7,8 +9,8 @@ use crate::status::report::Report;
 
 /// Says all that one worker's status tells.
 pub(super) fn say(page: &mut Page, status: &Status) {
-    let (view, worker) = (status.view(), status.worker.to_string());
-    let uncommitted = view.uncommitted_since.map(|since| since.elapsed()).unwrap_or_default();
+    let (view, worker) = (status.view_at(Instant::now()), status.worker.to_string());
+    let uncommitted = status.progress().uncommitted_since().map(|since| since.elapsed()).unwrap_or_default();
     for (family, value) in [
         (family::PARTITIONS, count(view.partitions)),
         (family::BLOCKED, count(view.blocked.len())),
@@ -20,10 +22,11 @@ pub(super) fn say(page: &mut Page, status: &Status) {
     ] {
         page.say(family, &[&worker], value);
     }
-    for lag in status.lags() {
-        let labels = [lag.topic.as_str(), &lag.partition.to_string()];
-        page.say(family::LAG, &labels, approximately(lag.records));
-        page.say(family::UNPROCESSED_AGE, &labels, lag.since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+    for known in status.progress().iter() {
+        let Some(lag) = known.lag() else { continue };
+        let labels = [known.topic.as_str(), &known.partition.to_string()];
+        page.say(family::LAG, &labels, approximately(lag));
+        page.say(family::UNPROCESSED_AGE, &labels, known.waits_since().map_or(0.0, |since| since.elapsed().as_secs_f64()));
     }
     if let Some((_, report)) = status.consumer.latest() {
         page.say(family::QUEUE, &["consumer", &worker], approximately(report.fetched_bytes()));

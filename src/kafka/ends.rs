@@ -78,11 +78,6 @@ pub trait Intake {
     /// [`Fault::Defer`] where the group is moving, [`Fault::Fatal`] where it has replaced us.
     fn commit(&mut self, watermarks: &Watermarks) -> Result<(), Fault>;
 
-    /// Is told that the offsets of `watermarks` are committed, alone or with a transaction.
-    fn note_committed(&mut self, watermarks: &Watermarks) {
-        let _ = watermarks;
-    }
-
     /// Returns the offsets of `watermarks` and the membership that they are valid under, for a transaction to commit.
     ///
     /// # Errors

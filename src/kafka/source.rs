@@ -8,6 +8,7 @@
 mod batch_end;
 pub mod bound;
 mod context;
+mod fetch;
 mod gap;
 mod lag;
 mod position;
@@ -26,7 +27,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::bound::{Pace, Reading};
 use self::context::SourceContext;
-use self::lag::{Behind, number};
+use self::fetch::{Answer, Fetching, Obstacle};
+use self::lag::{Capacity, number};
 use self::position::list;
 use self::start::Began;
 use self::undecodable::Block;
@@ -40,9 +42,6 @@ use crate::metrics;
 use crate::record::Record;
 use crate::status::Status;
 use crate::watermark::{Watermark, Watermarks};
-
-/// A partition of which no fetch was answered for this long is stuck, or its leader is away; a new consumer cures the first.
-const STUCK_AFTER: Duration = Duration::from_secs(20);
 
 /// A worker's end of the source topics.
 pub struct Source {
@@ -66,6 +65,11 @@ pub struct Source {
     /// Whether the client has given up a position that lies outside its partition.
     has_gap: bool,
     max_poll_interval: Duration,
+    capacity: Capacity,
+    /// A broker that is asked for records is not silent for longer: it answers within `fetch.wait.max.ms`, records or not.
+    silence: Duration,
+    /// When the progress was last looked at.
+    looked_at: Instant,
     status: Arc<Status>,
 }
 
@@ -76,13 +80,13 @@ struct Assigned {
     partition: i32,
     /// Where reading began; [`Offset::Beginning`] where nothing was committed and the oldest record is wanted.
     start: Offset,
-    /// When the group gave it to us.
+    /// When its position was last set, or it was paused or resumed.
     since: Instant,
-    /// When it was fetched for all we know, or need not be.
-    fetched_at: Instant,
-    /// The group's offset, as far as we know.
-    committed: Option<i64>,
-    behind: Behind,
+    fetching: Fetching,
+    /// What its leader has just answered.
+    answer: Option<Answer>,
+    /// What was logged last.
+    obstacle: Option<Obstacle>,
     /// Where a replay ends in it; absent where it is not part of one.
     note: Option<Note>,
     /// What a group that began elsewhere than at the beginning keeps beside its offset.
@@ -102,7 +106,12 @@ impl Source {
     /// [`Fault::Fatal`] where a property is wrong.
     pub fn open(config: &Config, status: Arc<Status>, reading: Reading) -> Result<Source, Fault> {
         let settings = consumer_settings(config, status.worker);
-        let milliseconds = settings.get("max.poll.interval.ms").and_then(|text| text.parse().ok()).unwrap_or(300_000);
+        let setting = |name: &str, default: u32| settings.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let milliseconds = setting("max.poll.interval.ms", 300_000);
+        let capacity = Capacity {
+            bytes: u64::from(setting("queued.max.messages.kbytes", 65_536)) * 1024,
+            records: i64::from(setting("queued.min.messages", 100_000)),
+        };
         let consumer: BaseConsumer<SourceContext> = status
             .call("open consumer", || settings.create_with_context(SourceContext::new(Arc::clone(&status))))
             .map_err(|error| Fault::of(Call::Open, &error))?;
@@ -126,7 +135,10 @@ impl Source {
             skipped: Vec::new(),
             is_skip_due: false,
             has_gap: false,
-            max_poll_interval: Duration::from_millis(milliseconds),
+            max_poll_interval: Duration::from_millis(u64::from(milliseconds)),
+            capacity,
+            silence: Duration::from_millis(u64::from(setting("fetch.wait.max.ms", 500))) + Duration::from_secs(2),
+            looked_at: Instant::now(),
             status,
         })
     }
@@ -155,15 +167,16 @@ impl Source {
     }
 
     fn remember(&mut self, partitions: &TopicPartitionList) {
+        let now = Instant::now();
         for element in partitions.elements() {
             let mut assigned = Assigned {
                 topic: element.topic().to_owned(),
                 partition: element.partition(),
                 start: element.offset(),
-                since: Instant::now(),
-                fetched_at: Instant::now(),
-                committed: number(element.offset()),
-                behind: Behind::default(),
+                since: now,
+                fetching: Fetching::new(now),
+                answer: None,
+                obstacle: None,
                 note: self.pace.as_ref().and_then(|_| element.metadata().parse().ok()),
                 began: (self.pace.is_none() && self.start != Start::Earliest)
                     .then(|| element.metadata().parse().ok())
@@ -173,9 +186,21 @@ impl Source {
                 block: None,
             };
             assigned.is_done = self.is_done(&assigned, assigned.start);
+            if let Some(offset) = number(assigned.start) {
+                self.status.progress().start_at(&assigned.topic, assigned.partition, offset, now);
+            }
             self.partitions.push(assigned);
         }
         self.tell();
+    }
+
+    /// Has reports count once more only when they tell of what is so from now on.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        for assigned in &mut self.partitions {
+            assigned.since = now;
+            assigned.fetching.rest(now);
+        }
     }
 
     /// Returns whether this is a replay that has nothing left to do in the partition, once it stands at `offset`.
@@ -306,17 +331,10 @@ impl Intake for Source {
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
         self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
         self.partitions.retain(|assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_none());
-        let mut lags = self.status.lags();
-        lags.retain(|lag| partitions.find_partition(&lag.topic, lag.partition).is_none());
-        self.status.set_lags(lags);
         self.skipped.retain(|mark| partitions.find_partition(&mark.topic, mark.partition).is_none());
         self.publish_blocked();
         self.tell();
         Ok(())
-    }
-
-    fn note_committed(&mut self, watermarks: &Watermarks) {
-        self.remember_committed(watermarks);
     }
 
     fn is_lost(&self) -> bool {
@@ -350,9 +368,7 @@ impl Intake for Source {
         }
         self.is_paused = is_paused;
         self.pause(&self.list(|_| Offset::Invalid)?)?;
-        for assigned in &mut self.partitions {
-            assigned.fetched_at = Instant::now();
-        }
+        self.settle();
         Ok(())
     }
 
@@ -379,7 +395,6 @@ impl Drop for Source {
         if let Some(Err(error)) = unanswered.map(|rebalance| self.answer(&rebalance)) {
             tracing::warn!(error = %error, "a rebalance could not be answered");
         }
-        self.status.set_lags(Vec::new());
         self.status.consumer.clear();
         self.status.update(|view| (view.partitions, view.blocked) = (0, Vec::new()));
     }

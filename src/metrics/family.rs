@@ -63,7 +63,7 @@ families! {
         LAG = Gauge "groupcast_consumer_lag_records" ["topic" "partition"]
             "Offsets between the group's committed offset and the partition's end, 0 once only transaction marks are left; of assigned partitions only",
         UNPROCESSED_AGE = Gauge "groupcast_oldest_unprocessed_age_seconds" ["topic" "partition"]
-            "Seconds since the oldest record that is not committed was first seen at the partition's end, 0 where there is none; a backlog counts from the assignment on",
+            "Seconds since the oldest record that is not committed was first seen at the partition's end, 0 where there is none; a backlog counts from the assignment on, and neither a rewind nor a new consumer starts it again",
         PARTITIONS = Gauge "groupcast_assigned_partitions" ["worker"] "Partitions that the group has given to the worker",
         REBALANCES = Counter "groupcast_rebalances_total" ["worker" "kind"] "Assignments and revokes that the worker has answered",
         SKIPPED = Counter "groupcast_gap_offsets_skipped_total" ["topic"]
@@ -83,7 +83,7 @@ families! {
         HELD = Gauge "groupcast_worker_held" ["worker"] "1 while reading is paused until what was sent is acknowledged",
         REWINDS = Counter "groupcast_rewinds_total" ["cause"] "Epochs undone and done again",
         UNCOMMITTED_AGE = Gauge "groupcast_oldest_uncommitted_age_seconds" ["worker"]
-            "Seconds since the oldest record was read whose offset is not committed, 0 where there is none",
+            "Seconds since the oldest record was first read whose offset is not committed, however often its epoch was undone; 0 where there is none",
         LAST_COMMIT = Gauge "groupcast_last_commit_age_seconds" ["worker"]
             "Seconds since the last commit, or since the start; an idle worker commits nothing",
     }

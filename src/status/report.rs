@@ -33,6 +33,9 @@ pub struct Broker {
     /// How the client came to know it: `configured`, `learned`, or `logical` for a coordinator, which is one of the others.
     #[serde(default)]
     source: String,
+    /// Microseconds since something last came from it, below zero before.
+    #[serde(default)]
+    pub rxidle: i64,
     /// Requests that were not answered in time.
     #[serde(default)]
     pub req_timeouts: u64,
@@ -70,8 +73,12 @@ pub struct Partition {
     pub fetch_state: String,
     /// The offset to be fetched next.
     pub next_offset: i64,
-    /// The offset after the last record that was read, below zero where none was.
-    pub app_offset: i64,
+    /// The broker that leads it, below zero where none does.
+    pub leader: i32,
+    /// The broker that it is fetched from, below zero where that is none.
+    pub broker: i32,
+    /// Up to where no transaction is open, as the last fetch told it; below zero before.
+    pub ls_offset: i64,
 }
 
 impl Report {
@@ -89,6 +96,13 @@ impl Report {
         self.brokers.values().any(|broker| broker.source != "logical")
     }
 
+    /// Returns the records that a consumer has fetched and not handed out.
+    #[must_use]
+    pub fn fetched_records(&self) -> i64 {
+        let partitions = self.topics.values().flat_map(|topic| topic.partitions.values());
+        partitions.map(|partition| partition.fetchq_cnt).max().unwrap_or_default()
+    }
+
     /// Returns the bytes that a consumer has fetched and not handed out.
     #[must_use]
     pub fn fetched_bytes(&self) -> u64 {
@@ -98,11 +112,11 @@ impl Report {
 }
 
 impl Partition {
-    /// Returns the offset that reading began at, of a partition of which nothing was read yet and nothing waits to be read.
+    /// Returns the offset before which everything was handed out, where nothing waits to be. A batch that compaction has
+    /// emptied moves no position, and neither does a partition of which nothing was read yet.
     #[must_use]
-    pub fn nothing_before(&self) -> Option<i64> {
-        let is_untouched = self.fetchq_cnt == 0 && self.fetch_state == "active" && self.app_offset < 0;
-        Some(self.next_offset).filter(|next| is_untouched && *next >= 0)
+    pub fn handed_out(&self) -> Option<i64> {
+        Some(self.next_offset).filter(|next| self.fetchq_cnt == 0 && *next >= 0)
     }
 }
 
@@ -145,17 +159,16 @@ impl Reports {
 mod tests {
     use super::*;
 
-    fn partition(fetchq_cnt: i64, fetch_state: &str, next_offset: i64, app_offset: i64) -> Partition {
-        Partition { fetchq_cnt, fetchq_size: 0, fetch_state: fetch_state.to_owned(), next_offset, app_offset }
+    fn partition(fetchq_cnt: i64, next_offset: i64) -> Partition {
+        let fetch_state = "active".to_owned();
+        Partition { fetchq_cnt, fetchq_size: 0, fetch_state, next_offset, leader: 1, broker: 1, ls_offset: 20 }
     }
 
     #[test]
-    fn an_untouched_partition_has_nothing_before_its_first_fetch() {
-        assert_eq!(partition(0, "active", 12, -1001).nothing_before(), Some(12));
-        assert_eq!(partition(3, "active", 15, -1001).nothing_before(), None, "records wait");
-        assert_eq!(partition(0, "active", 15, 15).nothing_before(), None, "its position says more");
-        assert_eq!(partition(0, "offset-query", 12, -1001).nothing_before(), None);
-        assert_eq!(partition(0, "active", -1001, -1001).nothing_before(), None);
+    fn all_is_handed_out_where_nothing_waits() {
+        assert_eq!(partition(0, 12).handed_out(), Some(12));
+        assert_eq!(partition(3, 15).handed_out(), None, "records wait");
+        assert_eq!(partition(0, -1001).handed_out(), None, "it is not known where reading begins");
     }
 
     #[test]
@@ -173,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_posted_is_read_and_forgotten() {
         let reports = Reports::default();
-        reports.post(br#"{"msg_size":5,"brokers":{"b:1/1":{"nodeid":1,"state":"UP","rtt":{"avg":2,"p99":9,"x":1}}},"topics":{"a":{"partitions":{"0":{"fetchq_cnt":0,"fetchq_size":7,"fetch_state":"active","next_offset":3,"app_offset":3}}}},"more":[1]}"#);
+        reports.post(br#"{"msg_size":5,"brokers":{"b:1/1":{"nodeid":1,"state":"UP","rtt":{"avg":2,"p99":9,"x":1}}},"topics":{"a":{"partitions":{"0":{"fetchq_cnt":0,"fetchq_size":7,"fetch_state":"active","next_offset":3,"leader":1,"broker":1,"ls_offset":3}}}},"more":[1]}"#);
         assert!(reports.latest().is_none());
         reports.read();
         let (_, report) = reports.latest().unwrap();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::routes::Routes;
-use super::{Setup, Worker};
+use super::{Setup, Worker, clock};
 use crate::kafka::ends::{Intake, Outlet};
 use crate::kafka::fault::{Cause, Fault};
 use crate::metrics::{self, EpochResult};
+use crate::status::Rewound;
 use crate::watermark::Watermarks;
 
 /// Runs one worker until it is asked to stop, with new consumers where one fails.
@@ -28,6 +29,7 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup.status.update(|view| view.in_flight_limit = limit);
     wait_for_topics(setup);
     while !setup.stop.is_requested() {
+        setup.status.progress().join();
         let mut source = open_source()?;
         let result = run_producers(setup, &mut source, &open_delivery, &mut pause);
         source.close();
@@ -93,10 +95,8 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 ) -> Result<(), Fault> {
     let mut worker = Worker::new(setup, Arc::clone(routes), source, delivery, pause);
     let result = worker.run(refused);
-    // What has just begun is told of once a turn, and perhaps the turn was not finished.
-    if worker.epoch.began.is_some() {
-        setup.status.update(|view| view.uncommitted_since = worker.epoch.began);
-    }
+    // What was read is told of once a second, and perhaps the second was not over.
+    setup.status.progress().read(&worker.epoch.watermarks, clock::now());
     if let Some(probe) = worker.delivery.take_probe() {
         *refused = Some(Refused { probe, watermarks: std::mem::take(&mut worker.epoch.watermarks) });
     }
@@ -112,9 +112,13 @@ fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Resu
     metrics::epoch(EpochResult::Rewound);
     metrics::rewind(cause.label());
     tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
-    setup.status.update(|view| (view.is_held, view.in_flight) = (false, 0));
+    setup.status.update(|view| {
+        let since = view.rewound.as_ref().map_or_else(clock::now, |rewound| rewound.since);
+        view.rewound = Some(Rewound { since, cause: cause.label(), detail: detail.to_owned() });
+        (view.is_held, view.in_flight) = (false, 0);
+    });
     setup.stop.sleep(pause.next());
-    if setup.stop.is_requested() && setup.status.view().uncommitted_since.is_some() {
+    if setup.stop.is_requested() && setup.status.progress().uncommitted_since().is_some() {
         let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";
         return Err(Fault::Fatal(format!("{what}: {detail}")));
     }

@@ -8,6 +8,7 @@
 //! - I5 an offset is never ahead of what is durable or was read, and never goes back;
 //! - I6 nothing is sent or committed for a partition after it was given back;
 //! - I8 the group is answered at once, and when all is well everything gets committed within a number of calls;
+//! - I9 the age of the oldest uncommitted record grows until the partition's offset moves or the group takes it away;
 //! - I10 under exactly once readers see all of what a record leads to, or nothing.
 //!
 //! What it does not model: librdkafka, and `kafka/` around it. `tests/embedded.rs` and `tests/broker.rs` are for these.
@@ -78,14 +79,15 @@ fn run(case: &Case) -> Result<(), String> {
 /// Starts one worker after the other until the end.
 fn work(shared: &Shared, config: &Arc<Config>, worker: usize) {
     loop {
+        let status = Arc::new(Status::new(worker));
         let setup = Setup {
             config: Arc::clone(config),
             routes: Arc::new(Current::new(Routes {
                 router: Arc::clone(&ROUTER),
                 topics: Arc::new(Topics::assume(ROUTER.topics())),
             })),
-            status: Arc::new(Status::new(worker)),
-            stop: shared.act(worker, |broker| broker.start(worker)),
+            status: Arc::clone(&status),
+            stop: shared.act(worker, |broker| broker.start(worker, status)),
             unknown_flags: UnknownFlags::default(),
             latencies: Arc::default(),
         };

@@ -1,11 +1,14 @@
 //! Positions outside their partition: retention was faster than we, or the topic was made anew.
 
+use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Source;
+use super::lag::number;
 use super::position::next_offset;
+use super::{Assigned, Source};
 use crate::config::OnGap;
-use crate::kafka::fault::Fault;
+use crate::kafka::REQUEST_TIMEOUT;
+use crate::kafka::fault::{Call, Fault};
 use crate::metrics;
 use crate::watermark::Watermark;
 
@@ -13,10 +16,12 @@ impl Source {
     /// Does what [`Intake::mend_gaps`](crate::kafka::ends::Intake::mend_gaps) says.
     pub(super) fn close_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
         let positions = self.positions()?;
+        let (lows, highs) = (self.edges(Offset::Beginning)?, self.edges(Offset::End)?);
         let mut gaps = Vec::new();
         for assigned in &self.partitions {
-            let Some(position) = next_offset(&positions, assigned) else { continue };
-            let (low, high) = self.bounds(&assigned.topic, assigned.partition)?;
+            let known = (next_offset(&positions, assigned), edge(&lows, assigned), edge(&highs, assigned));
+            // A partition that nobody leads has not told of a gap.
+            let (Some(position), Some(low), Some(high)) = known else { continue };
             if position < low || position > high {
                 gaps.push(Gap { topic: assigned.topic.clone(), partition: assigned.partition, position, low, high });
             }
@@ -27,6 +32,14 @@ impl Source {
         self.skip(&gaps, &positions)?;
         // A replay's progress is its own.
         Ok(if self.pace.is_none() { gaps.into_iter().map(Gap::end).collect() } else { Vec::new() })
+    }
+
+    /// Asks where each partition begins or ends. One that has no leader tells so at once, and keeps no other waiting.
+    fn edges(&self, edge: Offset) -> Result<TopicPartitionList, Fault> {
+        let wanted = self.list(|_| edge)?;
+        self.status
+            .call("edges", || self.consumer.offsets_for_times(wanted, REQUEST_TIMEOUT))
+            .map_err(|error| Fault::of(Call::Position, &error))
     }
 
     /// Goes on at the oldest record of each partition with a gap, and where it is in the others.
@@ -56,6 +69,12 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Returns the offset that a partition's leader has told.
+pub(super) fn edge(edges: &TopicPartitionList, assigned: &Assigned) -> Option<i64> {
+    let found = edges.find_partition(&assigned.topic, assigned.partition)?;
+    found.error().ok().and_then(|()| number(found.offset()))
 }
 
 /// A position outside its partition.

@@ -1,138 +1,152 @@
-//! How far each partition is behind, and whether it is fetched at all.
+//! How far each partition is behind, as [`progress`](crate::status::progress) defines it.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::fetch::{Answer, Leader, Obstacle};
+use super::gap::edge;
 use super::position::next_offset;
-use super::{Assigned, STUCK_AFTER, Source};
+use super::{Assigned, Source};
 use crate::kafka::fault::{Cause, Fault};
 use crate::kafka::native;
-use crate::status::Lag;
-use crate::status::report::Partition;
-use crate::watermark::Watermarks;
+use crate::status::progress::partition::{Sight, Supply};
+use crate::status::report::{Partition, Report};
 
-/// Librdkafka's report may have been on its way when a partition was assigned.
+/// Librdkafka's report may have been on its way when a position was set, or a partition resumed.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Asked once a second while reading is paused, between other things.
 const ENDS_PATIENCE: Duration = Duration::from_millis(500);
 
-/// A partition's ends as they were seen, as far as they are not committed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Behind(VecDeque<(i64, Instant)>);
-
-/// An age is exact to a sixty-fourth of itself, roughly.
-const MAX_ENDS: usize = 64;
-
-impl Behind {
-    /// Takes note of the end, and returns since when something before it waits.
-    fn see(&mut self, end: i64, done: i64, now: Instant) -> Option<Instant> {
-        while self.0.front().is_some_and(|(seen, _)| *seen <= done) {
-            self.0.pop_front();
-        }
-        if end > done && self.0.back().is_none_or(|(seen, _)| *seen < end) {
-            if self.0.len() >= MAX_ENDS {
-                let mut index = 0;
-                self.0.retain(|_| {
-                    index += 1;
-                    index % 2 == 1
-                });
-            }
-            self.0.push_back((end, now));
-        }
-        self.0.front().map(|(_, since)| *since)
-    }
-}
-
 impl Source {
-    /// Does what [`Intake::note_committed`](crate::kafka::ends::Intake::note_committed) says.
-    pub(super) fn remember_committed(&mut self, watermarks: &Watermarks) {
-        for mark in watermarks.iter() {
-            let is_it = |assigned: &&mut Assigned| assigned.partition == mark.partition && assigned.topic == mark.topic;
-            if let Some(assigned) = self.partitions.iter_mut().find(is_it) {
-                assigned.committed = Some(mark.next_offset);
-            }
-        }
-    }
-
     /// Does what [`Intake::check_progress`](crate::kafka::ends::Intake::check_progress) says.
     pub(super) fn publish_progress(&mut self) -> Result<(), Fault> {
         let positions = self.positions()?;
-        let (report, now) = (self.status.consumer.latest(), Instant::now());
-        let is_all_committed = self.status.view().uncommitted_since.is_none();
-        let ends = if self.is_paused { self.ends() } else { None };
-        let mut lags = Vec::with_capacity(self.partitions.len());
+        let (report, view, now) = (self.status.consumer.latest(), self.status.view(), Instant::now());
+        self.ask_leaders(now);
+        let is_flowing = view.committed_at > std::mem::replace(&mut self.looked_at, now);
+        let is_full = report.as_ref().is_some_and(|(_, report)| self.capacity.is_nearly_full(report));
+        let mut stuck = None;
         for assigned in &mut self.partitions {
-            let figures = report.as_ref().filter(|(at, _)| *at > assigned.since + SETTLED_AFTER);
-            let figures = figures.and_then(|(_, report)| report.partition(&assigned.topic, assigned.partition));
-            let high = native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
-            // What librdkafka knows of the end is from before, if it does not fetch since.
-            let is_fetched = high.is_some() && figures.is_none_or(|figures| figures.fetch_state == "active");
-            if is_fetched || self.is_paused || assigned.is_done || assigned.is_held() {
-                assigned.fetched_at = now;
-            } else if now.saturating_duration_since(assigned.fetched_at) > STUCK_AFTER {
-                let detail = format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition);
-                return Err(Fault::Rewind { cause: Cause::PartitionStuck, detail });
+            let report = report.as_ref().filter(|(at, _)| *at > assigned.since + SETTLED_AFTER).map(|(_, report)| &**report);
+            let figures = report.and_then(|report| report.partition(&assigned.topic, assigned.partition));
+            let answer = assigned.answer.take();
+            let end = if let Some(Answer::End(end)) = answer { Some(end) } else { None };
+            let position = next_offset(&positions, assigned);
+            // Of a partition that is not fetched, the client remembers what was so before.
+            let active = figures.filter(|figures| figures.fetch_state == "active" && !self.is_paused);
+            let fetched_to = position.max(active.map(|figures| figures.next_offset).filter(|next| *next >= 0));
+            // Where nothing is fetched, nothing has to come.
+            let patience = Some(self.silence).filter(|_| !self.is_paused && !is_full);
+            let leader = report.zip(figures).map_or(Leader::Unknown, |(report, figures)| Leader::of(report, figures, patience));
+            let mut obstacle = assigned.fetching.see(fetched_to, leader, answer, now);
+            if assigned.is_done
+                || assigned.block.is_some()
+                || ((self.is_paused || is_full) && assigned.fetching.is_answerable())
+            {
+                assigned.fetching.rest(now);
+                obstacle = None;
             }
-            let end = ends.as_ref().and_then(|ends| ends.find_partition(&assigned.topic, assigned.partition));
-            let high = high.max(end.and_then(|end| number(end.offset())));
             // A replay ends where its note says.
-            let Some(high) = high.map(|high| assigned.note.map_or(high, |note| note.to)) else { continue };
-            // A position passes transaction marks, which take offsets and are never handed out.
-            let position = next_offset(&positions, assigned).or_else(|| figures.and_then(Partition::nothing_before));
-            let committed = assigned.committed.unwrap_or_default();
-            let done = position.filter(|position| is_all_committed && *position > committed).unwrap_or(committed);
-            let since = assigned.behind.see(high, done, now);
-            let (topic, partition) = (assigned.topic.clone(), assigned.partition);
-            lags.push(Lag { topic, partition, records: (high - done).max(0).unsigned_abs(), since });
+            let limit = |end: i64| assigned.note.map_or(end, |note| note.to);
+            let high = native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
+            let stable = figures.map(|figures| figures.ls_offset).filter(|stable| *stable >= 0);
+            let sight = Sight {
+                end: high.max(end).map(limit),
+                readable: stable.max(end).map(limit),
+                // A position passes transaction marks, which take offsets and are never handed out.
+                position: position.max(active.and_then(Partition::handed_out)),
+                is_in_line: is_flowing && (is_full || fetched_to > position),
+                supply: match (obstacle, leader) {
+                    (Some(obstacle), _) => Supply::Hindered(obstacle.to_string()),
+                    (None, Leader::Unknown) => Supply::Unknown,
+                    (None, _) => Supply::Flows,
+                },
+            };
+            if leader != Leader::Unknown {
+                assigned.tell_of(obstacle, self.status.worker);
+            }
+            let mut progress = self.status.progress();
+            progress.see(&assigned.topic, assigned.partition, sight, now);
+            let n_renewals = progress.get(&assigned.topic, assigned.partition).map_or(0, |known| known.n_renewals);
+            let is_named = view.blocked.iter().any(|named| assigned.is(&named.topic, named.partition));
+            if assigned.fetching.is_stuck(n_renewals, now) && !is_named {
+                progress.renew(&assigned.topic, assigned.partition);
+                stuck = Some(format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition));
+            }
         }
-        self.status.set_lags(lags);
-        Ok(())
+        match stuck {
+            Some(detail) => Err(Fault::Rewind { cause: Cause::PartitionStuck, detail }),
+            None => Ok(()),
+        }
     }
 
-    /// Asks the brokers where the partitions end, which they tell with every fetch, but not where reading is paused. Without an
-    /// answer the lag is what it was.
-    fn ends(&self) -> Option<TopicPartitionList> {
-        let wanted = self.list(|_| Offset::End).ok()?;
-        let asked = self.status.call("ends", || self.consumer.offsets_for_times(wanted, ENDS_PATIENCE));
-        asked.inspect_err(|error| tracing::debug!(error = %error, "the partitions' ends are not known")).ok()
+    /// Asks the leaders where partitions end, which they tell with every fetch, but not where reading is paused or the client
+    /// does not fetch. Each is asked alone: one that does not answer would take the others' answers with it.
+    fn ask_leaders(&mut self, now: Instant) {
+        let mut asked: BTreeMap<i32, TopicPartitionList> = BTreeMap::new();
+        for assigned in &mut self.partitions {
+            let fetching = &mut assigned.fetching;
+            let is_to_ask = if self.is_paused { fetching.is_answerable() } else { fetching.is_to_ask(now) };
+            let leader = if let Leader::Connected(leader) = fetching.leader { leader } else { -1 };
+            if is_to_ask {
+                let list = asked.entry(leader).or_default();
+                list.add_partition(&assigned.topic, assigned.partition);
+            }
+        }
+        for mut wanted in asked.into_values() {
+            let ends = wanted
+                .set_all_offsets(Offset::End)
+                .and_then(|()| self.status.call("ends", || self.consumer.offsets_for_times(wanted.clone(), ENDS_PATIENCE)));
+            if let Err(error) = &ends {
+                tracing::debug!(error = %error, "the partitions' ends are not known");
+            }
+            for assigned in &mut self.partitions {
+                if wanted.find_partition(&assigned.topic, assigned.partition).is_some() {
+                    let end = ends.as_ref().ok().and_then(|ends| edge(ends, assigned));
+                    assigned.answer = Some(end.map_or(Answer::None, Answer::End));
+                }
+            }
+        }
+    }
+}
+
+/// What the consumer's queue holds at most.
+#[derive(Debug)]
+pub(super) struct Capacity {
+    pub(super) bytes: u64,
+    pub(super) records: i64,
+}
+
+impl Capacity {
+    /// Returns whether the client may fetch nothing because nobody has read what is there.
+    fn is_nearly_full(&self, report: &Report) -> bool {
+        report.fetched_bytes() >= self.bytes / 2 || report.fetched_records() >= self.records / 2
+    }
+}
+
+impl Assigned {
+    /// Logs what keeps the partition from being fetched, once. That the client does not fetch it is not told here: a record that
+    /// has just come looks like this, too, and else there will be a new consumer.
+    fn tell_of(&mut self, obstacle: Option<Obstacle>, worker: usize) {
+        let obstacle = obstacle.filter(|obstacle| *obstacle != Obstacle::NotFetched);
+        if std::mem::replace(&mut self.obstacle, obstacle) == obstacle {
+            return;
+        }
+        let (topic, partition) = (&self.topic, self.partition);
+        match obstacle {
+            None => tracing::info!(worker, topic, partition, "the partition is fetched again"),
+            Some(obstacle) => {
+                tracing::warn!(worker, topic, partition, reason = %obstacle, "a partition cannot be fetched; the others go on");
+            }
+        }
     }
 }
 
 /// Returns an offset as a number, if it is one.
 pub(super) fn number(offset: Offset) -> Option<i64> {
     if let Offset::Offset(offset) = offset { Some(offset) } else { None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_age_counts_from_when_the_oldest_open_end_was_seen() {
-        let (mut behind, began) = (Behind::default(), Instant::now());
-        let mut check = |end, done, second, expected: Option<u64>| {
-            let since = behind.see(end, done, began + Duration::from_secs(second));
-            assert_eq!(since, expected.map(|second| began + Duration::from_secs(second)), "{end} {done} at {second}");
-        };
-        check(10, 10, 0, None);
-        check(12, 10, 1, Some(1));
-        check(15, 10, 2, Some(1));
-        check(15, 12, 3, Some(2));
-        check(15, 15, 4, None);
-        check(16, 15, 3600, Some(3600));
-    }
-
-    #[test]
-    fn a_stopped_reader_costs_bounded_memory_and_keeps_its_age() {
-        let (mut behind, began) = (Behind::default(), Instant::now());
-        for second in 1..10_000 {
-            let now = began + Duration::from_secs(u64::try_from(second).unwrap());
-            assert_eq!(behind.see(second, 0, now), Some(began + Duration::from_secs(1)));
-        }
-        assert!(behind.0.len() <= MAX_ENDS);
-    }
 }

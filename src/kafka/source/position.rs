@@ -41,9 +41,13 @@ impl Source {
         self.skipped.clear();
         self.retry_blocks();
         self.reposition(&positions)?;
-        for (assigned, known) in self.partitions.iter_mut().zip(known) {
-            assigned.committed = known.or(assigned.committed);
+        let mut progress = self.status.progress();
+        for (assigned, known) in self.partitions.iter().zip(known) {
+            if let Some(offset) = known {
+                progress.confirm(&assigned.topic, assigned.partition, offset, Instant::now());
+            }
         }
+        drop(progress);
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
@@ -113,6 +117,7 @@ impl Source {
                 assigned.moved_to = number(element.offset());
             }
         }
+        self.settle();
         self.pause(offsets)
     }
 
@@ -122,6 +127,11 @@ impl Source {
 }
 
 impl Assigned {
+    /// Returns whether this is the partition of that name.
+    pub(super) fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && self.topic == topic
+    }
+
     /// Returns the start as a watermark, if it is one that would be another one later.
     fn fresh_start(&self) -> Option<Watermark> {
         let Offset::Offset(next_offset) = self.start else { return None };

@@ -14,6 +14,7 @@ use self::outputs::{Landed, Producer, Transaction};
 use super::schedule::{Case, Event, Failure, Kind, Step, TOPICS};
 use crate::config::Guarantee;
 use crate::kafka::fault::{Cause, Fault};
+use crate::status::Status;
 use crate::worker::stop::Stop;
 
 pub(super) const SOURCE: &str = "in";
@@ -43,6 +44,8 @@ pub(super) struct Broker {
     /// How often each worker was started.
     incarnations: [usize; WORKERS],
     stops: [Arc<Stop>; WORKERS],
+    /// What each worker says of itself.
+    statuses: [Arc<Status>; WORKERS],
     began: Instant,
     passed: Duration,
     n_calls: usize,
@@ -71,6 +74,8 @@ struct Partition {
     target: usize,
     /// Who was given it and has not given it back.
     holder: Option<usize>,
+    /// When an epoch of its holder's ended with records that are not committed, and its offset has not moved since.
+    left_at: Option<Instant>,
 }
 
 impl Partition {
@@ -130,6 +135,7 @@ impl Broker {
             committed: None,
             target: number % WORKERS,
             holder: None,
+            left_at: None,
         };
         Broker {
             is_exactly_once: case.guarantee == Guarantee::ExactlyOnce,
@@ -147,6 +153,7 @@ impl Broker {
             transactions: Vec::new(),
             incarnations: Default::default(),
             stops: Default::default(),
+            statuses: [0, 1].map(|worker| Arc::new(Status::new(worker))),
             began: Instant::now(),
             passed: Duration::ZERO,
             n_calls: 0,
@@ -260,8 +267,9 @@ impl Broker {
     }
 
     /// Begins a worker, the first one of its name or the next; returns how it is asked to stop.
-    pub(super) fn start(&mut self, worker: usize) -> Arc<Stop> {
+    pub(super) fn start(&mut self, worker: usize, status: Arc<Status>) -> Arc<Stop> {
         self.incarnations[worker] += 1;
+        self.statuses[worker] = status;
         self.stops[worker] = Arc::new(Stop::default());
         if self.is_ending {
             self.stops[worker].request();

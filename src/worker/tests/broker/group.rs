@@ -63,7 +63,7 @@ impl Broker {
         self.excuses += 1;
         member.expelled = Some(told_after);
         for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
-            (partition.holder, partition.target) = (None, 1 - worker);
+            (partition.holder, partition.target, partition.left_at) = (None, 1 - worker, None);
         }
         self.rebalance();
     }
@@ -71,7 +71,7 @@ impl Broker {
     pub(super) fn leave(&mut self, worker: usize) {
         self.members[worker] = Member::default();
         for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
-            partition.holder = None;
+            (partition.holder, partition.left_at) = (None, None);
         }
     }
 
@@ -187,9 +187,11 @@ impl Broker {
         }
         self.judge_given_back(worker, partitions);
         for number in partitions {
-            let holder = &mut self.partitions[*number].holder;
+            let partition = &mut self.partitions[*number];
             // What was lost is another's by now.
-            *holder = holder.filter(|holder| *holder != worker);
+            if partition.holder.take_if(|holder| *holder == worker).is_some() {
+                partition.left_at = None;
+            }
         }
         let member = &mut self.members[worker];
         member.held.retain(|(partition, _)| !partitions.contains(partition));
@@ -208,9 +210,15 @@ impl Broker {
             return rewind(Cause::Consumer);
         }
         self.fetch_offsets(worker, &held)?;
-        for (partition, next) in &mut self.members[worker].held {
-            *next = self.partitions[*partition].next();
+        let (now, mut progress) = (self.now(), self.statuses[worker].progress());
+        for (number, next) in &mut self.members[worker].held {
+            let partition = &self.partitions[*number];
+            *next = partition.next();
+            if let Some(offset) = partition.committed {
+                progress.confirm(SOURCE, i32::try_from(*number).unwrap(), offset, now);
+            }
         }
+        drop(progress);
         Ok(held.iter().filter_map(|partition| self.fresh_start(*partition)).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::schedule::{PARTITIONS, TOPICS};
 use super::outputs::{Landed, State};
-use super::{Broker, Ending, Origin, index_at};
+use super::{Broker, Ending, Origin, Partition, index_at};
 
 impl Broker {
     /// Ends the case unless this holds.
@@ -65,8 +65,29 @@ impl Broker {
             self.must(position.is_none_or(|next| after <= next), || format!("I5: {number} is committed ahead of reading"));
             self.must(before <= after, || format!("I5: {number} goes back to {offset}"));
             (before..after).for_each(|index| self.judge_done(Origin { partition: number, index }));
-            self.partitions[number].committed = Some(offset);
+            (self.partitions[number].committed, self.partitions[number].left_at) = (Some(offset), None);
         }
+    }
+
+    /// I9: what was read and not committed when an epoch ended has an age that no later one begins anew.
+    pub(super) fn judge_age(&mut self, worker: usize) {
+        let is_its = |partition: &&Partition| partition.holder == Some(worker);
+        let left_at = self.partitions.iter().filter(is_its).filter_map(|partition| partition.left_at).min();
+        let told = self.statuses[worker].progress().uncommitted_since();
+        let is_old = left_at.is_none_or(|left_at| told.is_some_and(|told| told <= left_at));
+        self.must(is_old, || "I9: the oldest uncommitted record has become younger".to_owned());
+    }
+
+    /// Takes note of what an epoch leaves uncommitted.
+    pub(super) fn leave_uncommitted(&mut self, worker: usize) {
+        let now = self.now();
+        for (number, next) in self.members[worker].held.clone() {
+            let partition = &mut self.partitions[number];
+            if partition.holder == Some(worker) && next > partition.next() {
+                partition.left_at.get_or_insert(now);
+            }
+        }
+        self.judge_age(worker);
     }
 
     /// I2: what is committed has all its outputs.

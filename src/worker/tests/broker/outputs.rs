@@ -52,6 +52,7 @@ impl Broker {
     /// Opens a producer, which ends what an earlier one of its transactional id has left open.
     pub(in super::super) fn open_delivery(&mut self, worker: usize) -> Result<(), Fault> {
         self.lose_producer(worker, 0);
+        self.judge_age(worker);
         if self.fails(worker, Failure::Open) {
             return rewind(Cause::Producer);
         }
@@ -237,6 +238,7 @@ impl Broker {
     }
 
     pub(in super::super) fn close_delivery(&mut self, worker: usize) {
+        self.leave_uncommitted(worker);
         self.abandon(worker);
         self.producers[worker] = None;
     }
