@@ -103,14 +103,16 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn run(&mut self, refused: &mut Option<Refused<D::Probe>>) -> Result<(), Fault> {
+        if let Some(Refused { watermarks, .. }) = refused {
+            self.undone = watermarks.clone();
+        }
         // What the group has wanted meanwhile comes first: there is nothing to commit, and to set positions would be an answer.
         self.answer_group()?;
         // The producer is open, and with it whatever an earlier one left is decided: only now do the offsets say where to go on.
         self.setup.status.progress().rewind();
         let starts = self.source.rewind()?;
         self.start_at(&starts);
-        if let Some(Refused { probe, watermarks }) = refused.as_mut() {
-            self.undone = watermarks.clone();
+        if let Some(Refused { probe, .. }) = refused.as_mut() {
             self.wait_until_taken(probe)?;
             *refused = None;
         }
@@ -219,7 +221,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.start_at(&starts);
         // Before anything is read from there: a record that its topic refuses would keep the start from being committed, and
         // a restart would begin at another end.
-        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.end_epoch() }
+        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.commit_starts() }
+    }
+
+    /// Commits where reading starts. Whether reading is paused stays as it is: a topic may be waited for.
+    fn commit_starts(&mut self) -> Result<(), Fault> {
+        match self.commit(PATIENCE) {
+            Ok(true) => self.committed(),
+            Ok(false) => {}
+            Err(Fault::Defer(detail)) => self.deferred(&detail),
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
     }
 
     /// Has fresh starts committed with this epoch.
@@ -340,8 +353,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         while self.setup.routes.is(&self.routes) && !self.delivery.probe(probe, PATIENCE)? {
             let until = clock::now() + pause;
             while clock::now() < until {
-                self.source.poll(HELD_PATIENCE, |_| {})?;
-                self.answer_group()?;
+                self.poll_group()?;
                 self.check_progress()?;
                 if self.setup.stop.is_requested() {
                     return if self.undone.is_empty() { Ok(()) } else { Err(Fault::Fatal(self.refusals())) };
@@ -350,6 +362,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
         self.set_held(false)
+    }
+
+    /// Answers the group while reading is paused. A record that came all the same is read again.
+    fn poll_group(&mut self) -> Result<(), Fault> {
+        let mut is_read = false;
+        self.source.poll(HELD_PATIENCE, |_| is_read = true)?;
+        self.answer_group()?;
+        if is_read {
+            let detail = "a record came while reading is paused".to_owned();
+            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
+        }
+        Ok(())
     }
 
     /// Says what is left where a topic still refuses records at the end.

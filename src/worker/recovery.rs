@@ -99,6 +99,9 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     setup.status.progress().read(&worker.epoch.watermarks, clock::now());
     if let Some(probe) = worker.delivery.take_probe() {
         *refused = Some(Refused { probe, watermarks: std::mem::take(&mut worker.epoch.watermarks) });
+    } else if let Some(refused) = refused {
+        // The group may have given some of it to others meanwhile.
+        refused.watermarks = std::mem::take(&mut worker.undone);
     }
     worker.delivery.close();
     result

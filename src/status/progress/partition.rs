@@ -29,6 +29,8 @@ pub struct PartitionProgress {
     pub(super) read: Option<i64>,
     /// The offset after a record that was read and not committed, and since when.
     pub(super) uncommitted: Option<(i64, Instant)>,
+    /// The same of the last that was read: what the group commits may be part of what was read.
+    newest: Option<(i64, Instant)>,
     moved_at: Instant,
     /// When it last waited in line.
     in_line_at: Option<Instant>,
@@ -77,6 +79,7 @@ impl PartitionProgress {
             readable: None,
             read: None,
             uncommitted: None,
+            newest: None,
             moved_at: now,
             in_line_at: None,
             obstacle: None,
@@ -131,14 +134,17 @@ impl PartitionProgress {
             (self.done, self.readable) = (offset, None);
             self.moved(now);
         }
-        self.committed = offset;
-        self.advance(offset, now);
+        // A commit whose answer was lost may have done what was read.
+        self.commit(offset, now);
     }
 
     pub(super) fn read(&mut self, next_offset: i64, now: Instant) {
         self.rest(now);
         self.read = Some(next_offset);
         self.uncommitted.get_or_insert((next_offset, now));
+        if self.newest.is_none_or(|(offset, _)| offset < next_offset) {
+            self.newest = Some((next_offset, now));
+        }
         // No look is taken in a second that is not over when the epoch is undone.
         (self.end, self.readable) = (self.end.max(Some(next_offset)), self.readable.max(Some(next_offset)));
         self.ends.see(next_offset, self.done, now);
@@ -147,7 +153,9 @@ impl PartitionProgress {
     pub(super) fn commit(&mut self, next_offset: i64, now: Instant) {
         self.committed = next_offset;
         self.read.take_if(|read| *read <= next_offset);
+        self.newest.take_if(|(offset, _)| *offset <= next_offset);
         if self.uncommitted.take_if(|(offset, _)| *offset <= next_offset).is_some() {
+            self.uncommitted = self.newest;
             self.moved(now);
         }
         self.advance(next_offset, now);
@@ -167,7 +175,7 @@ impl PartitionProgress {
         let is_known_done = self.readable.is_some_and(|readable| readable <= self.done);
         if self.read.is_none() && is_known_done {
             // What was read once and undone is gone, or was done by a commit whose answer was lost.
-            self.uncommitted = None;
+            (self.uncommitted, self.newest) = (None, None);
         }
         if sight.is_in_line && now.saturating_duration_since(self.moved_at) < LONGEST_LINE {
             self.in_line_at = Some(now);

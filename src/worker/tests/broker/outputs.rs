@@ -143,8 +143,9 @@ impl Broker {
         self.land(worker, limit);
         let is_refusing = self.is_refusing;
         let in_flight = &mut self.producer(worker).in_flight;
-        // It was answered, so that it cannot arrive late.
-        let refused = in_flight.iter().position(|sent| is_refusing[sent.topic]).and_then(|index| in_flight.remove(index));
+        let refused = in_flight.iter().copied().find(|sent| is_refusing[sent.topic]);
+        // It was answered, and what stands behind it is refused for the gap in its sequence numbers: none of it arrives late.
+        in_flight.retain(|sent| refused.is_none_or(|refused| sent.topic != refused.topic));
         if refused.is_some() {
             self.excuses += 1;
             self.members[worker].refused_by = refused.map(|sent| sent.topic);
