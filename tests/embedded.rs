@@ -451,13 +451,17 @@ fn a_refused_topic_holds_the_offsets_and_heals_and_nothing_is_lost() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
     let service = kafka.serve(&[]);
-    until("both topics refuse", || service.watched().statuses[0].view().refused.len() == 2);
+    // The other topic's records may never have left.
+    let refused = || service.watched().statuses[0].view().refused.first().map(|(topic, _)| topic.clone());
+    until("a topic refuses", || refused().is_some());
+    let topic = refused().unwrap();
+    let gauge = format!(r#"groupcast_topic_refused{{topic="{topic}"}}"#);
     until("reading is paused", || service.watched().statuses[0].view().is_held);
     let (code, body) = get(&service, "/readyz");
     assert_eq!(code, 503);
-    assert!(body.contains("worker 0: topic group-events.webhook refuses records"), "{body}");
+    assert!(body.contains(&format!("worker 0: topic {topic} refuses records")), "{body}");
     assert_eq!(get(&service, "/healthz").0, 200);
-    assert_eq!(metric(&service, r#"groupcast_topic_refused{topic="group-events.webhook"}"#), 1.0);
+    assert_eq!(metric(&service, &gauge), 1.0);
     assert_eq!(kafka.committed(), 0);
     let n_rewinds = metric(&service, r#"groupcast_rewinds_total{cause="topic_refused"}"#);
     assert!((1.0..=2.0).contains(&n_rewinds), "each topic can roll an epoch back once: {n_rewinds}");
@@ -467,7 +471,7 @@ fn a_refused_topic_holds_the_offsets_and_heals_and_nothing_is_lost() {
     assert_eq!(first_of_each(&kafka.read("group-events.webhook", 20)).len(), 20);
     assert_eq!(first_of_each(&kafka.read("group-events.intercom", 20)).len(), 20);
     until("it is ready again", || get(&service, "/readyz").0 == 200);
-    assert_eq!(metric(&service, r#"groupcast_topic_refused{topic="group-events.webhook"}"#), 0.0);
+    assert_eq!(metric(&service, &gauge), 0.0);
     // Reading goes on.
     kafka.produce(texts(&events));
     kafka.wait_for_commit(40);
@@ -539,7 +543,7 @@ fn a_shutdown_while_a_topic_refuses_says_what_is_left_and_the_next_start_sends_i
     until("a topic refuses", || !service.watched().statuses[0].view().refused.is_empty());
     service.stop();
     let fault = service.wait().unwrap_err().to_string();
-    assert!(fault.contains("stopped while topics refuse records (group-events.webhook: "), "{fault}");
+    assert!(fault.contains("stopped while topics refuse records (group-events."), "{fault}");
     assert_eq!(kafka.committed(), 0);
     kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
     run_until_committed(&kafka, &[], 5);
