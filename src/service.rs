@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::watchdog::Stopping;
 use crate::config::Config;
 use crate::envelope::TopicId;
 use crate::http::{self, Obstacle, Watched};
@@ -46,6 +47,7 @@ pub struct Service {
     http: Option<SocketAddr>,
     /// Whether the stop that was asked for makes way for new credentials.
     is_rotating: Arc<AtomicBool>,
+    shutdown_timeout: Duration,
     /// Serves HTTP, signals and timers; nothing on a record's path.
     runtime: Runtime,
 }
@@ -81,7 +83,8 @@ impl Service {
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
         runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
         let workers = start_workers(&config, &routes, &watched, &reading)?;
-        Ok(Service { workers, watched, routes, http, is_rotating: Arc::default(), runtime })
+        let shutdown_timeout = config.delivery.shutdown_timeout;
+        Ok(Service { workers, watched, routes, http, shutdown_timeout, is_rotating: Arc::default(), runtime })
     }
 
     /// Returns the address of the HTTP page, with its port if the system chose one.
@@ -117,7 +120,8 @@ impl Service {
     where
         F: Fn() -> Result<(), String> + Clone + Send + 'static,
     {
-        self.runtime.spawn(watchdog::watch(self.watched.clone(), can_start));
+        let stopping = Stopping { limit: self.shutdown_timeout, is_rotating: Arc::clone(&self.is_rotating) };
+        self.runtime.spawn(watchdog::watch(self.watched.clone(), stopping, can_start));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -163,8 +167,11 @@ impl Service {
             result = result.and(ended);
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
-        let ended = if self.is_rotating.load(Ordering::Relaxed) { Ended::ToStartOver } else { Ended::Stopped };
-        result.map(|()| ended)
+        if self.is_rotating.load(Ordering::Relaxed) {
+            // What a worker could not finish with the old credentials, or while a topic refuses, the new start does.
+            return Ok(Ended::ToStartOver);
+        }
+        result.map(|()| Ended::Stopped)
     }
 }
 

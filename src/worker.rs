@@ -172,6 +172,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             self.epoch.begin(&self.bounds);
         }
         if polled == Polled::Gap {
+            // What is in hand may be gone from the source, so that it leaves first: a gap can end the process.
+            if self.epoch.records > 0 {
+                self.commit_now()?;
+            }
             let starts = self.source.mend_gaps()?;
             self.start_at(&starts);
         }
@@ -221,11 +225,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.start_at(&starts);
         // Before anything is read from there: a record that its topic refuses would keep the start from being committed, and
         // a restart would begin at another end.
-        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.commit_starts() }
+        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.commit_now() }
     }
 
-    /// Commits where reading starts. Whether reading is paused stays as it is: a topic may be waited for.
-    fn commit_starts(&mut self) -> Result<(), Fault> {
+    /// Commits before the epoch is due. Whether reading is paused stays as it is: a topic may be waited for.
+    fn commit_now(&mut self) -> Result<(), Fault> {
         match self.commit(PATIENCE) {
             Ok(true) => self.committed(),
             Ok(false) => {}

@@ -1,5 +1,7 @@
 //! The watchdog: a worker that is stuck in a client call has the process start over.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::{Obstacle, Watched};
@@ -12,8 +14,19 @@ const EXIT_STUCK: i32 = 70;
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long clients may take to close after the limit of a stop. What supervises the process waits ten seconds longer than the limit.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a stop is watched.
+pub(super) struct Stopping {
+    /// What the configuration gives to a stop.
+    pub(super) limit: Duration,
+    /// Whether it makes way for a start with new credentials.
+    pub(super) is_rotating: Arc<AtomicBool>,
+}
+
 /// Looks at the workers again and again.
-pub(super) async fn watch<F>(watched: Watched, can_start: F)
+pub(super) async fn watch<F>(watched: Watched, stopping: Stopping, can_start: F)
 where
     F: Fn() -> Result<(), String> + Clone + Send + 'static,
 {
@@ -21,7 +34,10 @@ where
     let mut were_silent = vec![false; watched.statuses.len()];
     loop {
         ticks.tick().await;
-        let is_stopping = watched.stop.is_requested();
+        let is_stopping = watched.stop.is_requested() && !stopping.is_rotating.load(Ordering::Relaxed);
+        if is_stopping && watched.stop.requested_at().elapsed() > stopping.limit + CLOSE_TIMEOUT {
+            end_late(&stopping);
+        }
         let mut stuck = None;
         for (status, was_silent) in watched.statuses.iter().zip(&mut were_silent) {
             let call = stuck_in(&status.view(), is_stopping, was_silent);
@@ -67,6 +83,18 @@ fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'s
     let is_silent = !is_stopping && view.silence(Instant::now()).is_some();
     let is_stuck = std::mem::replace(was_silent, is_silent) && is_silent;
     view.overdue(CALL_DEADLINE).or_else(|| is_stuck.then_some("one that asks no broker"))
+}
+
+/// Ends a stop that client calls hold up, before whoever supervises the process kills it.
+#[expect(clippy::exit, reason = "the stuck threads cannot be joined")]
+fn end_late(stopping: &Stopping) -> ! {
+    let limit = stopping.limit;
+    tracing::error!(
+        ?limit,
+        exit_code = EXIT_STUCK,
+        "the stop takes longer than delivery.shutdown_timeout_ms; the process ends, the next start sends again what was not committed"
+    );
+    std::process::exit(EXIT_STUCK);
 }
 
 /// Starts over, or ends where that was asked for or cannot be.

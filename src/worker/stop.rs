@@ -18,7 +18,7 @@ impl Stop {
     }
 
     /// Returns when a stop was first asked for, which is now if it was not.
-    pub(super) fn requested_at(&self) -> Instant {
+    pub fn requested_at(&self) -> Instant {
         *self.requested_at.get_or_init(clock::now)
     }
 
