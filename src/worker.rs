@@ -84,6 +84,8 @@ struct Worker<'a, S, D> {
 
 impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn new(setup: &'a Setup, routes: Arc<Routes>, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
+        let mut bounds = setup.config.delivery.epoch;
+        bounds.records = pause.epoch_records().unwrap_or(usize::MAX).min(bounds.records);
         let names: Arc<[String]> = routes.router.destination_names().map(str::to_owned).collect();
         Worker {
             setup,
@@ -95,7 +97,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             emissions: Emissions::default(),
             tally: Tally::new(names, setup.unknown_flags.clone(), Arc::clone(&setup.latencies)),
             epoch: Epoch::default(),
-            bounds: setup.config.delivery.epoch,
+            bounds,
             is_held: false,
             undone: Watermarks::default(),
             progress_at: clock::now(),
@@ -120,6 +122,13 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         while !self.setup.stop.is_requested() {
             if self.is_idle() && !self.setup.routes.is(&self.routes) {
                 tracing::info!(worker = self.setup.status.worker, "goes on with the reloaded configuration");
+                return Ok(());
+            }
+            if self.is_idle() && self.delivery.is_outdated() {
+                tracing::info!(
+                    worker = self.setup.status.worker,
+                    "topics take larger batches again; a new producer sends them"
+                );
                 return Ok(());
             }
             self.turn()?;
@@ -156,7 +165,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
         let mut polled = Polled::Nothing;
-        for _ in 0..BATCH_RECORDS {
+        for _ in 0..self.pause.epoch_records().unwrap_or(BATCH_RECORDS).min(BATCH_RECORDS) {
             polled = self.source.poll(timeout, |record| {
                 let verdict = self.routes.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
                 self.tally.verdict(record.position.topic, record.timestamp, verdict);
@@ -340,7 +349,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.setup.status.progress().commit(&self.epoch.watermarks, clock::now());
         self.epoch = Epoch::default();
         self.tally.flush();
-        self.pause.reset();
+        self.pause.committed();
+        self.bounds.records = self.pause.epoch_records().unwrap_or(usize::MAX).min(self.setup.config.delivery.epoch.records);
         self.setup.status.update(|view| {
             (view.committed_at, view.in_flight, view.rewound) = (clock::now(), 0, None);
         });

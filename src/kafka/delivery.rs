@@ -56,8 +56,8 @@ pub struct Delivery {
     batch_size: usize,
     /// How many topics' limits were known then.
     n_limits: usize,
-    /// Partitions of each topic; absent while it is missing, and once it has refused records: it may have been recreated.
-    partitions: Vec<Option<i32>>,
+    /// Partitions of each topic, or what the broker says instead. Forgotten once it has refused records: it may have been recreated.
+    partitions: Vec<Result<i32, RDKafkaErrorCode>>,
     openings: Openings,
     /// How many records the client took, and how many of them came back with an offset.
     n_handed_over: u64,
@@ -118,13 +118,14 @@ impl Delivery {
         Ok(())
     }
 
-    /// Returns how many partitions a topic has, and asks where that is not known; absent if it is missing or nobody answers.
-    fn n_partitions(&mut self, topic: usize) -> Option<i32> {
-        let known = self.partitions.get_mut(topic)?;
-        if known.is_none() {
+    /// Returns how many partitions a topic has, and asks where that is not known.
+    fn n_partitions(&mut self, topic: usize) -> Result<i32, RDKafkaErrorCode> {
+        const UNKNOWN: RDKafkaErrorCode = RDKafkaErrorCode::UnknownTopicOrPartition;
+        let known = self.partitions.get_mut(topic).ok_or(UNKNOWN)?;
+        if known.is_err() {
             let name = name(&self.topics, topic);
             let asked = self.status.call("metadata", || partition_count(self.producer.client(), name, PARTITIONS_PATIENCE));
-            *known = asked.ok().flatten();
+            *known = asked.unwrap_or(Err(UNKNOWN));
         }
         *known
     }
@@ -132,7 +133,7 @@ impl Delivery {
     /// Has the topic's number of partitions asked for again: it may have been recreated.
     fn forget_partitions(&mut self, topic: usize) {
         if let Some(partitions) = self.partitions.get_mut(topic) {
-            *partitions = None;
+            *partitions = Err(RDKafkaErrorCode::UnknownTopicOrPartition);
         }
     }
 
@@ -151,9 +152,15 @@ impl Delivery {
             refusing.dedup_by(|one, other| one.0 == other.0);
         }
         if let Some((topic, code)) = refusing.first() {
-            let detail = format!("topic {topic} refused a record: {code}");
+            let (cause, detail) = match code {
+                RDKafkaErrorCode::MessageTimedOut => (
+                    Cause::Transaction,
+                    format!("records for topic {topic} were not acknowledged within transaction.timeout.ms"),
+                ),
+                _ => (Cause::TopicRefused, format!("topic {topic} refused a record: {code}")),
+            };
             self.keep_suspects(reports.returned, &refusing);
-            return Fault::Rewind { cause: Cause::TopicRefused, detail };
+            return Fault::Rewind { cause, detail };
         }
         if let Some(topic) = reports.unconfirmed {
             let detail =
@@ -178,7 +185,7 @@ impl Delivery {
             if *code == RDKafkaErrorCode::MessageSizeTooLarge {
                 self.topics.note_refused_batch(topic, self.batch_size);
             }
-            let n_partitions = self.partitions.get(topic).copied().flatten().unwrap_or(1);
+            let n_partitions = self.partitions.get(topic).and_then(|known| known.ok()).unwrap_or(1);
             let firsts = first_of_each_partition(records, n_partitions);
             suspects.extend(firsts.into_iter().map(|record| Suspect { topic, code: *code, record }));
             self.forget_partitions(topic);
@@ -257,6 +264,10 @@ impl Outlet for Delivery {
                 return Ok(false);
             }
         }
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.topics.batch_size() > self.batch_size
     }
 
     fn unacknowledged(&self) -> usize {

@@ -135,6 +135,11 @@ pub trait Outlet {
     /// cannot go on.
     fn drain(&mut self, patience: Duration) -> Result<bool, Fault>;
 
+    /// Returns whether another producer would send larger batches, as a topic takes them again.
+    fn is_outdated(&self) -> bool {
+        false
+    }
+
     /// Returns how many records are not acknowledged, those that find no room too.
     fn unacknowledged(&self) -> usize;
 

@@ -174,7 +174,12 @@ impl Lookup {
 
     fn n_partitions(&self, topic: &str) -> Result<i32, Fault> {
         let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
-        count.ok_or_else(|| Fault::Fatal(format!("topic does not exist: {topic}")))
+        count.map_err(|code| match code {
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                Fault::Fatal(complaint::with_advice(&format!("topic {topic}: {code}")))
+            }
+            _ => Fault::Fatal(format!("topic does not exist: {topic}")),
+        })
     }
 
     pub(super) fn each_partition(

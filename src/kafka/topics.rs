@@ -166,7 +166,23 @@ impl Topics {
         }
     }
 
-    /// Finds a smaller batch for each topic that refused one. Records that do not fit alone wait for the limit to be raised again.
+    /// Asks for the limits of the topics that once refused a batch, so that batches grow again where a limit was raised.
+    fn learn_raised_limits(&self, admin: &AdminClient<DefaultClientContext>) {
+        let lowered: Vec<(&String, &AtomicUsize)> =
+            self.names.iter().zip(&self.batch_bytes).filter(|(_, bytes)| told(bytes).is_some()).collect();
+        if lowered.is_empty() {
+            return;
+        }
+        let names: Vec<String> = lowered.iter().map(|(name, _)| (*name).clone()).collect();
+        let described = describe_settings(admin, &names).unwrap_or_default();
+        for (name, known) in lowered {
+            if let Some(bytes) = limit(&described, name).map(batch_below) {
+                known.store(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Finds a smaller batch for each topic that refused one: as the broker tells now, or half as large where it does not. Records that do not fit alone wait for the limit to be raised again.
     pub(super) fn settle_refused_batches(&self, config: &Config) {
         let take = |refused: &AtomicUsize| Some(refused.swap(UNTOLD, Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD);
         let refused: Vec<(usize, usize)> =
@@ -182,17 +198,11 @@ impl Topics {
         });
         for (topic, bytes) in refused {
             let (Some(name), Some(known)) = (self.names.get(topic), self.batch_bytes.get(topic)) else { continue };
-            let smaller = smaller_batch(bytes, limit(&described, name));
+            let smaller = limit(&described, name).map_or(bytes / 2, batch_below).max(1);
             known.store(smaller, Ordering::Relaxed);
             tracing::warn!(topic = name, bytes = smaller, "a topic takes smaller batches than before; batches follow");
         }
     }
-}
-
-/// Returns the size of a batch to a topic that refused one of at most `refused` bytes and says now that it takes `limit`: half as
-/// much where it does not say, or where what it says does not explain it.
-fn smaller_batch(refused: usize, limit: Option<usize>) -> usize {
-    limit.map(batch_below).filter(|bytes| *bytes < refused).unwrap_or(refused / 2).max(1)
 }
 
 /// Returns a size that leaves room for what a batch has besides its records.
@@ -254,8 +264,7 @@ fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[Stri
 fn describe_plainly<C: ClientContext>(client: &Client<C>, config: &Config, name: &str) -> Result<TopicDescription, String> {
     let count = partition_count(client, name, REQUEST_TIMEOUT)
         .map_err(|error| format!("{error}; kafka.brokers is {}", config.kafka.brokers))?;
-    let count = count.and_then(|count| usize::try_from(count).ok());
-    let partitions = count.ok_or(RDKafkaErrorCode::UnknownTopicOrPartition);
+    let partitions = count.map(|count| usize::try_from(count).unwrap_or_default());
     Ok(TopicDescription { name: name.to_owned(), partitions, operations: None })
 }
 
@@ -304,20 +313,22 @@ fn explain(problems: &[Problem], described: &[TopicDescription], config: &Config
     lines.join("\n")
 }
 
-/// Returns how many partitions a topic has; absent if it does not exist.
+/// Returns how many partitions a topic has, or what the broker says of one that is missing or that we may not see.
 pub(crate) fn partition_count<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,
-) -> Result<Option<i32>, String> {
+) -> Result<Result<i32, RDKafkaErrorCode>, String> {
+    const MISSING: RDKafkaErrorCode = RDKafkaErrorCode::UnknownTopicOrPartition;
     let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| {
         let cause = complaint::most_telling(&native::complaints(client)).unwrap_or_else(|| error.to_string());
         format!("no broker answers about topic {topic}: {cause}")
     })?;
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Err(MISSING)) };
     match found.error().map(RDKafkaErrorCode::from) {
-        None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0)),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0).ok_or(MISSING)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(Err(MISSING)),
+        Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => Ok(Err(code)),
         Some(code) => Err(complaint::with_advice(&format!("topic {topic}: {code}"))),
     }
 }
@@ -360,11 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_batch_is_followed_by_a_smaller_one() {
-        assert_eq!(smaller_batch(983_052, Some(100_000)), 93_750);
-        assert_eq!(smaller_batch(983_052, None), 491_526, "nobody tells");
-        assert_eq!(smaller_batch(93_750, Some(1_048_588)), 46_875, "what is told does not explain it");
-        assert_eq!(smaller_batch(1, None), 1);
+    fn batches_are_as_small_as_the_topic_that_refused_one_wants_them() {
         let topics = Topics { batch_bytes: vec![AtomicUsize::new(500)], ..topics(&[1_048_588]) };
         assert_eq!((topics.batch_size(), topics.largest_limit()), (500, 1_048_588));
     }

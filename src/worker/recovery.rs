@@ -103,6 +103,10 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
         // The group may have given some of it to others meanwhile.
         refused.watermarks = std::mem::take(&mut worker.undone);
     }
+    let is_too_large = |fault: &Fault| matches!(fault, Fault::Rewind { cause: Cause::Producer | Cause::Transaction, .. });
+    if result.as_ref().is_err_and(is_too_large) && worker.epoch.records > 0 {
+        worker.pause.shrink(worker.epoch.records);
+    }
     worker.delivery.close();
     result
 }
@@ -128,22 +132,41 @@ fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Resu
     Ok(())
 }
 
-/// Growing pauses between rewinds that follow each other.
+/// Growing pauses between rewinds that follow each other, and epochs that shrink meanwhile: one that could not be acknowledged in
+/// its time, as by a topic that a quota slows down, would fail again and again.
 #[derive(Debug, Default)]
-pub(super) struct Pause(u32);
+pub(super) struct Pause {
+    n_rewinds: u32,
+    /// How many records an epoch may have; absent where nothing has failed lately.
+    epoch_records: Option<usize>,
+}
 
 impl Pause {
     fn next(&mut self) -> Duration {
-        let pause = Duration::from_millis(100) * 2_u32.pow(self.0.min(6));
-        self.0 += 1;
+        let pause = Duration::from_millis(100) * 2_u32.pow(self.n_rewinds.min(6));
+        self.n_rewinds += 1;
         pause
     }
 
-    /// Starts over: an epoch was committed.
-    pub(super) fn reset(&mut self) {
-        self.0 = 0;
+    /// Halves the next epoch after one of so many records failed.
+    fn shrink(&mut self, n_records: usize) {
+        self.epoch_records = Some((n_records / 2).max(1));
+    }
+
+    /// Returns how many records the next epoch may have, if fewer than usual.
+    pub(super) fn epoch_records(&self) -> Option<usize> {
+        self.epoch_records
+    }
+
+    /// Starts over, with an epoch of twice the size: one was committed.
+    pub(super) fn committed(&mut self) {
+        self.n_rewinds = 0;
+        self.epoch_records = self.epoch_records.map(|n_records| n_records * 2).filter(|n_records| *n_records < LARGE_EPOCH);
     }
 }
+
+/// An epoch of so many records is not held back any more.
+const LARGE_EPOCH: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -154,7 +177,22 @@ mod tests {
         let mut pause = Pause::default();
         let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
-        pause.reset();
+        pause.committed();
         assert_eq!(pause.next().as_millis(), 100);
+    }
+
+    #[test]
+    fn an_epoch_that_failed_is_followed_by_smaller_ones_until_they_commit() {
+        let mut pause = Pause::default();
+        assert_eq!(pause.epoch_records(), None);
+        pause.shrink(1000);
+        pause.shrink(500);
+        assert_eq!(pause.epoch_records(), Some(250));
+        pause.committed();
+        assert_eq!(pause.epoch_records(), Some(500));
+        (0..8).for_each(|_| pause.committed());
+        assert_eq!(pause.epoch_records(), None);
+        pause.shrink(1);
+        assert_eq!(pause.epoch_records(), Some(1));
     }
 }

@@ -75,7 +75,7 @@ impl Delivery {
 
     /// Hands over what may go while some partitions of the topic are not open, and returns the rest, in order.
     fn open_partitions(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<Vec<usize>, Fault> {
-        let n_partitions = self.n_partitions(topic);
+        let n_partitions = self.n_partitions(topic).ok();
         self.openings.expect(topic, n_partitions.and_then(|count| usize::try_from(count).ok()).unwrap_or_default());
         let (mut ready, mut rest, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for index in waiting.iter().copied() {
@@ -106,10 +106,13 @@ impl Delivery {
     fn hand_over(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<usize, Fault> {
         let mut records = waiting.iter().filter_map(|index| emissions.get(*index));
         self.begin_transaction()?;
-        let Some(partitions) = self.n_partitions(topic) else {
-            let Some(emission) = records.next() else { return Ok(0) };
-            let sequence = self.next_sequence();
-            return Err(self.not_taken(topic, &emission, sequence, RDKafkaErrorCode::UnknownTopicOrPartition));
+        let partitions = match self.n_partitions(topic) {
+            Ok(partitions) => partitions,
+            Err(code) => {
+                let Some(emission) = records.next() else { return Ok(0) };
+                let sequence = self.next_sequence();
+                return Err(self.not_taken(topic, &emission, sequence, code));
+            }
         };
         // Headers cannot leave in a batch; only the formats that have them pay for a call a record.
         if waiting.iter().any(|index| emissions.has_headers(*index)) {

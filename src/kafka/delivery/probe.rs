@@ -118,7 +118,7 @@ impl Delivery {
 
     /// Offers one record. Returns whether the topic took it.
     fn offer(&mut self, suspect: &Suspect, until: Instant) -> Result<bool, Fault> {
-        let Some(partitions) = self.n_partitions(suspect.topic) else { return Ok(false) };
+        let Ok(partitions) = self.n_partitions(suspect.topic) else { return Ok(false) };
         self.begin_transaction()?;
         let is_queued = self.send_held(suspect.topic, &suspect.record, partitions).is_ok();
         while is_queued && self.producer.in_flight_count() > 0 && Instant::now() < until {

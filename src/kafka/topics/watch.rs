@@ -47,6 +47,7 @@ impl TopicWatch {
         // Those who wait for the first answer want all of it.
         let patience = if topics.are_known() { Duration::ZERO } else { PATIENCE };
         topics.learn_limits_until(&client, Instant::now() + patience);
+        topics.learn_raised_limits(&client);
         // What was mended meanwhile must not pile up in a client that nobody polls.
         drop(native::complaints(client.inner()));
         Ok(problems(&described, &self.config, names))

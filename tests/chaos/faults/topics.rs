@@ -62,7 +62,7 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
         }
     }
     // The clients learn of the new leaders and send to them.
-    scene.last(OUTAGE / 3);
+    scene.last(OUTAGE);
     scene.heal();
 }
 
