@@ -89,8 +89,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     },
     Fault { unwatched: Some("webhook"), ..fault("F17", "output deleted and created anew", topics::output_deleted) },
     Fault {
-        // Many small requests: those behind the one in flight go to the new leader.
-        clients: &[("topic.metadata.refresh.interval.ms", "700"), ("batch.num.messages", "20"), ("max.in.flight", "1")],
+        clients: &[("topic.metadata.refresh.interval.ms", "700")],
         unwatched: Some("webhook"),
         ..fault("F17b", "output recreated while its old leader owes an answer", topics::answered_late)
     },

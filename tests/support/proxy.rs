@@ -28,8 +28,9 @@ pub(crate) struct Rules {
     pub(crate) unanswered: Vec<i16>,
     /// Requests of these keys are kept, and what follows on their connection, until the rules change.
     pub(crate) held: Vec<i16>,
-    /// The same for requests with records for these topics.
-    pub(crate) held_topics: Vec<String>,
+    /// Requests of these keys reach the broker, and their replies are kept, and what follows on their connection, until the rules
+    /// change.
+    pub(crate) held_replies: Vec<i16>,
 }
 
 /// The state of the wire.
@@ -134,8 +135,7 @@ impl Connection {
     fn judge_request(&self, frame: &[u8], rules: &Rules) -> Judgement {
         let &[_, _, _, _, a, b, _, _, c, d, e, f, ..] = frame else { return Judgement::Pass };
         let (key, id) = (i16::from_be_bytes([a, b]), i32::from_be_bytes([c, d, e, f]));
-        let names = |topic: &String| frame.windows(topic.len()).any(|bytes| bytes == topic.as_bytes());
-        if rules.held.contains(&key) || (key == PRODUCE && rules.held_topics.iter().any(names)) {
+        if rules.held.contains(&key) {
             self.counts.add(Fate::Held, key);
             return Judgement::Wait;
         }
@@ -146,8 +146,17 @@ impl Connection {
 
     fn judge_reply(&self, frame: &[u8], rules: &Rules) -> Judgement {
         let &[_, _, _, _, a, b, c, d, ..] = frame else { return Judgement::Pass };
-        let key = self.keys.lock().expect("nobody panics with it").remove(&i32::from_be_bytes([a, b, c, d]));
-        let Some(key) = key.filter(|key| rules.unanswered.contains(key)) else { return Judgement::Pass };
+        let id = i32::from_be_bytes([a, b, c, d]);
+        let mut keys = self.keys.lock().expect("nobody panics with it");
+        let Some(key) = keys.get(&id).copied() else { return Judgement::Pass };
+        if rules.held_replies.contains(&key) {
+            self.counts.add(Fate::Held, key);
+            return Judgement::Wait;
+        }
+        keys.remove(&id);
+        if !rules.unanswered.contains(&key) {
+            return Judgement::Pass;
+        }
         self.counts.add(Fate::Unanswered, key);
         Judgement::Drop
     }
