@@ -100,7 +100,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("F23a", "production throttled to 10 KB/s by quota", topics::throttled),
     fault("F23b", "one output short of in-sync replicas", topics::under_replicated),
     fault("F23c", "one output takes only small records for a while", topics::limit_lowered),
-    fault("F23f", "one output takes only smaller batches from now on", topics::batches_shrink),
+    fault("F23f", "one output takes only smaller batches for a while", topics::batches_shrink),
     Fault { dead_letters: &["too_large"], ..fault("F23d", "one record in 1,000 too large for one output", topics::long_load) },
     Fault { dead_letters: POISON, ..fault("F24", "poisonous events", topics::long_load) },
     Fault {

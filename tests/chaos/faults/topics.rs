@@ -64,18 +64,27 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
 
 /// Writes so much at once that epochs are as large as they may be.
 fn burst(scene: &Scene<'_>) {
-    scene.source.lock().expect("nobody panics with it").produce(1_500);
+    scene.source.lock().expect("nobody panics with it").produce(3_000);
 }
 
-/// Every record still fits, only batches must be smaller; the limit stays as it is.
+/// Every record still fits, only batches must be smaller; and when the limit is raised they grow again.
 pub(super) fn batches_shrink(scene: &mut Scene<'_>) {
-    for topic in scene.outputs("salesforce") {
-        scene.cluster.requests().set_topic(&topic, "max.message.bytes", "8000");
-    }
+    let set_limit = |scene: &Scene<'_>, bytes: &str| {
+        for topic in scene.outputs("salesforce") {
+            scene.cluster.requests().set_topic(&topic, "max.message.bytes", bytes);
+        }
+    };
+    let until_said = |scene: &Scene<'_>, line: &str| {
+        scene.until(line, || scene.lanes.iter().all(|lane| lane.fleet.has_said(line)));
+    };
+    set_limit(scene, "4000");
     burst(scene);
-    let has_noticed = |lane: &Lane| lane.fleet.has_said("a topic takes smaller batches than before");
-    scene.until("both fleets send smaller batches", || scene.lanes.iter().all(has_noticed));
-    scene.progress(1_000);
+    until_said(scene, "a topic takes smaller batches than before");
+    scene.progress(300);
+    set_limit(scene, "1048588");
+    until_said(scene, "topics take larger batches again");
+    scene.heal();
+    scene.progress(300);
 }
 
 pub(super) fn right_revoked(scene: &mut Scene<'_>) {
