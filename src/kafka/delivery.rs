@@ -152,12 +152,10 @@ impl Delivery {
             refusing.dedup_by(|one, other| one.0 == other.0);
         }
         if let Some((topic, code)) = refusing.first() {
-            let (cause, detail) = match code {
-                RDKafkaErrorCode::MessageTimedOut => (
-                    Cause::Transaction,
-                    format!("records for topic {topic} were not acknowledged within transaction.timeout.ms"),
-                ),
-                _ => (Cause::TopicRefused, format!("topic {topic} refused a record: {code}")),
+            let (cause, detail) = if *code == RDKafkaErrorCode::MessageTimedOut {
+                (Cause::Transaction, format!("records for topic {topic} were not acknowledged within transaction.timeout.ms"))
+            } else {
+                (Cause::TopicRefused, format!("topic {topic} refused a record: {code}"))
             };
             self.keep_suspects(reports.returned, &refusing);
             return Fault::Rewind { cause, detail };

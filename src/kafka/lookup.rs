@@ -174,11 +174,12 @@ impl Lookup {
 
     fn n_partitions(&self, topic: &str) -> Result<i32, Fault> {
         let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
-        count.map_err(|code| match code {
-            RDKafkaErrorCode::TopicAuthorizationFailed => {
-                Fault::Fatal(complaint::with_advice(&format!("topic {topic}: {code}")))
-            }
-            _ => Fault::Fatal(format!("topic does not exist: {topic}")),
+        count.map_err(|code| {
+            Fault::Fatal(if code == RDKafkaErrorCode::TopicAuthorizationFailed {
+                complaint::with_advice(&format!("topic {topic}: {code}"))
+            } else {
+                format!("topic does not exist: {topic}")
+            })
         })
     }
 
