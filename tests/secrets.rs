@@ -423,8 +423,10 @@ fn no_panic_prints_a_value() {
                 let text = fs::read_to_string(&path).unwrap();
                 let is_test = path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests"));
                 let code = if is_test { "" } else { text.split("#[cfg(test)]").next().unwrap_or_default() };
+                // What the compiler asserts does not run.
                 let is_panic = |line: &&str| {
-                    ["panic!(", "unreachable!(", "assert!(", "assert_eq!("].iter().any(|word| line.contains(word))
+                    !line.starts_with("const _")
+                        && ["panic!(", "unreachable!(", "assert!(", "assert_eq!("].iter().any(|word| line.contains(word))
                         || slices(line)
                 };
                 faults.extend(code.lines().filter(is_panic).map(|line| format!("{}: {line}", path.display())));
