@@ -1266,6 +1266,29 @@ fn credentials_that_cannot_be_used_are_tried_again() {
     assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
 }
 
+/// The old credentials may be what keeps the epoch from ending.
+#[test]
+fn new_credentials_start_the_process_over_while_a_topic_refuses() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let (events, secret) = (events(4), folder.path().join("secret"));
+    fs::write(&secret, "the first").unwrap();
+    kafka.produce(texts(&events));
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    kafka.fail(RDKafkaApiKey::Produce, &[denied; 1000]);
+    let config = kafka.config_text(&format!("sasl.password: {{ file: {} }}", secret.display()));
+    let mut process = start_process_with(&config, folder.path(), &[]);
+    let wait_for = listen(&mut process);
+    wait_for("a topic refuses records");
+    fs::write(&secret, "the second").unwrap();
+    wait_for("credentials have changed");
+    wait_for("the group has changed our partitions");
+    kafka.cluster.mock().unwrap().clear_request_errors(RDKafkaApiKey::Produce);
+    kafka.wait_for_commit(4);
+    signal(&process, "-TERM");
+    wait_for("stopped");
+    assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
 #[test]
 fn a_process_that_starts_over_while_no_broker_answers_waits_for_one() {
     let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
