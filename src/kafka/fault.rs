@@ -36,7 +36,7 @@ pub enum Cause {
     Producer,
     /// A transaction could not be begun, committed or aborted.
     Transaction,
-    /// A topic refused a record, and with it the transaction; at least once, one that has left the configuration.
+    /// A topic refused a record, and with it the epoch.
     TopicRefused,
     /// The consumer cannot go on.
     Consumer,
@@ -101,7 +101,7 @@ pub(super) enum Call {
 /// What is done about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// The topic is at fault: its records wait, everything else goes on as far as the epoch.
+    /// The topic is at fault: the epoch is rolled back, and waits until the topic takes the refused record.
     Hold,
     /// See [`Fault::Defer`].
     Defer,
@@ -172,8 +172,7 @@ pub(super) fn reaction(call: Call, code: Code) -> Reaction {
         Call::Send if TOPIC_REFUSES.contains(&code) => Reaction::Hold,
         Call::Send => Reaction::Rewind(Cause::Producer),
         Call::Delivery if PRODUCER_BROKEN.contains(&code) => Reaction::Rewind(Cause::Producer),
-        // librdkafka has tried again what may be tried again. What it reports is a matter between this topic and this record,
-        // and to send only these again repeats nothing else.
+        // librdkafka has tried again what may be tried again. What it reports is a matter between this topic and this record.
         Call::Delivery => Reaction::Hold,
         Call::Transaction if TRANSACTIONS_IMPOSSIBLE.contains(&code) => Reaction::Fatal,
         Call::Transaction if GROUP_MOVED.contains(&code) => Reaction::Rewind(Cause::GroupMoved),
