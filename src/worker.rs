@@ -178,6 +178,7 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             timeout = Duration::ZERO;
         }
         if self.epoch.records > 0 {
+            self.epoch.is_only_marks = false;
             self.epoch.begin(&self.bounds);
         }
         if polled == Polled::Gap {
@@ -248,10 +249,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         Ok(())
     }
 
-    /// Has fresh starts committed with this epoch.
+    /// Has these offsets committed with this epoch, as those where reading starts.
     fn start_at(&mut self, starts: &[Watermark]) {
         for start in starts {
             self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
+            self.epoch.is_only_marks = false;
             self.epoch.begin(&self.bounds);
         }
     }
@@ -442,13 +444,32 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             return Ok(());
         }
         self.progress_at = clock::now();
-        self.setup.status.progress().read(&self.epoch.watermarks, clock::now());
+        self.tell_read();
         self.check_brokers()?;
         self.source.check_progress()?;
         if self.setup.status.progress().is_all_done() {
             self.setup.status.update(|view| view.rewound = None);
         }
+        if self.is_idle() && !self.is_held {
+            self.take_marks()?;
+        }
         Ok(())
+    }
+
+    /// Has transaction marks that reading has passed committed with this epoch.
+    fn take_marks(&mut self) -> Result<(), Fault> {
+        let passed = self.source.passed()?;
+        let is_nothing_else = self.epoch.began.is_none() || self.epoch.is_only_marks;
+        self.start_at(&passed);
+        self.epoch.is_only_marks = is_nothing_else;
+        Ok(())
+    }
+
+    /// Tells what was read and is not committed. Marks are nothing that anybody waits for.
+    fn tell_read(&self) {
+        if !self.epoch.is_only_marks {
+            self.setup.status.progress().read(&self.epoch.watermarks, clock::now());
+        }
     }
 
     /// Has a client made anew that no longer knows a broker: by itself it never comes back.
@@ -468,6 +489,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let limit = self.setup.config.delivery.shutdown_timeout;
         let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
+        self.take_marks()?;
+        if self.epoch.is_only_marks && self.epoch.began.is_some() {
+            // They are worth a try: if the group does not take them now, the next start passes them again.
+            self.commit_now()?;
+            self.epoch = Epoch::default();
+        }
         while self.epoch.began.is_some() {
             let patience = until.saturating_duration_since(clock::now()).min(Duration::from_secs(1));
             match self.commit(patience) {

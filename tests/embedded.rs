@@ -515,6 +515,31 @@ fn leave_while_paused(assignor: &str) {
     first.close();
 }
 
+/// A position from before would be taken for one behind transaction marks, and records that were undone for done.
+#[test]
+fn a_position_from_before_a_rewind_is_not_one_that_reading_has_passed() {
+    let kafka = Kafka::start();
+    kafka.produce(texts(&events(20)));
+    for assignor in ["range", "cooperative-sticky"] {
+        let config = kafka.config(&format!("partition.assignment.strategy: {assignor}"), &[]);
+        let status = Arc::new(Status::new(0));
+        let mut source = Source::open(&config, Arc::clone(&status), Reading::Live).unwrap();
+        until("it has all partitions", || turn(&mut source, |_| {}) == Some(4));
+        status.progress().assign((0..PARTITIONS).map(|partition| (SOURCE, partition)), Instant::now());
+        for round in 0..5 {
+            let mut seen = BTreeSet::new();
+            until("all is read", || {
+                turn(&mut source, |position| seen.extend([(position.partition, position.offset)]));
+                seen.len() == 20
+            });
+            assert_eq!(source.passed().unwrap().len(), 4, "of what is read, nothing is committed");
+            source.rewind().unwrap();
+            assert_eq!(source.passed().unwrap(), [], "{assignor}, round {round}");
+        }
+        source.close();
+    }
+}
+
 /// Polls once, and gives the group what it wants; returns the number of partitions where that has changed it.
 fn turn(source: &mut Source, mut take: impl FnMut(Position<'_>)) -> Option<usize> {
     source.poll(Duration::from_millis(10), |record| take(record.position)).unwrap();

@@ -104,6 +104,15 @@ pub trait Intake {
     /// [`Fault::Rewind`] where a partition is assigned and yet not fetched from.
     fn check_progress(&mut self) -> Result<(), Fault>;
 
+    /// Returns where reading has passed transaction marks behind the last committed record, to be committed: else Kafka would
+    /// go on calling them lag, and take them for lost records once they are deleted.
+    ///
+    /// Every record before these offsets was handed out by [`Intake::poll`]; one that is not committed must go first.
+    ///
+    /// # Errors
+    /// [`Fault::Rewind`] where the positions cannot be learnt.
+    fn passed(&self) -> Result<Vec<Watermark>, Fault>;
+
     /// Leaves the group. Nothing is committed here.
     fn close(self);
 }

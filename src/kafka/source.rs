@@ -377,6 +377,10 @@ impl Intake for Source {
         if self.partitions.iter().any(|assigned| assigned.block.is_some()) { self.check_blocks() } else { Ok(()) }
     }
 
+    fn passed(&self) -> Result<Vec<Watermark>, Fault> {
+        self.passed_marks()
+    }
+
     fn close(self) {
         let status = Arc::clone(&self.status);
         // Its drop closes the consumer and serves the last revoke.

@@ -337,6 +337,17 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_is_committed_once() {
+        let mut stage = Stage::new();
+        stage.see(1, 12, 12);
+        let is_behind = |stage: &Stage| stage.progress.get(TOPIC, 0).unwrap().is_behind(12);
+        assert!(is_behind(&stage), "marks are passed, and done, and not committed");
+        stage.commit(2, 12);
+        stage.see(3, 12, 12);
+        assert!(!is_behind(&stage));
+    }
+
+    #[test]
     fn a_group_that_is_set_back_moves() {
         let mut stage = Stage::new();
         stage.see(1, 12, 10);

@@ -18,6 +18,8 @@ pub(super) struct Epoch {
     pub(super) due_at: Option<Instant>,
     /// Whether the group did not take the offsets once already.
     pub(super) is_deferred: bool,
+    /// Whether nothing but transaction marks waits for the commit.
+    pub(super) is_only_marks: bool,
 }
 
 impl Epoch {

@@ -96,7 +96,7 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     let mut worker = Worker::new(setup, Arc::clone(routes), source, delivery, pause);
     let result = worker.run(refused);
     // What was read is told of once a second, and perhaps the second was not over.
-    setup.status.progress().read(&worker.epoch.watermarks, clock::now());
+    worker.tell_read();
     if let Some(probe) = worker.delivery.take_probe() {
         *refused = Some(Refused { probe, watermarks: std::mem::take(&mut worker.epoch.watermarks) });
     } else if let Some(refused) = refused {

@@ -141,6 +141,12 @@ fn a_gap_within_a_batch() {
     sweep(false, Event::Fail(Failure::Gap), Event::Stop, 5);
 }
 
+/// A gap may end the process, and what is in hand may be gone from the source.
+#[test]
+fn at_a_gap_the_records_in_hand_are_committed_first() {
+    sweep(false, Event::Fail(Failure::Gap), Event::Switch, 1);
+}
+
 /// What the group did not take goes with the next commit, of the partitions that are kept.
 #[test]
 fn offsets_that_are_not_taken_when_another_partition_goes() {

@@ -100,6 +100,13 @@ impl Source {
         until(LIMIT, "every partition has the marker", || (logs.sum() == self.len()).then_some(()));
     }
 
+    /// Deletes all that is there; where it ends stays.
+    pub(crate) fn delete_all(&self, brokers: &str) {
+        for partition in 0..self.events.len() {
+            topics::truncate(brokers, &self.topic, i32::try_from(partition).expect("partitions are few"));
+        }
+    }
+
     /// Writes the next so many events and waits until they are there.
     pub(crate) fn produce(&mut self, n_events: u64) {
         for _ in 0..n_events {

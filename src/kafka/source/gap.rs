@@ -96,7 +96,11 @@ fn gap_message(gaps: &[Gap]) -> String {
     let lines = gaps.iter().map(|gap| {
         let Gap { topic, partition, position, low, high } = gap;
         if position < low {
-            format!("  {topic}/{partition}: offsets {position} to {} were deleted before they were read", low - 1)
+            let last = low - 1;
+            format!(
+                "  {topic}/{partition}: offsets {position} to {last} were deleted before they were read; Kafka does not tell whether \
+                 records were there, or only transaction marks and what was aborted or compacted"
+            )
         } else {
             format!(
                 "  {topic}/{partition}: the group is at {position} and the partition ends at {high}; was the topic made anew?"

@@ -51,6 +51,22 @@ impl Source {
         Ok(self.partitions.iter().filter(|assigned| committed(assigned).is_none()).filter_map(Assigned::fresh_start).collect())
     }
 
+    /// Does what [`Intake::passed`] says. A replay's progress is its own, and a partition that waits at a batch has passed nothing.
+    pub(super) fn passed_marks(&self) -> Result<Vec<Watermark>, Fault> {
+        if self.pace.is_some() {
+            return Ok(Vec::new());
+        }
+        let positions = self.positions()?;
+        let progress = self.status.progress();
+        let passed = self.partitions.iter().filter(|assigned| assigned.block.is_none());
+        let marks = passed.filter_map(|assigned| {
+            let next_offset = assigned.position(&positions)?;
+            let is_ahead = progress.get(&assigned.topic, assigned.partition)?.is_behind(next_offset);
+            is_ahead.then(|| Watermark { topic: assigned.topic.clone(), partition: assigned.partition, next_offset })
+        });
+        Ok(marks.collect())
+    }
+
     /// Returns where each partition is read on. It asks no broker, but can wait for a lock of librdkafka's for ever.
     pub(super) fn positions(&self) -> Result<TopicPartitionList, Fault> {
         self.status.call("position", || self.consumer.position()).map_err(|error| Fault::of(Call::Position, &error))
@@ -118,6 +134,8 @@ impl Source {
             }
         }
         self.settle();
+        // Always, since librdkafka gives up the positions from before in a thread of its own, and answers this call after that
+        // (`rd_kafka_toppar_fetch_stopped`). Else they would look like positions of what is read again.
         self.pause(offsets)
     }
 
@@ -140,8 +158,12 @@ impl Assigned {
 
     /// Returns where the client reads on: after the last record that it handed out, or where it was set to.
     pub(super) fn fetched_next(&self, positions: &TopicPartitionList) -> Option<i64> {
-        let position = positions.find_partition(&self.topic, self.partition).map(|element| element.offset());
-        position.and_then(number).or(self.moved_to).or_else(|| number(self.start))
+        self.position(positions).or(self.moved_to).or_else(|| number(self.start))
+    }
+
+    /// Returns the offset after the last record or mark that the client handed out, if it has handed out one.
+    fn position(&self, positions: &TopicPartitionList) -> Option<i64> {
+        positions.find_partition(&self.topic, self.partition).map(|element| element.offset()).and_then(number)
     }
 }
 

@@ -124,6 +124,12 @@ impl PartitionProgress {
         self.uncommitted.is_some()
     }
 
+    /// Returns whether the group's offset, as far as it is known, is before `offset`.
+    #[must_use]
+    pub fn is_behind(&self, offset: i64) -> bool {
+        self.committed < offset
+    }
+
     fn waits(&self) -> bool {
         self.uncommitted.is_some() || self.readable.is_some_and(|readable| readable > self.done)
     }

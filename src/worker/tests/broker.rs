@@ -32,6 +32,8 @@ pub(super) struct Broker {
     is_eager: bool,
     is_static: bool,
     starts_at_end: bool,
+    /// Whether nothing keeps a worker from committing.
+    is_calm: bool,
     steps: VecDeque<Step>,
     /// What is to fail at the next occasion.
     failures: Vec<Failure>,
@@ -137,7 +139,9 @@ impl Broker {
             holder: None,
             left_at: None,
         };
+        let is_harmless = |step: &Step| matches!(step.event, Event::Switch | Event::Append(_) | Event::Fail(Failure::Gap));
         Broker {
+            is_calm: case.steps.iter().all(is_harmless),
             is_exactly_once: case.guarantee == Guarantee::ExactlyOnce,
             is_eager: case.is_eager,
             is_static: case.is_static,

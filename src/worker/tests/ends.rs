@@ -120,7 +120,10 @@ impl Intake for Consumer<'_> {
     }
 
     fn mend_gaps(&mut self) -> Result<Vec<Watermark>, Fault> {
-        self.call("mend gaps", |_, _| Ok(Vec::new()))
+        self.call("mend gaps", |broker, worker| {
+            broker.judge_gap(worker);
+            Ok(Vec::new())
+        })
     }
 
     fn rebalance(&self) -> Option<Rebalance> {
@@ -164,6 +167,10 @@ impl Intake for Consumer<'_> {
 
     fn check_progress(&mut self) -> Result<(), Fault> {
         self.call("", Broker::check_progress)
+    }
+
+    fn passed(&self) -> Result<Vec<Watermark>, Fault> {
+        self.call("", |broker, worker| Ok(broker.passed(worker)))
     }
 
     fn close(self) {

@@ -35,6 +35,8 @@ pub(super) struct Member {
     pub(super) refused_by: Option<usize>,
     /// Whether it left with records that were read and not committed.
     pub(super) has_left_uncommitted: bool,
+    /// Whether it left with marks that were passed and not committed.
+    pub(super) has_left_marks: bool,
 }
 
 impl Member {
@@ -88,9 +90,10 @@ impl Broker {
             let partition = &self.partitions[*partition];
             *next > partition.next() || (self.starts_at_end && partition.committed.is_none())
         };
-        let has_left_uncommitted = held.iter().any(is_left);
+        let (has_left_uncommitted, has_left_marks) = (held.iter().any(is_left), !self.passed(worker).is_empty());
         self.leave(worker);
-        self.members[worker].has_left_uncommitted = has_left_uncommitted;
+        (self.members[worker].has_left_uncommitted, self.members[worker].has_left_marks) =
+            (has_left_uncommitted, has_left_marks);
     }
 
     /// Has the member hear what the group wants of it, if it has answered what it heard before.
@@ -228,6 +231,17 @@ impl Broker {
         }
         self.members[worker].is_paused = is_paused;
         Ok(())
+    }
+
+    /// Returns where the worker has passed a mark, which stands behind each record, and the offset is before it.
+    pub(in super::super) fn passed(&self, worker: usize) -> Vec<Watermark> {
+        let marks = self.members[worker].held.iter().filter_map(|(number, next)| {
+            let next_offset = Origin { partition: *number, index: *next }.offset();
+            let is_behind = self.partitions[*number].committed.is_some_and(|committed| committed < next_offset);
+            let partition = i32::try_from(*number).unwrap();
+            is_behind.then(|| Watermark { topic: SOURCE.to_owned(), partition, next_offset })
+        });
+        marks.collect()
     }
 
     pub(in super::super) fn check_progress(&mut self, worker: usize) -> Result<(), Fault> {

@@ -58,6 +58,9 @@ impl Broker {
 
     /// Moves committed offsets. I2, I5, I6: only over what is visible, of partitions that are held, and never back.
     pub(super) fn move_offsets(&mut self, worker: usize, offsets: &[(usize, i64)]) {
+        let moves = |(number, offset): &(usize, i64)| self.partitions[*number].committed != Some(*offset);
+        let is_news = offsets.iter().any(moves);
+        self.must(is_news || !self.is_calm, || "offsets are committed that are committed already".to_owned());
         for &(number, offset) in offsets {
             let (before, after) = (self.partitions[number].next(), index_at(offset));
             let position = self.members[worker].held.iter().find(|(held, _)| *held == number).map(|(_, next)| *next);
@@ -67,6 +70,13 @@ impl Broker {
             (before..after).for_each(|index| self.judge_done(Origin { partition: number, index }));
             (self.partitions[number].committed, self.partitions[number].left_at) = (Some(offset), None);
         }
+    }
+
+    /// What was read before a gap may be gone from the source, and a gap may end the process.
+    pub(in super::super) fn judge_gap(&mut self, worker: usize) {
+        let is_uncommitted = |(number, next): &(usize, usize)| *next > self.partitions[*number].next();
+        let n_uncommitted = self.members[worker].held.iter().filter(|held| is_uncommitted(held)).count();
+        self.must(n_uncommitted == 0 || !self.is_calm, || "a gap is mended before what was read is committed".to_owned());
     }
 
     /// I9: what was read and not committed when an epoch ended has an age that no later one begins anew.
@@ -134,6 +144,8 @@ impl Broker {
                 let (is_asked, has_left) = (self.stops[worker].is_requested(), self.members[worker].has_left_uncommitted);
                 self.must(is_asked, || "a worker has ended by itself".to_owned());
                 self.must(!has_left, || "a worker has left records uncommitted and does not say so".to_owned());
+                let has_left_marks = self.members[worker].has_left_marks && self.is_calm;
+                self.must(!has_left_marks, || "a worker has left transaction marks uncommitted that it has passed".to_owned());
             }
             Ending::Returned(Err(fault)) => {
                 let is_explained = self.excuses > 0 && !self.is_ending;
