@@ -17,6 +17,7 @@ mod suggest;
 mod terminal;
 mod transform;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,33 +26,20 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::report::Failure;
 use crate::config::Config;
 use crate::diagnostic::nearest;
+use crate::process::signals::{self, Hangup};
 
 /// Runs the program with the arguments of the process: exit code 0 done, 1 the work failed, 2 the input is wrong.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before anything else: what comes until somebody can act upon it waits.
+    let held = signals::hold();
     let arguments = Arguments::parse();
     terminal::set_color(arguments.color);
-    let result = match &arguments.command {
-        Command::Run(arguments) => run::run(arguments),
-        Command::Replay(arguments) => replay::run(arguments),
-        Command::DeadLetters(arguments) => dead_letters::run(arguments),
-        Command::Demo(arguments) => demo::run(arguments),
-        Command::Transform(arguments) => transform::run(arguments),
-        Command::Explain(arguments) => explain::run(arguments),
-        Command::Playground(arguments) => playground::run(arguments),
-        Command::Suggest(arguments) => suggest::run(arguments),
-        Command::Check(arguments) => check::run(arguments),
-        Command::Health(arguments) => health::run(arguments),
-        Command::Destinations(arguments) => destinations::run(arguments),
-        Command::Completions(arguments) => completions::completions(arguments, command()),
-        Command::Man(arguments) => completions::man(arguments, command()),
-    };
-    match result {
+    match held.and_then(|()| arguments.command.await_signals()).map_err(Failure::from).and_then(|()| arguments.command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
-
 /// Returns the whole command line, for what must cover every command.
 #[must_use]
 pub fn command() -> clap::Command {
@@ -85,6 +73,44 @@ enum Command {
     Destinations(destinations::Arguments),
     Completions(completions::CompletionsArguments),
     Man(completions::ManArguments),
+}
+
+impl Command {
+    /// Has signals wait for a command that runs the service's loop, and leaves them to the system for all others.
+    fn await_signals(&self) -> io::Result<()> {
+        match self {
+            Command::Run(_) => signals::watch(0, Hangup::Reload),
+            // What was to be done is not done.
+            Command::Replay(_) | Command::DeadLetters(_) | Command::Demo(_) => signals::watch(1, Hangup::Stop),
+            Command::Transform(_)
+            | Command::Explain(_)
+            | Command::Playground(_)
+            | Command::Suggest(_)
+            | Command::Check(_)
+            | Command::Health(_)
+            | Command::Destinations(_)
+            | Command::Completions(_)
+            | Command::Man(_) => signals::release(),
+        }
+    }
+
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Command::Run(arguments) => run::run(arguments),
+            Command::Replay(arguments) => replay::run(arguments),
+            Command::DeadLetters(arguments) => dead_letters::run(arguments),
+            Command::Demo(arguments) => demo::run(arguments),
+            Command::Transform(arguments) => transform::run(arguments),
+            Command::Explain(arguments) => explain::run(arguments),
+            Command::Playground(arguments) => playground::run(arguments),
+            Command::Suggest(arguments) => suggest::run(arguments),
+            Command::Check(arguments) => check::run(arguments),
+            Command::Health(arguments) => health::run(arguments),
+            Command::Destinations(arguments) => destinations::run(arguments),
+            Command::Completions(arguments) => completions::completions(arguments, command()),
+            Command::Man(arguments) => completions::man(arguments, command()),
+        }
+    }
 }
 
 /// Where the configuration comes from.

@@ -1,7 +1,12 @@
 //! This process: who it is among those that share a group, and how it starts over without ending.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+pub mod signals;
+
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,16 +50,32 @@ impl Process {
 }
 
 /// Replaces this process by a new start of its program, with the same arguments, environment and process id, so that
-/// whoever supervises it sees one that lives. All threads end at once, a stuck one too.
+/// whoever supervises it sees one that lives. All threads end at once, a stuck one too; signals wait for the new start.
 ///
 /// Returns only if the system refuses, with its reason.
 #[must_use]
-pub fn start_over() -> std::io::Error {
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_default();
+pub fn start_over() -> io::Error {
+    signals::hand_on();
+    match replace() {
+        Err(error) => error,
+    }
+}
+
+/// Not by the standard library's `exec`, which unblocks all signals first.
+fn replace() -> io::Result<Infallible> {
     // The path, if the file is still there, keeps the name that `ps` shows.
-    let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into());
-    Command::new(program).arg0(name).args(arguments).env(INHERITED, Process::this().leave()).exec()
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let program = c_string(program.unwrap_or_else(|| PathBuf::from("/proc/self/exe")).as_os_str())?;
+    let arguments: Vec<CString> = std::env::args_os().map(|text| c_string(&text)).collect::<io::Result<_>>()?;
+    let inherited = (OsString::from(INHERITED), OsString::from(Process::this().leave()));
+    let others = std::env::vars_os().filter(|(name, _)| name != INHERITED);
+    let variables = others.chain([inherited]).map(|(name, value)| c_string(&[name, value].join(OsStr::new("="))));
+    let variables: Vec<CString> = variables.collect::<io::Result<_>>()?;
+    Ok(nix::unistd::execve(&program, &arguments, &variables)?)
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(text.as_bytes())?)
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::watchdog::Stopping;
 use crate::config::Config;
@@ -27,7 +26,7 @@ use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
-use crate::process::Process;
+use crate::process::{Process, signals};
 use crate::router::Router;
 use crate::status::Status;
 use crate::worker::routes::{Current, Routes};
@@ -124,17 +123,10 @@ impl Service {
         self.runtime.spawn(watchdog::watch(self.watched.clone(), stopping, can_start));
     }
 
-    /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] where the signals cannot be had.
-    pub fn stop_on_signals(&self) -> Result<(), Fault> {
-        let _guard = self.runtime.enter();
-        let terminate = signal(SignalKind::terminate()).map_err(fatal)?;
-        let interrupt = signal(SignalKind::interrupt()).map_err(fatal)?;
-        let (watched, is_rotating) = (self.watched.clone(), Arc::clone(&self.is_rotating));
-        self.runtime.spawn(heed(terminate, interrupt, watched, is_rotating));
-        Ok(())
+    /// Stops at the first signal that asks for it, and ends the process at the second.
+    pub fn stop_on_signals(&self) {
+        signals::serve();
+        self.runtime.spawn(heed(self.watched.clone(), Arc::clone(&self.is_rotating)));
     }
 
     /// Has the workers drain, commit and end once a file of `credentials` has changed and `try_out` got in with what the
@@ -277,12 +269,12 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
 }
 
 #[expect(clippy::exit, reason = "a second signal asks for exactly this")]
-async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is_rotating: Arc<AtomicBool>) {
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+async fn heed(watched: Watched, is_rotating: Arc<AtomicBool>) {
+    signals::stop_asked().await;
     is_rotating.store(false, Ordering::Relaxed);
     tracing::info!("asked to stop; draining and committing");
     watched.stop.request();
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    signals::stop_asked().await;
     for status in watched.statuses.iter() {
         let view = status.view();
         let is_uncommitted = status.progress().uncommitted_since().is_some();

@@ -1110,6 +1110,82 @@ fn a_process_that_gets_sigterm_commits_and_exits_with_0() {
     assert!(log.contains("all is acknowledged and committed"), "{log}");
 }
 
+/// Waits until the program's first line has run: it blocks the signals that it will act upon.
+fn wait_for_first_line(process: &Child) {
+    const SIGTERM: u64 = 1 << (15 - 1);
+    until("it holds signals", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        blocked.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & SIGTERM != 0)
+    });
+}
+
+/// Has something happen at many moments of a start: before, while and after the brokers are asked, which takes three seconds
+/// as the embedded cluster does not tell rights. Each process has a group of its own.
+fn at_each_moment(kafka: &Kafka, happen: impl Fn(Child, Duration) + Sync) {
+    let moments = (0..500).step_by(50).chain((2800..4000).step_by(100));
+    let (happen, text) = (&happen, kafka.config_text(""));
+    thread::scope(|scope| {
+        for moment in moments {
+            let config = text.replace("source: {", &format!("source: {{ group_id: g{moment},"));
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().unwrap();
+                let process = start_process_with(&config, folder.path(), &[]);
+                wait_for_first_line(&process);
+                let moment = Duration::from_millis(moment);
+                thread::sleep(moment);
+                happen(process, moment);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_stop_at_any_moment_of_a_start_ends_it_with_0() {
+    at_each_moment(&Kafka::start(), |process, moment| {
+        signal(&process, if moment.as_millis() % 100 == 0 { "-TERM" } else { "-INT" });
+        let (code, log) = wait(process);
+        assert_eq!(code, Some(0), "after {moment:?}: {log}");
+    });
+}
+
+#[test]
+fn a_hangup_at_any_moment_of_a_start_reloads() {
+    at_each_moment(&Kafka::start(), |mut process, moment| {
+        let wait_for = listen(&mut process);
+        signal(&process, "-HUP");
+        wait_for("the configuration is reloaded");
+        signal(&process, "-TERM");
+        assert_eq!(process.wait().unwrap().code(), Some(0), "after {moment:?}");
+    });
+}
+
+/// An `exec` resets handlers, so that what comes around it is killed by or lost where signals are not blocked.
+#[test]
+fn a_signal_at_any_moment_of_a_start_over_is_acted_upon() {
+    let kafka = Kafka::start();
+    thread::scope(|scope| {
+        for moment in (0..600).step_by(50).map(Duration::from_millis) {
+            let config = kafka.config_text("sasl.password: { file: secret }");
+            let config = config.replace("source: {", &format!("source: {{ group_id: g{},", moment.as_millis()));
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().unwrap();
+                fs::write(folder.path().join("secret"), "the first").unwrap();
+                let mut process = start_process_with(&config, folder.path(), &[]);
+                let wait_for = listen(&mut process);
+                wait_for("the group has changed our partitions");
+                fs::write(folder.path().join("secret"), "the second").unwrap();
+                wait_for("credentials have changed");
+                for name in ["-HUP", "-TERM"] {
+                    thread::sleep(moment / 2);
+                    signal(&process, name);
+                }
+                assert_eq!(process.wait().unwrap().code(), Some(0), "after {moment:?}");
+            });
+        }
+    });
+}
+
 #[test]
 fn sighup_reloads_what_may_change_and_refuses_the_rest() {
     let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());

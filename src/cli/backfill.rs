@@ -26,6 +26,7 @@ use crate::kafka::lookup::Lookup;
 use crate::kafka::range::{Lost, Range};
 use crate::kafka::source::bound::{Meter, Rate, Reading};
 use crate::kafka::topics::Topics;
+use crate::process::signals;
 use crate::router::{Router, Routing};
 use crate::selection::{Groups, Replay};
 use crate::service::{Service, set_limits};
@@ -250,8 +251,9 @@ impl Plan<'_> {
         let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
         let meter = Meter::new(self.job.care.rate);
         let reading = if self.is_redrive() { Reading::Redrive(meter) } else { Reading::Replay(meter) };
+        signals::serve();
         let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
-        service.stop_on_signals().map_err(failure)?;
+        service.stop_on_signals();
         // Where the configuration is broken by then, it ends and says so; the same command goes on with what is left.
         service.start_over_when_stuck(|| Ok(()));
         let seen = watch::follow(&service, || place.ledger.read(&place.partitions), |entries| place.is_drained(entries));

@@ -112,7 +112,7 @@ fn config(brokers: &str) -> Result<Config, Failure> {
 }
 
 fn keep_up(service: &Service, brokers: &str) -> Result<(), Failure> {
-    service.stop_on_signals().map_err(failure)?;
+    service.stop_on_signals();
     if let Some(address) = service.http() {
         say(format_args!("\nStill running. The playground: http://{address}/ and beside it /metrics /healthz /readyz"));
     }

@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
-use crate::process::{self, Process};
+use crate::process::{self, Process, signals};
 use crate::router::Router;
 use crate::service::{Ended, Service};
 
@@ -46,12 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         0 => Topics::check(&config, router.topics()).map_err(failure)?,
         _ => Topics::unasked(router.topics()),
     };
+    signals::serve();
     let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
-    service.stop_on_signals().map_err(failure)?;
+    service.stop_on_signals();
     let files = arguments.config.clone();
     service.start_over_when_stuck(move || check(&files).map(drop));
     let again = arguments.config.clone();
-    service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text)).map_err(failure)?;
+    service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text));
     let files = arguments.config.clone();
     service.follow_credentials(config.credentials.clone(), move || try_out(&files));
     let (workers, group_id) = (config.source.workers, &config.source.group_id);

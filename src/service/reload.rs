@@ -3,31 +3,25 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-
-use super::{Service, fatal, set_limits};
+use super::{Service, set_limits};
 use crate::config::Config;
-use crate::kafka::fault::Fault;
 use crate::kafka::topics::Topics;
 use crate::metrics;
+use crate::process::signals;
 use crate::router::Router;
 use crate::worker::routes::{Current, Routes};
 
 impl Service {
     /// Loads the configuration anew at each SIGHUP. `config` is what runs, `load` reads the next one or says why not.
-    ///
-    /// # Errors
-    /// [`Fault::Fatal`] where the signal cannot be had.
     pub fn reload_on_hangup(
         &self,
         config: Arc<Config>,
         load: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
-    ) -> Result<(), Fault> {
-        let _guard = self.runtime.enter();
-        let mut hangups = signal(SignalKind::hangup()).map_err(fatal)?;
+    ) {
         let (routes, metrics, load) = (Arc::clone(&self.routes), self.watched.metrics.clone(), Arc::new(load));
         self.runtime.spawn(async move {
-            while hangups.recv().await.is_some() {
+            loop {
+                signals::reload_asked().await;
                 let (config, routes, load, metrics) =
                     (Arc::clone(&config), Arc::clone(&routes), Arc::clone(&load), metrics.clone());
                 let reload = move || metrics.record(|| tell(load().and_then(|next| apply(&config, &next, &routes))));
@@ -36,7 +30,6 @@ impl Service {
                 }
             }
         });
-        Ok(())
     }
 }
 

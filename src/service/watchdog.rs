@@ -25,6 +25,13 @@ pub(super) struct Stopping {
     pub(super) is_rotating: Arc<AtomicBool>,
 }
 
+impl Stopping {
+    /// Returns whether somebody has asked for an end, and not only for a new start.
+    fn is_asked_for(&self, watched: &Watched) -> bool {
+        watched.stop.is_requested() && !self.is_rotating.load(Ordering::Relaxed)
+    }
+}
+
 /// Looks at the workers again and again.
 pub(super) async fn watch<F>(watched: Watched, stopping: Stopping, can_start: F)
 where
@@ -34,7 +41,7 @@ where
     let mut were_silent = vec![false; watched.statuses.len()];
     loop {
         ticks.tick().await;
-        let is_stopping = watched.stop.is_requested() && !stopping.is_rotating.load(Ordering::Relaxed);
+        let is_stopping = stopping.is_asked_for(&watched);
         if is_stopping && watched.stop.requested_at().elapsed() > stopping.limit + CLOSE_TIMEOUT {
             end_late(&stopping);
         }
@@ -48,7 +55,8 @@ where
             continue;
         };
         if is_stopping || is_startable(&watched.start_over, worker, call, can_start.clone()).await {
-            end_stuck(worker, call, is_stopping);
+            // A stop may have been asked for while the configuration was read.
+            end_stuck(worker, call, stopping.is_asked_for(&watched));
         }
     }
 }
