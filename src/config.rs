@@ -15,6 +15,7 @@ mod secrets;
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -177,7 +178,7 @@ impl Config {
         let name = file.display().to_string();
         let mut diagnostics = Diagnostics::new(&name);
         let environment = process_environment(&mut diagnostics);
-        let text = match fs::read_to_string(file) {
+        let text = match read_text(file) {
             Ok(text) => text,
             Err(error) => {
                 diagnostics.error(None, format!("cannot be read: {error}"));
@@ -221,6 +222,11 @@ impl Config {
         if has_errors(&told) { Err(told) } else { Ok((config, told)) }
     }
 
+    /// Takes what is secret out of a text.
+    pub(crate) fn redacted(&self, text: String) -> String {
+        secrets::redact(text, &self.secrets)
+    }
+
     /// Returns what a router is made from.
     #[must_use]
     pub fn routing(&self) -> Routing {
@@ -237,6 +243,19 @@ impl Config {
             replay: None,
         }
     }
+}
+
+/// Reads a regular file. A pipe or a device could keep its reader waiting for ever, as at a reload.
+pub(crate) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    fs::read(file)
+}
+
+/// The same of a file that is text.
+pub(crate) fn read_text(file: &Path) -> io::Result<String> {
+    String::from_utf8(read_bytes(file)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
 /// Returns the variables that are text. One of ours that is not is reported.

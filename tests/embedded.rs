@@ -1110,6 +1110,18 @@ fn a_process_that_gets_sigterm_commits_and_exits_with_0() {
     assert!(log.contains("all is acknowledged and committed"), "{log}");
 }
 
+#[test]
+fn a_process_whose_log_nobody_reads_stops_all_the_same() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    kafka.produce(texts(&events(4)));
+    let mut process = start_process(&kafka, folder.path());
+    kafka.wait_for_commit(4);
+    drop(process.stderr.take());
+    signal(&process, "-HUP");
+    signal(&process, "-TERM");
+    assert_eq!(ended(process), Some(0));
+}
+
 /// Waits until the program's first line has run: it blocks the signals that it will act upon.
 fn wait_for_first_line(process: &Child) {
     const SIGTERM: u64 = 1 << (15 - 1);
@@ -1118,6 +1130,16 @@ fn wait_for_first_line(process: &Child) {
         let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
         blocked.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & SIGTERM != 0)
     });
+}
+
+/// Returns the exit code; none where the process does not end, and is killed.
+fn ended(mut process: Child) -> Option<i32> {
+    let until = Instant::now() + DEADLINE;
+    while process.try_wait().unwrap().is_none() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap().code()
 }
 
 /// Has something happen at many moments of a start: before, while and after the brokers are asked, which takes three seconds
@@ -1144,8 +1166,7 @@ fn at_each_moment(kafka: &Kafka, happen: impl Fn(Child, Duration) + Sync) {
 fn a_stop_at_any_moment_of_a_start_ends_it_with_0() {
     at_each_moment(&Kafka::start(), |process, moment| {
         signal(&process, if moment.as_millis() % 100 == 0 { "-TERM" } else { "-INT" });
-        let (code, log) = wait(process);
-        assert_eq!(code, Some(0), "after {moment:?}: {log}");
+        assert_eq!(ended(process), Some(0), "after {moment:?}");
     });
 }
 
@@ -1156,7 +1177,7 @@ fn a_hangup_at_any_moment_of_a_start_reloads() {
         signal(&process, "-HUP");
         wait_for("the configuration is reloaded");
         signal(&process, "-TERM");
-        assert_eq!(process.wait().unwrap().code(), Some(0), "after {moment:?}");
+        assert_eq!(ended(process), Some(0), "after {moment:?}");
     });
 }
 
@@ -1180,7 +1201,7 @@ fn a_signal_at_any_moment_of_a_start_over_is_acted_upon() {
                     thread::sleep(moment / 2);
                     signal(&process, name);
                 }
-                assert_eq!(process.wait().unwrap().code(), Some(0), "after {moment:?}");
+                assert_eq!(ended(process), Some(0), "after {moment:?}");
             });
         }
     });
@@ -1287,6 +1308,31 @@ fn a_client_call_that_hangs_has_the_process_start_over_in_place() {
     signal(&process, "-TERM");
     wait_for("stopped");
     assert_eq!(process.wait().unwrap().code(), Some(0), "the same process");
+}
+
+/// Whoever supervises the process kills it ten seconds after the limit: an end that says why comes before.
+#[test]
+fn a_stop_that_a_client_call_holds_up_ends_with_70_in_time() {
+    let (kafka, folder) = (Kafka::start_brokers(2), tempfile::tempdir().unwrap());
+    let mock = kafka.cluster.mock().unwrap();
+    mock.coordinator(MockCoordinator::Group("groupcast".to_owned()), 2).unwrap();
+    mock.coordinator(MockCoordinator::Transaction("groupcast-groupcast-test-0".to_owned()), 1).unwrap();
+    for topic in OUTPUTS.iter().chain([&SOURCE]) {
+        (0..PARTITIONS).for_each(|partition| mock.partition_leader(topic, partition, Some(1)).unwrap());
+    }
+    let config = format!("{}\ndelivery: {{ guarantee: exactly_once, shutdown_timeout_ms: 1000 }}", kafka.config_text(""));
+    let mut process = start_process_with(&config, folder.path(), &[("GROUPCAST_STARTED_OVER", "0 test")]);
+    let wait_for = listen(&mut process);
+    wait_for("the group has changed our partitions");
+    mock.broker_down(2).unwrap();
+    kafka.produce(texts(&events(4)));
+    let reader: BaseConsumer = kafka.client().create().unwrap();
+    let end = |partition| reader.fetch_watermarks("group-events.webhook", partition, DEADLINE).unwrap().1;
+    until("all has left, and the offsets are to follow", || (0..PARTITIONS).map(end).sum::<i64>() == 4);
+    signal(&process, "-TERM");
+    wait_for("asked to stop");
+    wait_for("the stop takes longer than delivery.shutdown_timeout_ms");
+    assert_eq!(ended(process), Some(70));
 }
 
 /// A file that somebody is writing, or that is broken, must not end a service that ran well.

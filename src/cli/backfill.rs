@@ -24,6 +24,7 @@ use crate::kafka::fault::Fault;
 use crate::kafka::ledger::{Entry, Ledger};
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::{Lost, Range};
+use crate::kafka::refusal;
 use crate::kafka::source::bound::{Meter, Rate, Reading};
 use crate::kafka::topics::Topics;
 use crate::process::signals;
@@ -89,6 +90,7 @@ impl Job<'_> {
         config.kafka.client_id = Some(if self.kind == "redrive" { "groupcast-redrive" } else { "groupcast-replay" });
         // The page's address is the running service's.
         config.http = None;
+        refusal::check_settings(&config).map_err(Failure::Argument)?;
         run::start_log(&said::quieter(&config.log))?;
         if self.is_latest {
             config = latest::at_least_once(config);

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::destination::Catalogue;
 use crate::diagnostic::has_errors;
 use crate::examples;
+use crate::kafka::refusal;
 use crate::kafka::topics::{Report, TopicState};
 use crate::router::Router;
 
@@ -46,6 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     report::print_diagnostics(&found);
     if has_errors(&found) {
         return Err(Failure::Said(2));
+    }
+    if let Some((config, _)) = &loaded {
+        refusal::check_settings(config).map_err(Failure::Argument)?;
     }
     let mut out = io::stdout().lock();
     let n_examples: usize = catalogue.iter().map(|definition| definition.examples.len()).sum();

@@ -14,6 +14,7 @@ use super::report::{Failure, say};
 use crate::config::{Config, Log, LogFormat};
 use crate::diagnostic::Diagnostic;
 use crate::kafka::fault::Fault;
+use crate::kafka::refusal;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::process::{self, Process, signals};
@@ -39,6 +40,7 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Arc::new(load(&arguments.config)?);
+    refusal::check_settings(&config).map_err(Failure::Argument)?;
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
     // A process that started over does not end where a broker is away: no supervisor need start it again, later and later.
@@ -92,6 +94,7 @@ fn try_out(arguments: &ConfigArguments) -> Result<(), String> {
 fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
     let told = |diagnostics: Vec<Diagnostic>| diagnostics.first().map(ToString::to_string).unwrap_or_default();
     let (config, _) = Config::load(&arguments.config, &arguments.overrides).map_err(told)?;
+    refusal::check_settings(&config)?;
     let router = Router::new(config.routing()).map_err(told)?;
     Ok((config, router))
 }
@@ -103,7 +106,8 @@ pub(super) fn failure(fault: Fault) -> Failure {
 /// Sends log lines to standard error, in the configured format.
 pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| Failure::Argument(format!("log.level: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Else a line that cannot be written is told on standard error, too, and that panics: within the watchdog, say, or a stop.
+    let lines = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(io::stderr);
     let started = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

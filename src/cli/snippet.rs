@@ -1,12 +1,13 @@
 //! A diagnostic as compilers print them: what is wrong, the source line with the place marked, and what would mend it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::ops::Range;
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::terminal;
+use crate::config::read_text;
 use crate::destination::{self, Catalogue};
 use crate::diagnostic::{Diagnostic, Place, Severity, nearest};
 
@@ -55,7 +56,7 @@ fn span(line: &str, place: Place) -> Range<usize> {
 
 /// Reads the line that `place` is on, its secrets masked; the file may be one that is built in.
 fn source_line(file: &str, place: Place, secrets: &BTreeSet<String>) -> Option<String> {
-    let text = fs::read_to_string(file).ok().or_else(|| destination::built_in_text(file))?;
+    let text = read_text(Path::new(file)).ok().or_else(|| destination::built_in_text(file))?;
     let line = text.lines().nth(place.line.checked_sub(1)?)?;
     Some(masked(line, |key| is_secret(key, secrets)))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::fields::text;
-use crate::config::privacy;
+use crate::config::{privacy, read_text};
 use crate::destination::{Catalogue, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::flags::{self, Claim, FlagMatch};
@@ -47,7 +47,7 @@ fn definition_files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
 fn add(file: &Path, catalogue: &mut Catalogue, place: Place, diagnostics: &mut Diagnostics) {
     let name = file.display().to_string();
     let id = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    match fs::read_to_string(file) {
+    match read_text(file) {
         Ok(text) => diagnostics.extend(catalogue.add(&id, &name, &text)),
         Err(error) => {
             diagnostics.error(place, format!("cannot read the definition ({error}): {name}"));

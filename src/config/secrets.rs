@@ -1,9 +1,9 @@
 //! Secrets: where a string may stand, `{file: PATH}` or `{env: NAME}` may stand instead. What they yield is never printed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::merge::{OPEN_MAPPINGS, join};
+use crate::config::read_text;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::yaml::{Entry, Node, Scalar, Value};
 
@@ -81,7 +81,7 @@ impl<'a> Secrets<'a> {
 
     fn file(&mut self, path: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
         let path = self.folder.join(path);
-        match fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => {
                 self.files.push(path);
                 let line = text.strip_suffix('\n').unwrap_or(&text);

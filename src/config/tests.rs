@@ -539,6 +539,22 @@ fn load_reads_the_file_and_says_if_it_cannot() {
     assert_eq!(config.source.group_id, "other");
 }
 
+/// Its writer may never come, and a reload would wait for it.
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let found = Config::load(&pipe, &[]).err().unwrap();
+    assert_eq!(lines(&found), [format!("{}: error: cannot be read: not a regular file", pipe.display())]);
+    let file = folder.path().join("g.yaml");
+    let text = MINIMAL.replace("kafka: {", "kafka: { properties: { sasl.password: { file: pipe.yaml } },");
+    fs::write(&file, format!("{text}\ndefinitions: .\n")).unwrap();
+    let found = lines(&Config::load(&file, &[]).err().unwrap());
+    assert!(found.iter().any(|line| line.contains("cannot read the secret's file (not a regular file)")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("cannot read the definition (not a regular file)")), "{found:?}");
+}
+
 /// The sample shows every key, and each with its default.
 #[test]
 fn the_sample_is_sound_and_says_the_defaults() {

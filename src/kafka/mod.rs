@@ -11,6 +11,7 @@ pub mod lookup;
 mod lz4;
 mod native;
 pub mod range;
+pub mod refusal;
 pub mod source;
 pub mod topics;
 
@@ -102,6 +103,8 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     settings.set("check.crcs", "true");
     // How long a fetch that failed rests: the end of a batch that cannot be decoded is found by many.
     settings.set("fetch.error.backoff.ms", "100");
+    // How soon a partition that was added is read; librdkafka's default is five minutes.
+    settings.set("topic.metadata.refresh.interval.ms", "30000");
     // A rebalance takes away only the partitions that move, and a restart keeps the others flowing.
     settings.set("partition.assignment.strategy", "cooperative-sticky");
     common_settings(&mut settings, config, worker);

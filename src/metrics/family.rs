@@ -112,7 +112,7 @@ families! {
         LAST_RELOAD = Gauge "groupcast_config_last_reload_success" []
             "0 while the last configuration that was read was refused",
         STARTED_OVER = Counter "groupcast_process_started_over_total" []
-            "Times the process started over because a Kafka client call did not return",
+            "Times the process started over in place: a Kafka client call did not return, or credentials were exchanged",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
     }
     "Process" {

@@ -13,11 +13,7 @@ use crate::worker::routes::{Current, Routes};
 
 impl Service {
     /// Loads the configuration anew at each SIGHUP. `config` is what runs, `load` reads the next one or says why not.
-    pub fn reload_on_hangup(
-        &self,
-        config: Arc<Config>,
-        load: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
-    ) {
+    pub fn reload_on_hangup(&self, config: Arc<Config>, load: impl Fn() -> Result<Config, String> + Send + Sync + 'static) {
         let (routes, metrics, load) = (Arc::clone(&self.routes), self.watched.metrics.clone(), Arc::new(load));
         self.runtime.spawn(async move {
             loop {

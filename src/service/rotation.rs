@@ -4,13 +4,13 @@
 //! librdkafka reads keys and certificates once for each client, and takes another password alone, not with a token's secret;
 //! so that the whole process starts over, which is one way for all of them, and for the secrets of destinations.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::read_bytes;
 use crate::http::Obstacle;
 
 /// How often the files are looked at.
@@ -57,13 +57,14 @@ where
 pub(super) fn print_of(files: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for file in files {
-        fs::read(file).unwrap_or_default().hash(&mut hasher);
+        read_bytes(file).unwrap_or_default().hash(&mut hasher);
     }
     hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
     use std::sync::{Arc, Mutex};
 
