@@ -59,10 +59,10 @@ bench-growth:
 bench-far:
     GROUPCAST_FAR=1 GROUPCAST_TABLE=docs/performance.md cargo bench --bench kafka
 
-# Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts.
+# Fuzzes each target for so many seconds; needs a nightly toolchain and cargo-fuzz. What it finds stands under fuzz/artifacts and crates/core/fuzz/artifacts.
 fuzz seconds="60":
     .ci/fuzz {{seconds}}
 
-# Changes the core in each small way, `just mutants src/date.rs` one file of it, and tells which change no test notices; needs cargo-mutants.
+# Changes the core in each small way, `just mutants crates/core/src/date.rs` one file of it, and tells which change no test notices; needs cargo-mutants.
 mutants *files:
     .ci/mutants {{files}}

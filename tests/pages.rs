@@ -97,7 +97,7 @@ fn page(destination: &Value, example: &Example) -> String {
     for source in list(&destination["docs"]) {
         writeln!(page, "- <{}>", text(source)).unwrap();
     }
-    writeln!(page, "\nMade of [destinations/{id}.yaml](../../destinations/{id}.yaml), which decides.").unwrap();
+    writeln!(page, "\nMade of [{id}.yaml](../../crates/core/destinations/{id}.yaml), which decides.").unwrap();
     page
 }
 
@@ -173,7 +173,7 @@ fn settings(destination: &Value) -> String {
     table
 }
 
-/// Returns an example as it runs: `tests/destinations.rs` holds what comes out against what it says.
+/// Returns an example as it runs: `crates/core/tests/destinations.rs` holds what comes out against what it says.
 fn shown(example: &Example) -> String {
     let mut shown = format!("\n## Example\n\nGiven {}:\n\n", example.about.trim());
     if let Some(settings) = &example.settings {

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use rdkafka::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 
-#[path = "../routers.rs"]
+#[path = "../../crates/core/fuzz/routers.rs"]
 mod routers;
 
 static ROUTER: LazyLock<Router> = LazyLock::new(routers::few);

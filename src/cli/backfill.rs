@@ -4,6 +4,7 @@ mod count;
 mod latest;
 mod place;
 mod said;
+mod shelf;
 mod watch;
 
 use std::hash::Hasher;

@@ -8,6 +8,7 @@ use bumpalo::Bump;
 use rdkafka::message::OwnedMessage;
 
 use super::count::Counts;
+use super::shelf::{Shelf, ShelfError};
 use super::watch::Progress;
 use super::{Place, Plan, failure};
 use crate::cli::report::{Failure, say};
@@ -21,7 +22,7 @@ use crate::kafka::fault::Fault;
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::Range;
 use crate::kafka::topics::Topics;
-use crate::latest::{Folded, Order, Shelf, ShelfError, State};
+use crate::latest::{Folded, Order, State};
 use crate::record::Record;
 use crate::router::{Router, Routing, Scratch};
 use crate::selection::Groups;
