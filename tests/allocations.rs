@@ -15,7 +15,7 @@ const EVENTS: u64 = 2_000;
 fn an_event_costs_two_allocations_at_most() {
     for n_destinations in [1, 5, 40] {
         let mut worker = support::Worker::new(n_destinations, EVENTS);
-        let names: Arc<[String]> = worker.destination_names().map(str::to_owned).collect();
+        let names: Arc<[String]> = worker.router.destination_names().map(str::to_owned).collect();
         let mut tally = Tally::new(names, UnknownFlags::default(), Arc::default());
         let mut route = || {
             let verdict = worker.route(&mut tally);

@@ -80,33 +80,6 @@ fn every_layer_has_its_modules() {
     }
 }
 
-/// The core is total because it knows nothing that can fail: no clock, file, environment, log or client.
-#[test]
-fn the_core_has_no_effects() {
-    const EFFECTS: [&str; 10] = [
-        "std::fs",
-        "std::env",
-        "std::net",
-        "std::thread",
-        "std::process",
-        "SystemTime",
-        "Instant::now",
-        "rdkafka",
-        "tracing::",
-        "metrics::",
-    ];
-    let top = layer("examples").unwrap();
-    let mut faults = Vec::new();
-    for file in sources().iter().filter(|file| layer(&file.module).is_some_and(|layer| layer >= top)) {
-        for (line, code) in file.code() {
-            faults.extend(
-                EFFECTS.iter().filter(|effect| code.contains(*effect)).map(|effect| format!("{}:{line}: {effect}", file.name)),
-            );
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
 #[test]
 fn nothing_is_left_to_do() {
     let mut faults = Vec::new();

@@ -1,10 +1,12 @@
 //! Instructions of each stage, counted by callgrind: the same on any machine of this architecture, however busy it is.
 //! `.ci/instructions` holds them to `instructions.txt`.
 #![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::expect_used,
     clippy::exit,
     missing_docs,
-    reason = "a benchmark fails by panicking; the macros make public items"
+    reason = "a benchmark fails by panicking; the macros make public items and start processes"
 )]
 
 mod support;

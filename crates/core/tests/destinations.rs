@@ -1,4 +1,5 @@
 //! Every built-in definition comes out as its examples say, and has the examples that a definition needs.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test may read files and take times")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use groupcast_core::destination::{Catalogue, Definition, Expected};

@@ -81,7 +81,7 @@ impl Observer for Calls {
 
 /// A worker's part of the path: everything that it keeps from one record to the next, and the events.
 pub(crate) struct Worker {
-    router: Router,
+    pub(crate) router: Router,
     events: Vec<Vec<u8>>,
     scratch: Scratch,
     arena: Bump,
@@ -105,11 +105,6 @@ impl Worker {
             worker.route(&mut ());
         }
         worker
-    }
-
-    /// Returns the destinations' names.
-    pub(crate) fn destination_names(&self) -> impl Iterator<Item = &str> {
-        self.router.destination_names()
     }
 
     fn advance(&mut self) -> usize {

@@ -1,5 +1,6 @@
 //! Hostile events through all definitions at once: what leaves is JSON without duplicate keys, within the limits that the definitions
 //! declare, and holds nothing of another event.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test may read files and take times")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
