@@ -12,7 +12,7 @@ use groupcast::destination::Catalogue;
 use groupcast::envelope::Emissions;
 use groupcast::explanation::explain;
 use groupcast::record::{Position, Record};
-use groupcast::router::{Router, Scratch};
+use groupcast::router::{DefaultLimits, Router, Scratch};
 use groupcast::verdict::Verdict;
 
 /// How many times as much the longer event has of what it has many of. What is quadratic takes so many times as long for each byte.
@@ -136,7 +136,7 @@ fn processor_time() -> Duration {
 
 fn route(router: &Router, text: &str, emissions: &mut Emissions) -> Verdict {
     emissions.clear();
-    router.route(&record(text), &mut Scratch::default(), emissions, &mut ())
+    router.route(&record(text), &DefaultLimits, &mut Scratch::default(), emissions, &mut ())
 }
 
 fn record(text: &str) -> Record<'_> {

@@ -6,7 +6,7 @@ use groupcast_core::destination::Definition;
 use groupcast_core::envelope::Emissions;
 use groupcast_core::examples;
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::Scratch;
+use groupcast_core::router::{DefaultLimits, Scratch};
 use serde_json::value::RawValue;
 
 use super::routers;
@@ -29,7 +29,7 @@ pub fn exercise(definition: Definition) {
         let record =
             Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
         emissions.clear();
-        router.route(&record, &mut scratch, &mut emissions, &mut ());
+        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
         for emission in emissions.iter() {
             let Some(operation) = emission.operation() else { continue };
             serde_json::from_slice::<&RawValue>(operation.body).expect("a body is JSON");

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::envelope::Emissions;
 use crate::json;
 use crate::record::{Position, Record};
-use crate::router::{Router, Routing, Scratch};
+use crate::router::{DefaultLimits, Router, Routing, Scratch};
 use crate::verdict::{Observer, Outcome, Verdict};
 
 /// Returns what is wrong with the definition's examples: each that does not come out as it says, at its place.
@@ -49,7 +49,7 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
         Record { position, timestamp: None, key: None, value: Some(example.event.as_bytes()), traceparent: None, letter: None };
     let mut emissions = Emissions::default();
     let mut seen = Seen(None);
-    let verdict = router.route(&record, &mut Scratch::default(), &mut emissions, &mut seen);
+    let verdict = router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut seen);
     if verdict != Verdict::Routed {
         let (verdict, reason) = verdict.labels();
         diagnostics.error(example.place, format!("example \"{}\": its event is {verdict}: {reason}", example.about));

@@ -20,7 +20,7 @@ use crate::envelope::{Emission, Emissions};
 use crate::event::Event;
 use crate::flags::{Decider, Decision};
 use crate::record::Record;
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 use crate::traits::Fold;
 use crate::verdict::{Note, NoteCode, Observer, Outcome, Reason, Refusal, Verdict};
 
@@ -92,7 +92,7 @@ fn operation_sentence(reason: Reason) -> &'static str {
 #[must_use]
 pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
     let (mut listener, mut emissions) = (Listener::default(), Emissions::default());
-    let verdict = router.route(record, &mut Scratch::default(), &mut emissions, &mut listener);
+    let verdict = router.route(record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut listener);
     let (name, reason) = verdict.labels();
     let sentence = match verdict {
         Verdict::Routed => "a group event; every destination was asked",

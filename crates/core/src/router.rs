@@ -1,7 +1,6 @@
 //! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bumpalo::Bump;
 
@@ -64,13 +63,12 @@ impl Default for DeadLetterRules {
     }
 }
 
-/// Decides what becomes of each record. Shared by all workers.
+/// Decides what becomes of each record. Does not change, and is shared by all workers.
 #[derive(Debug)]
 pub struct Router {
     sources: Vec<Source>,
     destinations: Vec<Destination>,
-    topics: Vec<Topic>,
-    topic_names: Vec<String>,
+    topics: Vec<String>,
     vocabulary: Vocabulary,
     flags: std::sync::Arc<Flags>,
     format: Format,
@@ -95,13 +93,24 @@ struct Destination {
     privacy: Option<Privacy>,
 }
 
-#[derive(Debug)]
-struct Topic {
-    max_bytes: AtomicUsize,
+/// How large a record each output topic takes.
+pub trait TopicLimits {
+    /// Returns the most bytes of one record.
+    fn max_bytes(&self, topic: TopicId) -> usize;
 }
 
 /// What Kafka's brokers take unless told otherwise (`message.max.bytes`).
-const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+
+/// The limits where no broker was asked: Kafka's default for every topic.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DefaultLimits;
+
+impl TopicLimits for DefaultLimits {
+    fn max_bytes(&self, _: TopicId) -> usize {
+        DEFAULT_MAX_MESSAGE_BYTES
+    }
+}
 
 /// Memory that one record needs and leaves to the next; one a worker.
 #[derive(Debug, Default)]
@@ -142,7 +151,6 @@ impl Router {
             sources: Vec::new(),
             destinations,
             topics: Vec::new(),
-            topic_names: Vec::new(),
             vocabulary,
             flags: std::sync::Arc::new(flags),
             format: routing.format,
@@ -161,10 +169,9 @@ impl Router {
     }
 
     fn topic(&mut self, name: &str) -> TopicId {
-        let index = self.topic_names.iter().position(|topic| topic == name).unwrap_or_else(|| {
-            self.topics.push(Topic { max_bytes: AtomicUsize::new(DEFAULT_MAX_MESSAGE_BYTES) });
-            self.topic_names.push(name.to_owned());
-            self.topic_names.len() - 1
+        let index = self.topics.iter().position(|topic| topic == name).unwrap_or_else(|| {
+            self.topics.push(name.to_owned());
+            self.topics.len() - 1
         });
         TopicId(index)
     }
@@ -172,7 +179,7 @@ impl Router {
     /// Returns every output topic, those of dead letters too, by [`TopicId`].
     #[must_use]
     pub fn topics(&self) -> &[String] {
-        &self.topic_names
+        &self.topics
     }
 
     /// Returns the destinations' names in the configuration's order.
@@ -211,21 +218,12 @@ impl Router {
         &self.limits
     }
 
-    /// Sets the most bytes that a topic takes in one record; 1,048,588 until then.
-    pub fn set_max_message_bytes(&self, topic: TopicId, bytes: usize) {
-        if let Some(topic) = self.topics.get(topic.0) {
-            topic.max_bytes.store(bytes, Ordering::Relaxed);
-        }
-    }
-
-    fn max_message_bytes(&self, topic: TopicId) -> usize {
-        self.topics.get(topic.0).map_or(DEFAULT_MAX_MESSAGE_BYTES, |topic| topic.max_bytes.load(Ordering::Relaxed))
-    }
-
-    /// Decides what becomes of one record and appends what leaves. Total: no input makes it fail (semantics E11).
+    /// Decides what becomes of one record and appends what leaves; what is larger than `topic_limits` allow does not. Total: no
+    /// input makes it fail (semantics E11).
     pub fn route(
         &self,
         record: &Record<'_>,
+        topic_limits: &impl TopicLimits,
         scratch: &mut Scratch,
         emissions: &mut Emissions,
         observer: &mut impl Observer,
@@ -245,21 +243,23 @@ impl Router {
         let arena = &scratch.arena;
         let event = match Event::parse(record, &self.limits, &self.vocabulary, arena, observer) {
             Ok(event) => event,
-            Err(rejection) => return self.reject(record, source, rejection.verdict, &rejection.detail, emissions),
+            Err(rejection) => {
+                return self.reject(record, source, topic_limits, rejection.verdict, &rejection.detail, emissions);
+            }
         };
         if let Some(reason) = self.leaves_out(&event, arena) {
             return Verdict::Ignored(reason);
         }
         let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
-            return self.reject(record, source, verdict, "a key of integrations", emissions);
+            return self.reject(record, source, topic_limits, verdict, "a key of integrations", emissions);
         };
         if let Some(time) = event.time.filter(|time| time.raw.is_some()) {
             observer.event_time(time.instant.unix_ms());
         }
         let shared = Shared::new(self, record, &event, emissions);
         let material = &Material::new(&event, arena);
-        let call = Call { router: self, record, source, event: &event, arena, material, shared };
+        let call = Call { router: self, record, source, topic_limits, event: &event, arena, material, shared };
         let only = record.letter.filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
         let only = only.and_then(|letter| letter.destination);
         for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
@@ -292,13 +292,14 @@ impl Router {
         &self,
         record: &Record<'_>,
         source: &Source,
+        topic_limits: &impl TopicLimits,
         verdict: Verdict,
         detail: &str,
         emissions: &mut Emissions,
     ) -> Verdict {
         if let (Verdict::DeadLettered(reason), true) = (verdict, self.writes_event_dead_letters) {
             let topic = source.dead_letters;
-            let max_bytes = self.max_message_bytes(topic);
+            let max_bytes = topic_limits.max_bytes(topic);
             emissions.push_dead_letter(&DeadLetter { topic, max_bytes, record, reason, detail, destination: None });
         }
         verdict
@@ -325,17 +326,18 @@ impl<'a> Shared<'a> {
 }
 
 /// One group call on its way to the destinations.
-struct Call<'a> {
+struct Call<'a, L> {
     router: &'a Router,
     record: &'a Record<'a>,
     source: &'a Source,
+    topic_limits: &'a L,
     event: &'a Event<'a>,
     arena: &'a Bump,
     material: &'a Material<'a>,
     shared: Shared<'a>,
 }
 
-impl Call<'_> {
+impl<L: TopicLimits> Call<'_, L> {
     /// Has one destination's operations written, all or none of them.
     fn emit(
         &self,
@@ -347,6 +349,7 @@ impl Call<'_> {
     ) -> Outcome {
         let start = emissions.mark();
         let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
+        let max_bytes = self.topic_limits.max_bytes(topic);
         let material = match &destination.privacy {
             None => self.material,
             Some(privacy) => match self.keep_private(privacy, index, observer) {
@@ -367,7 +370,7 @@ impl Call<'_> {
                 attributes: &self.shared.attributes,
                 labels,
                 topic,
-                max_bytes: self.router.max_message_bytes(topic),
+                max_bytes,
                 destination: index,
                 operation: operation_index,
                 key: if operation.is_keyed_by_member { &self.shared.member_key } else { &self.shared.group_key }.clone(),
@@ -422,7 +425,7 @@ impl Call<'_> {
         let topic = self.source.dead_letters;
         emissions.push_dead_letter(&DeadLetter {
             topic,
-            max_bytes: self.router.max_message_bytes(topic),
+            max_bytes: self.topic_limits.max_bytes(topic),
             record: self.record,
             reason,
             detail: &format!("operation {operation}"),

@@ -16,7 +16,7 @@ use crate::envelope::Emissions;
 use crate::event::Event;
 use crate::json;
 use crate::record::Record;
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 use crate::verdict::{Note, NoteCode, Observer, Verdict};
 
 /// Looks at events one after the other.
@@ -114,7 +114,7 @@ impl<'r> Sample<'r> {
         self.n_records += 1;
         self.emissions.clear();
         self.notes.seen.clear();
-        let verdict = self.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.notes);
+        let verdict = self.router.route(record, &DefaultLimits, &mut self.scratch, &mut self.emissions, &mut self.notes);
         *self.verdicts.entry(verdict.labels()).or_default() += 1;
         if verdict != Verdict::Routed {
             return;

@@ -11,7 +11,7 @@ use groupcast_core::envelope::{Emission, Emissions, Format};
 use groupcast_core::explanation::explain;
 use groupcast_core::json::{Object, Raw};
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Scratch};
+use groupcast_core::router::{DefaultLimits, Router, Scratch};
 use groupcast_core::traits::{Fold, Vocabulary};
 use groupcast_core::verdict::Verdict;
 use proptest::collection::vec;
@@ -330,7 +330,7 @@ proptest! {
             prop_assert_eq!(whole(router(), &alone), whole(router(), &route(router(), &source)));
             let before = emissions.len();
             let mut seen = Seen { outcomes: alone.outcomes.iter().map(|_| None).collect(), ..Seen::default() };
-            let verdict = router().route(&source, &mut scratch, &mut emissions, &mut seen);
+            let verdict = router().route(&source, &DefaultLimits, &mut scratch, &mut emissions, &mut seen);
             prop_assert_eq!(Some(verdict), alone.verdict);
             prop_assert_eq!(&seen.notes, &alone.notes);
             prop_assert_eq!(&seen.outcomes, &alone.outcomes);

@@ -8,7 +8,7 @@ use groupcast_core::destination::{Catalogue, Instance};
 use groupcast_core::diagnostic::Diagnostics;
 use groupcast_core::envelope::Emissions;
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Routing, Scratch};
+use groupcast_core::router::{DefaultLimits, Router, Routing, Scratch};
 use groupcast_core::traits::TraitRules;
 use groupcast_core::verdict::Verdict;
 
@@ -49,7 +49,7 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
     let record =
         Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None, letter: None };
     let mut emissions = Emissions::default();
-    assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut ()), Verdict::Routed);
+    assert_eq!(router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut ()), Verdict::Routed);
     let texts = emissions.iter().map(|emission| {
         let operation = emission.operation().unwrap_or_else(|| panic!("a dead letter of {:?}", emission.destination));
         let destination = router.destination_name(emission.destination.unwrap()).to_owned();

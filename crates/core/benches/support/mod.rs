@@ -4,15 +4,16 @@ pub(crate) mod corpus;
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bumpalo::Bump;
 use groupcast_core::destination::{Catalogue, Instance, Material, Plan};
 use groupcast_core::diagnostic::{Diagnostics, Place};
-use groupcast_core::envelope::Emissions;
+use groupcast_core::envelope::{Emissions, TopicId};
 use groupcast_core::event::Event;
 use groupcast_core::json::Object;
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Routing, Scratch};
+use groupcast_core::router::{Router, Routing, Scratch, TopicLimits};
 use groupcast_core::traits::Vocabulary;
 use groupcast_core::verdict::{Note, Observer, Outcome, Verdict};
 use groupcast_core::yaml;
@@ -79,9 +80,19 @@ impl Observer for Calls {
     }
 }
 
+/// What the service's topics do: look the limit up, as another thread may have set it.
+struct Limits(Vec<AtomicUsize>);
+
+impl TopicLimits for Limits {
+    fn max_bytes(&self, topic: TopicId) -> usize {
+        self.0.get(topic.0).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+    }
+}
+
 /// A worker's part of the path: everything that it keeps from one record to the next, and the events.
 pub(crate) struct Worker {
     pub(crate) router: Router,
+    limits: Limits,
     events: Vec<Vec<u8>>,
     scratch: Scratch,
     arena: Bump,
@@ -93,8 +104,10 @@ impl Worker {
     /// Returns a worker for that many destinations which has seen `n_events` events once, so that its buffers have grown.
     pub(crate) fn new(n_destinations: usize, n_events: u64) -> Worker {
         let router = router(n_destinations);
+        let limits = router.topics().iter().map(|_| AtomicUsize::new(1_048_588)).collect();
         let mut worker = Worker {
             router,
+            limits: Limits(limits),
             events: (0..n_events).map(corpus::event).collect(),
             scratch: Scratch::default(),
             arena: Bump::new(),
@@ -121,7 +134,7 @@ impl Worker {
             self.emissions.clear();
         }
         let record = record(&self.events[index], index);
-        self.router.route(&record, &mut self.scratch, &mut self.emissions, observer)
+        self.router.route(&record, &self.limits, &mut self.scratch, &mut self.emissions, observer)
     }
 
     /// Checks the next event's JSON and cuts it into its members.

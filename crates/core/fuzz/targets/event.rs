@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use groupcast_core::envelope::{Emission, Emissions};
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Scratch};
+use groupcast_core::router::{DefaultLimits, Router, Scratch};
 use groupcast_core::verdict::Verdict;
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -32,9 +32,9 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
-    ROUTER.route(&record(BEFORE), &mut scratch, &mut emissions, &mut ());
+    ROUTER.route(&record(BEFORE), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
     emissions.clear();
-    let verdict = ROUTER.route(&record(bytes), &mut scratch, &mut emissions, &mut ());
+    let verdict = ROUTER.route(&record(bytes), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
     if matches!(verdict, Verdict::Ignored(_)) {
         assert!(emissions.is_empty());
         return;

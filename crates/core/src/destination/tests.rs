@@ -9,7 +9,7 @@ use super::*;
 use crate::diagnostic::Place;
 use crate::envelope::Emissions;
 use crate::record::{Position, Record};
-use crate::router::{Router, Routing, Scratch};
+use crate::router::{DefaultLimits, Router, Routing, Scratch};
 use crate::verdict::{Note, Observer, Outcome, Verdict};
 use crate::yaml;
 
@@ -57,7 +57,11 @@ fn told(text: &str, settings: &str, members: &str) -> String {
     let record =
         Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut emissions, mut seen) = (Emissions::default(), Seen::default());
-    assert_eq!(router.route(&record, &mut Scratch::default(), &mut emissions, &mut seen), Verdict::Routed, "{event}");
+    assert_eq!(
+        router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut seen),
+        Verdict::Routed,
+        "{event}"
+    );
     let operations = emissions.iter().filter_map(|emission| emission.operation()).map(|operation| {
         let body = std::str::from_utf8(operation.body).unwrap();
         if operation.request == "POST /" { body.to_owned() } else { format!("{} {body}", operation.request) }

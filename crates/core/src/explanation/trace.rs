@@ -11,7 +11,7 @@ use crate::envelope::{Emission, Emissions};
 use crate::event::Event;
 use crate::json::Raw;
 use crate::record::Record;
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 use crate::verdict::Verdict;
 
 /// Past this many bytes, read and written by all changed events together, nothing is traced.
@@ -48,7 +48,7 @@ impl Trace {
         let (mut scratch, mut changed) = (Scratch::default(), Emissions::default());
         let mut route = |record: &Record<'_>, note: &mut dyn FnMut(&Emissions)| {
             changed.clear();
-            if router.route(record, &mut scratch, &mut changed, &mut ()) == Verdict::Routed {
+            if router.route(record, &DefaultLimits, &mut scratch, &mut changed, &mut ()) == Verdict::Routed {
                 note(&changed);
             }
         };

@@ -10,7 +10,7 @@ use groupcast_core::destination::{Catalogue, Definition, Instance};
 use groupcast_core::diagnostic::{Diagnostics, Place};
 use groupcast_core::envelope::Emissions;
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Routing, Scratch};
+use groupcast_core::router::{DefaultLimits, Router, Routing, Scratch};
 use groupcast_core::verdict::Verdict;
 use groupcast_core::yaml::{self, Node};
 use serde::de::{MapAccess, SeqAccess};
@@ -41,7 +41,7 @@ fn nothing_that_leaves_is_invalid_over_long_or_of_another_event() {
             traceparent: None,
             letter: None,
         };
-        router.route(&cut, &mut scratch, &mut emissions, &mut ());
+        router.route(&cut, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
         let left = route(&router, index, event, &mut scratch, &mut emissions);
         assert!(!left.is_empty(), "nothing leaves of event {index}");
         // Alone, in a router that has seen nothing, it comes to the same bytes.
@@ -141,7 +141,7 @@ fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emis
         traceparent: None,
         letter: None,
     };
-    let verdict = router.route(&record, scratch, emissions, &mut ());
+    let verdict = router.route(&record, &DefaultLimits, scratch, emissions, &mut ());
     assert_eq!(verdict, Verdict::Routed, "event {index}: {}", event.chars().take(300).collect::<String>());
     let left = emissions.iter().map(|emission| {
         let destination = emission.destination.unwrap();

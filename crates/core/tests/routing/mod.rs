@@ -5,7 +5,7 @@ use groupcast_core::destination::{Catalogue, Instance, Settings};
 use groupcast_core::diagnostic::{Diagnostics, Place};
 use groupcast_core::envelope::{Emissions, TopicId};
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::{Router, Routing, Scratch};
+use groupcast_core::router::{DefaultLimits, Router, Routing, Scratch, TopicLimits};
 use groupcast_core::verdict::{Note, Observer, Outcome, Verdict};
 use groupcast_core::yaml;
 
@@ -134,9 +134,14 @@ impl Observer for Seen {
 /// Routes one record. Counts what E11 says whatever the test is about: one verdict; of a routed event one outcome a
 /// destination; as many operations as the outcomes say; and one dead letter for each that an outcome or verdict names.
 pub fn route(router: &Router, record: &Record<'_>) -> Seen {
+    route_within(router, &DefaultLimits, record)
+}
+
+/// As [`route`], to topics that take so much.
+pub fn route_within(router: &Router, topic_limits: &impl TopicLimits, record: &Record<'_>) -> Seen {
     let mut seen = Seen { outcomes: vec![None; router.destination_names().count()], ..Seen::default() };
     let mut emissions = Emissions::default();
-    let verdict = router.route(record, &mut Scratch::default(), &mut emissions, &mut seen);
+    let verdict = router.route(record, topic_limits, &mut Scratch::default(), &mut emissions, &mut seen);
     seen.emissions = emissions;
     seen.verdict = Some(verdict);
     assert_counts_add_up(router, &seen);
@@ -162,7 +167,11 @@ fn assert_counts_add_up(router: &Router, seen: &Seen) {
 /// Says in one line what a record came to: of a routed one each destination's bodies, or why there are none; then the notes.
 /// Of any other one the verdict, its reason, and in parentheses the detail of its dead letter.
 pub fn told(router: &Router, record: &Record<'_>) -> String {
-    let seen = route(router, record);
+    in_words(route(router, record))
+}
+
+/// As [`told`], of a record that was routed.
+pub fn in_words(seen: Seen) -> String {
     let mut words = Vec::new();
     if let Some(verdict) = seen.verdict.filter(|verdict| *verdict != Verdict::Routed) {
         let (name, reason) = verdict.labels();

@@ -2,12 +2,12 @@
 
 use groupcast_core::destination::Catalogue;
 use groupcast_core::destination::Membership;
-use groupcast_core::envelope::{Emission, Format, Partition};
+use groupcast_core::envelope::{Emission, Format, Partition, TopicId};
 use groupcast_core::record::{Position, Record};
-use groupcast_core::router::Router;
+use groupcast_core::router::{DefaultLimits, Router, TopicLimits};
 use groupcast_core::selection::Replay;
 
-use crate::routing::{SOURCE, Setup, one, operation, record, route, text, told, topic_id};
+use crate::routing::{SOURCE, Seen, Setup, in_words, one, operation, record, route, route_within, text, told, topic_id};
 
 const EVENT: &[u8] = br#"{"type":"group","groupId":"g 1","userId":"u1","traits":{"name":"Initech"}}"#;
 
@@ -32,7 +32,11 @@ fn shown(router: &Router, emission: &Emission<'_>) -> String {
 
 #[track_caller]
 fn check(router: &Router, record: &Record<'_>, expected: &[&str]) {
-    let seen = route(router, record);
+    check_seen(router, &route(router, record), expected);
+}
+
+#[track_caller]
+fn check_seen(router: &Router, seen: &Seen, expected: &[&str]) {
     let records: Vec<String> = seen.emissions.iter().map(|emission| shown(router, &emission)).collect();
     assert_eq!(records, expected);
 }
@@ -239,7 +243,7 @@ fn k5_an_events_records_keep_the_order_of_input() {
     let mut scratch = groupcast_core::router::Scratch::default();
     for group in ["1", "2", "1"] {
         let event = format!(r#"{{"type":"group","groupId":"{group}","userId":"u{group}"}}"#);
-        router.route(&record(Some(event.as_bytes())), &mut scratch, &mut emissions, &mut ());
+        router.route(&record(Some(event.as_bytes())), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
     }
     let bodies: Vec<&str> = emissions.iter().map(|emission| text(emission.value.unwrap())).collect();
     assert_eq!(bodies, ["1", "u1", "2", "u2", "1", "u1"].map(|id| format!(r#"{{"id":"{id}"}}"#)));
@@ -319,12 +323,40 @@ fn k7_events_can_be_left_to_another_groupcast() {
     assert_eq!(route(&setup().router(), &record(Some(event))).emissions.len(), 1);
 }
 
-/// Returns a router whose topics `events.d` and `events.dead` take that many bytes.
-fn limited(setup: Setup, operations: usize, dead: usize) -> Router {
-    let router = setup.router();
-    router.set_max_message_bytes(topic_id(&router, "events.d"), operations);
-    router.set_max_message_bytes(topic_id(&router, "events.dead"), dead);
-    router
+/// A router whose topics `events.d` and `events.dead` take that many bytes.
+struct Limited {
+    router: Router,
+    operations: usize,
+    dead: usize,
+}
+
+fn limited(setup: Setup, operations: usize, dead: usize) -> Limited {
+    Limited { router: setup.router(), operations, dead }
+}
+
+impl TopicLimits for Limited {
+    fn max_bytes(&self, topic: TopicId) -> usize {
+        match self.router.topics()[topic.0].as_str() {
+            "events.d" => self.operations,
+            "events.dead" => self.dead,
+            _ => DefaultLimits.max_bytes(topic),
+        }
+    }
+}
+
+impl Limited {
+    fn route(&self, record: &Record<'_>) -> Seen {
+        route_within(&self.router, self, record)
+    }
+
+    fn told(&self, record: &Record<'_>) -> String {
+        in_words(self.route(record))
+    }
+
+    #[track_caller]
+    fn check(&self, record: &Record<'_>, expected: &[&str]) {
+        check_seen(&self.router, &self.route(record), expected);
+    }
 }
 
 #[test]
@@ -335,12 +367,11 @@ fn k7_an_unfit_operation_withholds_all_of_its_destination() {
     let event = format!(r#"{{"type":"group","groupId":"g","traits":{{"x":"{}"}}}}"#, "x".repeat(100));
     let headers =
         "reason=too_large;detail=operation large;source_topic=events;source_partition=3;source_offset=7;destination=d";
-    check(
-        &router,
+    router.check(
         &record(Some(event.as_bytes())),
         &[&format!("events.dead ¦ - ¦ as 3 ¦ {headers} ¦ {event}"), "events.other ¦ g ¦ murmur2 ¦ - ¦ 2"],
     );
-    assert_eq!(told(&router, &record(Some(event.as_bytes()))), "dead_lettered too_large 2");
+    assert_eq!(router.told(&record(Some(event.as_bytes()))), "dead_lettered too_large 2");
 }
 
 #[test]
@@ -355,8 +386,8 @@ fn k7_an_operation_may_be_as_large_as_its_topic_takes() {
         // A batch of one adds 61 bytes, a record at most 21, a header two lengths.
         assert!(size >= contents + headers + 61 + 21, "{size}");
         assert!(size <= contents + headers + 100 + 10 * emission.headers().len(), "{size}");
-        assert_eq!(told(&limited(setup(), size, 10_000), &source_record()), r#"{"id":"g 1"}"#);
-        assert_eq!(told(&limited(setup(), size - 1, 10_000), &source_record()), "dead_lettered too_large");
+        assert_eq!(limited(setup(), size, 10_000).told(&source_record()), r#"{"id":"g 1"}"#);
+        assert_eq!(limited(setup(), size - 1, 10_000).told(&source_record()), "dead_lettered too_large");
     }
 }
 
@@ -376,19 +407,19 @@ fn k7_what_does_not_fit_a_dead_letter_is_left_out_and_says_so() {
     let bad = Record { key: Some(&key), ..record(Some(value.as_bytes())) };
     let keys = text(&key);
     let whole = format!("events.dead ¦ {keys} ¦ as 3 ¦ {headers} ¦ {value}");
-    check(&limited(one("1"), 1, 1_000), &bad, &[&whole]);
+    limited(one("1"), 1, 1_000).check(&bad, &[&whole]);
     let without_value = format!("events.dead ¦ {keys} ¦ as 3 ¦ {headers};value_omitted=200 ¦ -");
-    check(&limited(one("1"), 1, 500), &bad, &[&without_value]);
+    limited(one("1"), 1, 500).check(&bad, &[&without_value]);
     let without_both = format!("events.dead ¦ - ¦ as 3 ¦ {headers};key_omitted=100;value_omitted=200 ¦ -");
-    check(&limited(one("1"), 1, 350), &bad, &[&without_both]);
-    check(&limited(one("1"), 1, 0), &bad, &[&without_both]);
+    limited(one("1"), 1, 350).check(&bad, &[&without_both]);
+    limited(one("1"), 1, 0).check(&bad, &[&without_both]);
     let small = Record { value: Some(b"1"), ..bad };
     let without_key = format!("events.dead ¦ - ¦ as 3 ¦ {};key_omitted=100 ¦ 1", headers.replace("a string", "a number"));
-    check(&limited(one("1"), 1, 350), &small, &[&without_key]);
+    limited(one("1"), 1, 350).check(&small, &[&without_key]);
     // Whatever the limit, what is written fits it, as long as the headers do; and it is whole where that fits beside them.
     let mut least = None;
     for limit in 400..1_000 {
-        let seen = route(&limited(one("1"), 1, limit), &bad);
+        let seen = limited(one("1"), 1, limit).route(&bad);
         let letter = seen.emissions.iter().next().unwrap();
         assert!(letter.size() <= limit, "{} {limit}", letter.size());
         if letter.value.is_some() {
