@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use groupcast::metrics::tally::{Tally, UnknownFlags};
 
-const EVENTS: u64 = 2_000;
+const EVENTS: u64 = 500;
 
 #[test]
 fn an_event_costs_two_allocations_at_most() {

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -97,7 +98,7 @@ fn explain_suggest_and_check_ask_without_joining_the_group() {
     );
     std::fs::write(&file, text).expect("the folder is there");
     let ask = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let mut command = Command::new(support::PROGRAM);
         let output = command.args(arguments).arg("--config").arg(&file).output().expect("the program is built");
         let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         (output.status.success(), said, complaint)

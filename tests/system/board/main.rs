@@ -18,7 +18,7 @@ mod prometheus;
 mod samples;
 mod stage;
 #[expect(dead_code, reason = "other tests need more of it")]
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
 use std::env;
@@ -303,7 +303,7 @@ fn panels(stage: &Stage) -> Vec<String> {
 
 /// Returns the alerts that were not seen to fire; none fires now.
 fn alerts(stage: &Stage) -> Vec<String> {
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus/alerts.yml");
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/alerts.yml");
     let rules = fs::read_to_string(rules).expect("the rules are there");
     let names: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(names.len() > 8, "{names:?}");

@@ -18,7 +18,7 @@ use crate::support::process::Tethered;
 use crate::support::until;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
-const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/prometheus");
 
 /// How fast time goes.
 pub(crate) struct Pace {

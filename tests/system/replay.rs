@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +103,7 @@ impl Stage {
     }
 
     fn run_with(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let mut command = Command::new(support::PROGRAM);
         let output = command.args(arguments).arg("--config").arg(config).output().expect("the program is built");
         let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         (output.status.code(), said + &complaint)
@@ -176,7 +177,7 @@ fn every_command_of_the_recipe_runs() {
     let mut stage = Stage::new(brokers, "at_least_once");
     stage.source.produce(600);
     stage.serve();
-    let recipe = include_str!("../docs/replay.md");
+    let recipe = include_str!("../../docs/replay.md");
     let commands: Vec<&str> = recipe.lines().filter_map(|line| line.strip_prefix("groupcast ")).collect();
     assert!(commands.len() >= 6, "{commands:?}");
     for command in commands {
@@ -296,7 +297,7 @@ fn every_command_about_dead_letters_runs() {
     let mut stage = Stage::new(brokers, "at_least_once");
     stage.source.produce(1_500);
     stage.serve();
-    let page = include_str!("../docs/dead-letters.md");
+    let page = include_str!("../../docs/dead-letters.md");
     let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("groupcast ")).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
@@ -487,7 +488,7 @@ fn one_who_says_yes_too_late_sends_nothing_again() {
     stage.source.produce(300);
     stage.serve();
     let arguments = "replay --from beginning --name asked --destination webhook";
-    let program = env!("CARGO_BIN_EXE_groupcast");
+    let program = support::PROGRAM;
     let command = format!("{program} {arguments} --config {}", stage.config().display());
     let mut terminal = Command::new("script");
     terminal.args(["-qec", &command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::prometheus::Pace;
 
-const BROWSER_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const BROWSER_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
 
 /// Draws what a Prometheus has seen.
 pub(crate) fn take(port: u16, pace: &Pace) {

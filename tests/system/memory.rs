@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;

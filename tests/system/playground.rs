@@ -1,6 +1,6 @@
 //! The playground: its page in a real browser, and what it answers to those who are none.
 //!
-//! The browser is Debian's Chromium, driven by `tests/browser/playground.mjs` with playwright-core from npm. Where Chromium,
+//! The browser is Debian's Chromium, driven by `tests/system/browser/playground.mjs` with playwright-core from npm. Where Chromium,
 //! node or npm is missing, that test says SKIPPED, or fails where `GROUPCAST_REQUIRE_BROWSER` is 1.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-const BROWSER_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const BROWSER_TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
 
 /// A running `groupcast playground`, killed with whoever holds it.
 struct Playground {
@@ -21,7 +21,7 @@ struct Playground {
 
 impl Playground {
     fn start(arguments: &[&str]) -> Playground {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_groupcast"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_groupcast-under-test"))
             .args(["playground", "--listen", "127.0.0.1:0"])
             .env("PLAYGROUND_TOKEN", "planted-secret")
             .args(arguments)

@@ -11,7 +11,7 @@ mod faults;
 mod fleet;
 mod scene;
 #[expect(dead_code, reason = "other tests need more of it")]
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 mod table;
 

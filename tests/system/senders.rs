@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,7 +218,7 @@ fn repeat(brokers: &str, topic: &str, records: &[Record], replay: Option<&str>) 
 
 /// What `groupcast destinations` says of one.
 fn definition(name: &str) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(["destinations", name, "--json"]).output();
+    let output = Command::new(support::PROGRAM).args(["destinations", name, "--json"]).output();
     serde_json::from_slice(&output.expect("the program is built").stdout).expect("it prints JSON")
 }
 
@@ -250,7 +251,7 @@ impl Sender {
     }
 }
 
-const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/senders");
+const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/senders");
 
 /// Camel's jars, fetched with `mvn` where they are missing, by the recipe's own list.
 fn jars() -> Result<PathBuf, String> {

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::support::{topics, until};
 
-const EVENTS: &str = include_str!("../../src/cli/demo/events.jsonl");
+const EVENTS: &str = include_str!("../../../src/cli/demo/events.jsonl");
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// As many as docker-compose.yml gives the source.

@@ -5,7 +5,7 @@
 
 mod fortress;
 #[expect(dead_code, reason = "other tests need more of it")]
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 mod tokens;
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/grafana/groupcast.json");
+const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/grafana/groupcast.json");
 
 /// One query of a panel.
 pub(crate) struct Query {
