@@ -11,7 +11,7 @@ demo:
 core *arguments:
     cargo test -p groupcast-core {{arguments}}
 
-# The core's tests, the command line, the embedded cluster, and one run on a real Kafka: a minute or two.
+# The core's tests, the command line, the embedded cluster, and one run on a real Kafka: two to three minutes.
 test *arguments:
     cargo test {{arguments}}
 
