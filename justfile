@@ -45,7 +45,7 @@ board:
 backlog:
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_EVENTS=1000000 GROUPCAST_PARTITIONS=64 cargo test --release --workspace --test memory -- --nocapture
 
-# Every fault of docs/guarantees.md again and again, and the page's table anew. It takes hours; one at a time: `just chaos F5b 10`.
+# Every fault of docs/guarantees.md again and again, and the page's table anew. It takes hours; one at a time: `just chaos rolling-restart 10`.
 chaos faults="all" runs="7" kills="15":
     GROUPCAST_REQUIRE_KAFKA=1 GROUPCAST_FAULTS={{faults}} GROUPCAST_RUNS={{runs}} GROUPCAST_KILLS={{kills}} \
         GROUPCAST_TABLE="$PWD/docs/guarantees.md" cargo test --release --workspace --test chaos every_fault -- --nocapture

@@ -60,10 +60,6 @@ fn every_cited_id_is_a_rule() {
     let ids: BTreeSet<String> = rules().into_iter().map(|rule| rule.id).collect();
     let mut faults = Vec::new();
     for file in files(&CITING) {
-        // Faults of the chaos suite still have ids of the same form.
-        if file.name.starts_with("tests/system/chaos/") || matches!(&*file.name, "docs/guarantees.md" | "justfile") {
-            continue;
-        }
         for (line, text) in (1..).zip(file.text.lines()) {
             faults.extend(
                 cited(text).filter(|id| !ids.contains(id)).map(|id| format!("{}:{line}: no such rule: {id}", file.name)),

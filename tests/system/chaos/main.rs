@@ -1,7 +1,7 @@
 //! Faults: real workers under load on a cluster of three nodes, while something goes wrong; then the checker counts.
 //!
 //! `cargo test` runs the faults that matter most, once each. `just chaos` runs all of them several times and writes the
-//! table of docs/guarantees.md. `GROUPCAST_FAULTS=F5a,F17` runs only these, `GROUPCAST_RUNS` each so often, and
+//! table of docs/guarantees.md. `GROUPCAST_FAULTS=broker-killed,output-recreated` runs only these, `GROUPCAST_RUNS` each so often, and
 //! `GROUPCAST_KILLS` is how often workers are killed in one run.
 
 #![expect(clippy::expect_used, reason = "a test may panic and tell")]

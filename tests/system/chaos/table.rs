@@ -131,7 +131,7 @@ impl Row {
         let [rewinds, restarts, looks, memory] =
             [self.rewinds, self.restarts, self.looks, self.memory].map(|count| count.to_string());
         let median = seconds(self.recoveries.get(self.recoveries.len() / 2));
-        let name = format!("{} {}", self.id, self.name);
+        let name = format!("`{}` {}", self.id, self.name);
         let (guarantee, most) = (self.guarantee.replace('_', " "), seconds(self.recoveries.last()));
         [name, guarantee, runs, failed, times, events, lost, repeated, median, most, rewinds, restarts, looks, memory]
     }
