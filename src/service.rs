@@ -17,7 +17,6 @@ use tokio::runtime::Runtime;
 
 use self::watchdog::Stopping;
 use crate::config::Config;
-use crate::envelope::TopicId;
 use crate::http::{self, Obstacle, Watched};
 use crate::kafka::delivery::Delivery;
 use crate::kafka::fault::Fault;
@@ -58,7 +57,6 @@ impl Service {
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
     pub fn start(config: Arc<Config>, router: Router, topics: Topics, reading: Reading) -> Result<Service, Fault> {
-        set_limits(&router, &topics);
         let routes = Arc::new(Current::new(Routes { router: Arc::new(router), topics: Arc::new(topics) }));
         let metrics = Metrics::new().map_err(fatal)?;
         metrics.record(|| {
@@ -192,13 +190,6 @@ fn listen(runtime: &Runtime, address: SocketAddr, routes: axum::Router) -> Resul
     Ok(address)
 }
 
-/// Tells the router what each topic takes.
-pub fn set_limits(router: &Router, topics: &Topics) {
-    for (index, bytes) in topics.limits().enumerate() {
-        router.set_max_message_bytes(TopicId(index), bytes);
-    }
-}
-
 fn start_workers(
     config: &Arc<Config>,
     routes: &Arc<Current>,
@@ -252,7 +243,6 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
             Ok(problems) => problems.iter().map(ToString::to_string).collect(),
             Err(no_answer) => vec![no_answer],
         };
-        set_limits(&current.router, &current.topics);
         if is_answer {
             current.topics.set_known();
         }

@@ -167,7 +167,13 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let mut polled = Polled::Nothing;
         for _ in 0..self.pause.epoch_records().unwrap_or(BATCH_RECORDS).min(BATCH_RECORDS) {
             polled = self.source.poll(timeout, |record| {
-                let verdict = self.routes.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.tally);
+                let verdict = self.routes.router.route(
+                    record,
+                    self.routes.topics.as_ref(),
+                    &mut self.scratch,
+                    &mut self.emissions,
+                    &mut self.tally,
+                );
                 self.tally.verdict(record.position.topic, record.timestamp, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;

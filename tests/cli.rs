@@ -143,6 +143,13 @@ fn the_rights_of_every_command_are_documented() {
 }
 
 #[test]
+fn the_schema_that_is_printed_is_the_page() {
+    let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(["destinations", "--schema"]).output().unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/destination.schema.json")).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), page);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_groupcast"))
         .args(["destinations", "--json"])

@@ -140,7 +140,8 @@ fn the_image_is_built_of_all_that_cargo_wants() {
     let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
     let mut n_copied = 0;
     for file in copies.filter(|line| !line.starts_with("--from")).flat_map(|line| line.split_whitespace().rev().skip(1)) {
-        let status = Command::new("cp").arg("-r").arg(root().join(file)).arg(folder.path()).status().unwrap();
+        let mut copy = Command::new("cp");
+        let status = copy.args(["-r", "--parents", file]).arg(folder.path()).current_dir(root()).status().unwrap();
         assert!(status.success(), "deploy/Dockerfile copies {file}, which is not there");
         n_copied += 1;
     }

@@ -13,7 +13,7 @@ use groupcast::destination::{Catalogue, Example, Expected};
 use groupcast::verdict::{NoteCode, Reason};
 use serde_json::Value;
 
-#[path = "routing/mod.rs"]
+#[path = "../crates/core/tests/routing/mod.rs"]
 mod routing;
 
 const FOLDER: &str = "docs/destinations";
@@ -176,7 +176,7 @@ fn examples(name: &str, filters: &[(&str, &str)]) -> String {
 
 /// Returns the names of all filters, as the compiler lists them.
 fn filters() -> BTreeSet<String> {
-    let text = fs::read_to_string("src/destination/compile.rs").unwrap();
+    let text = fs::read_to_string("crates/core/src/destination/compile.rs").unwrap();
     let (_, list) = text.split_once("const FILTERS: [&str; ").expect("the list of filters");
     let (list, _) = list.split_once("];").unwrap();
     list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
@@ -235,7 +235,7 @@ fn page(destination: &Value, example: &Example) -> String {
     for source in list(&destination["docs"]) {
         writeln!(page, "- <{}>", text(source)).unwrap();
     }
-    writeln!(page, "\nMade of [destinations/{id}.yaml](../../destinations/{id}.yaml), which decides.").unwrap();
+    writeln!(page, "\nMade of [{id}.yaml](../../crates/core/destinations/{id}.yaml), which decides.").unwrap();
     page
 }
 
@@ -311,7 +311,7 @@ fn settings(destination: &Value) -> String {
     table
 }
 
-/// Returns an example as it runs: `tests/destinations.rs` holds what comes out against what it says.
+/// Returns an example as it runs: `crates/core/tests/destinations.rs` holds what comes out against what it says.
 fn shown(example: &Example) -> String {
     let mut shown = format!("\n## Example\n\nGiven {}:\n\n", example.about.trim());
     if let Some(settings) = &example.settings {

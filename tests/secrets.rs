@@ -166,6 +166,15 @@ log: {{ format: json, level: trace }}
         (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Looks at them side by side: most of them wait for the broker.
+    fn look_at_all(&self, looks: &[Look]) {
+        thread::scope(|scope| {
+            for look in looks {
+                scope.spawn(|| self.look(*look));
+            }
+        });
+    }
+
     /// Runs a command to its end with the events on its standard input, and looks at all that it says.
     fn look(&self, (arguments, allowed): Look) {
         let input = fs::File::open(self.path("events.jsonl")).unwrap();
@@ -235,7 +244,7 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
     assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
     assert!(process.wait().unwrap().success(), "{}", said());
     copying.join().unwrap();
-    AFTERWARDS.iter().for_each(|look| planted.look(*look));
+    planted.look_at_all(AFTERWARDS);
     let mut stdout = String::new();
     process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_clean("standard output", &stdout, &[SECRET, VALUE]);
@@ -249,7 +258,7 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
 fn every_other_command_says_nothing_of_secrets_and_values() {
     let planted = Planted::new();
     planted.produce_events();
-    ALONE.iter().for_each(|look| planted.look(*look));
+    planted.look_at_all(ALONE);
     let (made, _) = planted.run(&["explain", "event.json"], "good.yaml");
     assert!(made.contains(VALUE), "explain shows nothing of the event: {made}");
 }
@@ -435,7 +444,9 @@ fn no_panic_prints_a_value() {
     }
     assert!(slices("let key = &text[1..];") && slices("f(line)[..n]") && !slices("let [a, ..] = b()[..];"));
     let mut faults = Vec::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut faults);
+    for sources in ["src", "crates/core/src"] {
+        visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut faults);
+    }
     assert!(faults.is_empty(), "what a panic prints must be looked at: {faults:?}");
 }
 

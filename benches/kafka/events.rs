@@ -3,7 +3,7 @@
 use groupcast::config::Config;
 use groupcast::envelope::Emissions;
 use groupcast::record::{Position, Record};
-use groupcast::router::{Router, Scratch};
+use groupcast::router::{DefaultLimits, Router, Scratch};
 
 use crate::job::{BASE, Job};
 use crate::{contestant, corpus};
@@ -99,7 +99,7 @@ pub(crate) fn emitted(config: &Config, job: Job) -> Vec<Vec<(usize, usize)>> {
             traceparent: None,
             letter: None,
         };
-        router.route(&record, &mut scratch, &mut emissions, &mut ());
+        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
         let records = emissions
             .iter()
             .map(|emission| (emission.destination.expect("no event is a dead letter"), emission.value.map_or(0, <[u8]>::len)));

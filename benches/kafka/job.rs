@@ -33,7 +33,7 @@ impl Job {
     }
 }
 
-/// Those of the comparison, which benches/support has for the stages of the path, too; then the catalogue's others that get
+/// Those of the comparison, which crates/core/benches/support has for the stages of the path, too; then the catalogue's others that get
 /// events without being named, with the settings of their first example, and all custom traits where they can have them.
 static DESTINATIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let first = FIRST.map(|(id, settings)| (id.to_owned(), settings.to_owned()));

@@ -24,7 +24,7 @@
 
 mod agreement;
 mod contestant;
-#[path = "../support/corpus.rs"]
+#[path = "../../crates/core/benches/support/corpus.rs"]
 mod corpus;
 mod events;
 mod far;

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use groupcast::envelope::Emissions;
 use groupcast::kafka::dead_letter;
-use groupcast::router::{Router, Scratch};
+use groupcast::router::{DefaultLimits, Router, Scratch};
 use libfuzzer_sys::fuzz_target;
 use rdkafka::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 
-#[path = "../routers.rs"]
+#[path = "../../crates/core/fuzz/routers.rs"]
 mod routers;
 
 static ROUTER: LazyLock<Router> = LazyLock::new(routers::few);
@@ -38,7 +38,7 @@ fuzz_target!(|input: (Vec<(u8, Option<Vec<u8>>)>, Option<Vec<u8>>)| {
     let message = OwnedMessage::new(value, None, routers::TOPIC.to_owned(), Timestamp::NotAvailable, 0, 0, Some(headers));
     let record = dead_letter(&message);
     let mut emissions = Emissions::default();
-    ROUTER.route(&record, &mut Scratch::default(), &mut emissions, &mut ());
+    ROUTER.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut ());
     for (_, header) in emissions.iter().flat_map(|emission| emission.headers().collect::<Vec<_>>()) {
         assert!(header.len() < 4096, "a header grows");
     }

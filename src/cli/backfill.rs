@@ -4,6 +4,7 @@ mod count;
 mod latest;
 mod place;
 mod said;
+mod shelf;
 mod watch;
 
 use std::hash::Hasher;
@@ -30,7 +31,7 @@ use crate::kafka::topics::Topics;
 use crate::process::signals;
 use crate::router::{Router, Routing};
 use crate::selection::{Groups, Replay};
-use crate::service::{Service, set_limits};
+use crate::service::Service;
 
 /// How carefully it is done.
 #[derive(Debug, Args)]
@@ -205,8 +206,8 @@ impl Plan<'_> {
         let shown = Router::new(self.routing(superseded.clone()).redacted())?;
         let router = self.router(superseded)?;
         // What is too large for its topic becomes a dead letter, here as there.
-        set_limits(&router, &Topics::check(self.config, router.topics()).map_err(failure)?);
-        let mut counts = Counts::new(&router, &shown, newer);
+        let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
+        let mut counts = Counts::new(&router, &shown, &topics, newer);
         watch::count(lookup, left, self.is_redrive(), &mut counts).map_err(failure)?;
         self.ask(&counts)
     }

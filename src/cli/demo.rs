@@ -28,7 +28,7 @@ use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::playground::{Playground, Sample};
 use crate::record::{Position, Record};
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 use crate::service::Service;
 use crate::verdict::{Observer, Outcome, Verdict};
 
@@ -146,7 +146,7 @@ fn tell<'a>(router: &Router, offset: i64, event: &'a str, title: &'a str) -> Tol
     let record =
         Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
     let (mut scratch, mut emissions, mut listener) = (Scratch::default(), Emissions::default(), Listener::default());
-    let verdict = router.route(&record, &mut scratch, &mut emissions, &mut listener);
+    let verdict = router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut listener);
     Told { title, event, verdict, outcomes: listener.outcomes, n_records: emissions.len() }
 }
 

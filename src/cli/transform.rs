@@ -12,7 +12,7 @@ use super::ConfigArguments;
 use super::report::Failure;
 use crate::envelope::{Emission, Emissions};
 use crate::record::{Position, Record};
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 
 /// Reads raw events from standard input, one JSON a line, and writes what would leave, one JSON a line
 ///
@@ -46,7 +46,7 @@ fn transform<R: io::Read>(router: &Router, topic: &str, mut input: BufReader<R>,
         let position = Position { topic, partition: 0, offset: number };
         let record = Record { position, timestamp: None, key: None, value: Some(event), traceparent: None, letter: None };
         emissions.clear();
-        router.route(&record, &mut scratch, &mut emissions, &mut ());
+        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
         for emission in emissions.iter() {
             write_line(router, &emission, number + 1, &mut output)?;
         }

@@ -517,7 +517,7 @@ fn definitions_of_a_folder_come_with_their_diagnostics() {
     fs::create_dir(&more).unwrap();
     let warning = format!("{file}:1:14: warning: no definitions (*.yaml) in the folder: {}", more.display());
     assert_eq!(told(&text), (false, warning));
-    let webhook = include_str!("../../destinations/webhook.yaml");
+    let webhook = include_str!("../../crates/core/destinations/webhook.yaml");
     fs::write(more.join("own.yaml"), webhook).unwrap();
     fs::write(more.join(".hidden.yaml"), "bad").unwrap();
     fs::write(more.join("read.me"), "bad").unwrap();

@@ -16,13 +16,12 @@ use rdkafka::error::RDKafkaErrorCode;
 pub use self::report::{Report, TopicState};
 pub use self::watch::TopicWatch;
 use crate::config::Config;
+use crate::envelope::TopicId;
 use crate::kafka::complaint;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::native::{self, TopicDescription};
 use crate::kafka::{REQUEST_TIMEOUT, common_settings};
-
-/// What a broker takes if nobody changed it: Kafka's own default of `max.message.bytes`.
-pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+use crate::router::{DEFAULT_MAX_MESSAGE_BYTES, TopicLimits};
 
 const UNTOLD: usize = 0;
 
@@ -99,14 +98,14 @@ impl Topics {
         self.are_known.load(Ordering::Acquire)
     }
 
-    /// Takes note that they have, and that everybody was told.
+    /// Takes note that they have.
     pub fn set_known(&self) {
         self.are_known.store(true, Ordering::Release);
     }
 
     /// Returns the largest record batch that each topic takes, in bytes.
-    pub fn limits(&self) -> impl Iterator<Item = usize> {
-        self.max_message_bytes.iter().map(move |bytes| told(bytes).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES))
+    fn limits(&self) -> impl Iterator<Item = usize> {
+        (0..self.names.len()).map(|topic| self.max_bytes(TopicId(topic)))
     }
 
     /// Asks the broker for the limits that it has not told yet. Returns whether all are told.
@@ -153,6 +152,12 @@ impl Topics {
 /// Returns the number, unless nobody has told it.
 fn told(bytes: &AtomicUsize) -> Option<usize> {
     Some(bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD)
+}
+
+impl TopicLimits for Topics {
+    fn max_bytes(&self, topic: TopicId) -> usize {
+        self.max_message_bytes.get(topic.0).and_then(told).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+    }
 }
 
 /// Why a topic cannot be used.
@@ -300,6 +305,12 @@ mod tests {
     fn topics(limits: &[usize]) -> Topics {
         let max_message_bytes = limits.iter().copied().map(AtomicUsize::new).collect();
         Topics { max_message_bytes, ..Topics::assume(&[]) }
+    }
+
+    #[test]
+    fn a_topic_takes_what_it_told_and_kafkas_default_until_then() {
+        let topics = topics(&[1600, UNTOLD]);
+        assert_eq!([0, 1, 2].map(|index| topics.max_bytes(TopicId(index))), [1600, 1_048_588, 1_048_588]);
     }
 
     #[test]

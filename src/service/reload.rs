@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Service, set_limits};
+use super::Service;
 use crate::config::Config;
 use crate::kafka::topics::Topics;
 use crate::metrics;
@@ -46,7 +46,6 @@ fn apply(config: &Config, next: &Config, routes: &Current) -> Result<(), String>
     let said = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n");
     let router = Router::new(next.routing()).map_err(|faults: Vec<crate::diagnostic::Diagnostic>| said(faults))?;
     let topics = Topics::check(next, router.topics()).map_err(|fault| fault.to_string())?;
-    set_limits(&router, &topics);
     routes.replace(Routes { router: Arc::new(router), topics: Arc::new(topics) });
     Ok(())
 }

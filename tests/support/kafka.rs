@@ -110,9 +110,16 @@ pub(crate) fn tools() -> Result<PathBuf, String> {
     jars_of("kafka-tools", &format!("{}-tools", version()))
 }
 
+/// The project's folder, which is that of Cargo.lock; the tests of `tests/system` are a package of their own in it.
+fn project() -> &'static Path {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("Cargo.lock").exists()).expect("tests are run in the project")
+}
+
 /// The jars of an artifact of Kafka's, in a folder of this name.
 fn jars_of(artifact: &str, name: &str) -> Result<PathBuf, String> {
-    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/pom.xml");
+    let list = project().join("tests/kafka/pom.xml");
+    let list = list.to_str().ok_or("the project's folder has no UTF-8 name")?;
     let options = [format!("-Dkafka.version={}", version()), format!("-Dkafka.artifact={artifact}")];
     fetch_once("kafka", name, list, &options.each_ref().map(String::as_str))
 }

@@ -16,6 +16,13 @@ use groupcast as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+/// The program under test: Cargo builds it with the tests of its own package, and a second one with those of `tests/system`.
+pub(crate) const PROGRAM: &str =
+    match (option_env!("CARGO_BIN_EXE_groupcast"), option_env!("CARGO_BIN_EXE_groupcast-under-test")) {
+        (Some(program), _) | (None, Some(program)) => program,
+        (None, None) => panic!("Cargo has built no program for these tests"),
+    };
+
 /// Returns a name that no other test, process or run has.
 pub(crate) fn unique(name: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::generator::{DESTINATIONS, MAX_RECORD_BYTES, MAX_TRAITS};
 use super::kafka::{StateFolder, free_port};
 use super::process::Tethered;
-use super::{unique, until};
+use super::{PROGRAM, unique, until};
 
 /// How a worker is configured.
 #[derive(Clone)]
@@ -143,7 +143,7 @@ impl Worker {
         command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
         let config = ["--config".to_owned(), config.display().to_string()];
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).chain(config).collect();
-        Worker { process: Tethered::start(command, env!("CARGO_BIN_EXE_groupcast"), &arguments), log, port }
+        Worker { process: Tethered::start(command, PROGRAM, &arguments), log, port }
     }
 
     /// Returns the status code and the body of a page; `None` while nobody listens.

@@ -11,8 +11,9 @@ use crate::envelope::{Emission, Emissions};
 use crate::event::Event;
 use crate::json;
 use crate::kafka;
+use crate::kafka::topics::Topics;
 use crate::record::Record;
-use crate::router::{Router, Scratch};
+use crate::router::{DefaultLimits, Router, Scratch};
 use crate::selection::Groups;
 use crate::verdict::{Observer, Outcome, Reason, Verdict};
 
@@ -32,6 +33,7 @@ pub(super) struct Counts<'a> {
     router: &'a Router,
     /// The same without secrets, for examples.
     shown: &'a Router,
+    topics: &'a Topics,
     /// The groups that have newer events behind the range.
     newer: &'a Groups,
     /// Those of them that are in it.
@@ -63,10 +65,11 @@ impl Observer for Refused {
 }
 
 impl<'a> Counts<'a> {
-    pub(super) fn new(router: &'a Router, shown: &'a Router, newer: &'a Groups) -> Counts<'a> {
+    pub(super) fn new(router: &'a Router, shown: &'a Router, topics: &'a Topics, newer: &'a Groups) -> Counts<'a> {
         Counts {
             router,
             shown,
+            topics,
             newer,
             superseded: newer.empty(),
             n_records: 0,
@@ -86,7 +89,7 @@ impl<'a> Counts<'a> {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         self.n_records += 1;
         self.emissions.clear();
-        let verdict = self.router.route(record, &mut self.scratch, &mut self.emissions, &mut self.refused);
+        let verdict = self.router.route(record, self.topics, &mut self.scratch, &mut self.emissions, &mut self.refused);
         match verdict {
             Verdict::Routed => self.n_events += 1,
             Verdict::Ignored(reason) | Verdict::DeadLettered(reason) => *self.rejected.entry(reason).or_default() += 1,
@@ -117,7 +120,7 @@ impl<'a> Counts<'a> {
     /// Keeps what `wanted` operations make of a record, with their secrets masked.
     fn add_examples(&mut self, record: &Record<'_>, wanted: &[(usize, usize)]) {
         self.emissions.clear();
-        self.shown.route(record, &mut self.scratch, &mut self.emissions, &mut ());
+        self.shown.route(record, &DefaultLimits, &mut self.scratch, &mut self.emissions, &mut ());
         let is_wanted = |emission: &Emission<'_>| {
             let operation = emission.destination.zip(emission.operation().map(|operation| operation.index));
             operation.is_some_and(|operation| wanted.contains(&operation))

@@ -8,6 +8,7 @@ use bumpalo::Bump;
 use rdkafka::message::OwnedMessage;
 
 use super::count::Counts;
+use super::shelf::{Shelf, ShelfError};
 use super::watch::Progress;
 use super::{Place, Plan, failure};
 use crate::cli::report::{Failure, say};
@@ -21,11 +22,10 @@ use crate::kafka::fault::Fault;
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::Range;
 use crate::kafka::topics::Topics;
-use crate::latest::{Folded, Order, Shelf, ShelfError, State};
+use crate::latest::{Folded, Order, State};
 use crate::record::Record;
 use crate::router::{Router, Routing, Scratch};
 use crate::selection::Groups;
-use crate::service::set_limits;
 use crate::status::Status;
 use crate::verdict::{Reason, Verdict};
 
@@ -44,10 +44,9 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
     let routing = Routing { replay: Some(whole), ..plan.job.routing.clone() };
     let shown = Router::new(routing.clone().redacted())?;
     let router = Router::new(routing)?;
-    let topics = Topics::check(plan.config, router.topics()).map_err(failure)?;
-    set_limits(&router, &topics);
+    let topics = Arc::new(Topics::check(plan.config, router.topics()).map_err(failure)?);
     if plan.counts_first() {
-        let mut counts = Counts::new(&router, &shown, &newer);
+        let mut counts = Counts::new(&router, &shown, &topics, &newer);
         each(&mut shelf, &plan.config.source.topics, |record, _| {
             counts.add(record);
             Ok(())
@@ -57,7 +56,7 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
         }
     }
     plan.begin(place)?;
-    let sent = send(plan, &router, topics, &mut shelf)?;
+    let sent = send(plan, &router, &topics, &mut shelf)?;
     sent.tell(&plan.job.replay.name)?;
     place.ledger.finish(&place.ledger.read(&place.partitions).map_err(failure)?).map_err(failure)?;
     Ok(())
@@ -165,14 +164,14 @@ impl From<Fault> for Stopped {
 }
 
 /// Sends everything and waits until it is acknowledged.
-fn send(plan: &Plan<'_>, router: &Router, topics: Topics, shelf: &mut Shelf) -> Result<Sent, Failure> {
-    let mut delivery = Delivery::open(plan.config, Arc::new(topics), Arc::new(Status::new(0))).map_err(failure)?;
+fn send(plan: &Plan<'_>, router: &Router, topics: &Arc<Topics>, shelf: &mut Shelf) -> Result<Sent, Failure> {
+    let mut delivery = Delivery::open(plan.config, Arc::clone(topics), Arc::new(Status::new(0))).map_err(failure)?;
     let (mut emissions, mut scratch, mut sent) = (Emissions::default(), Scratch::default(), Sent::default());
     // When the next record is due.
     let mut next_at = Instant::now();
     each(shelf, &plan.config.source.topics, |record, is_first| {
         sent.n_groups += usize::from(is_first);
-        sent.add(record, router.route(record, &mut scratch, &mut emissions, &mut ()));
+        sent.add(record, router.route(record, topics.as_ref(), &mut scratch, &mut emissions, &mut ()));
         if emissions.bytes() >= BATCH_BYTES || plan.job.care.rate.is_some() {
             hand_over(&mut delivery, &mut emissions)?;
         }

@@ -1,0 +1,136 @@
+//! Runs a definition's examples through the router, as `check` and the tests do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::destination::{Definition, Example, Expected, ExpectedOperation, Instance};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::envelope::Emissions;
+use crate::json;
+use crate::record::{Position, Record};
+use crate::router::{DefaultLimits, Router, Routing, Scratch};
+use crate::verdict::{Observer, Outcome, Verdict};
+
+/// Returns what is wrong with the definition's examples: each that does not come out as it says, at its place.
+#[must_use]
+pub fn check(definition: &Arc<Definition>) -> Vec<Diagnostic> {
+    let mut diagnostics = Diagnostics::new(&definition.file);
+    let mut exercised = BTreeSet::new();
+    for example in &definition.examples {
+        check_one(definition, example, &mut exercised, &mut diagnostics);
+    }
+    for operation in definition.operations.iter().filter(|operation| !exercised.contains(&operation.id)) {
+        diagnostics.warning(None, format!("no example shows the operation: {}", operation.id));
+    }
+    diagnostics.into_sorted()
+}
+
+fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BTreeSet<String>, diagnostics: &mut Diagnostics) {
+    let settings = definition.read_settings(example.settings.as_ref(), example.place, diagnostics);
+    let instance = Instance {
+        name: definition.id.clone(),
+        is_named: false,
+        definition: Arc::clone(definition),
+        topic: None,
+        enabled_by_default: None,
+        traits: Default::default(),
+        settings,
+    };
+    let router = match Router::new(Routing {
+        source_topics: vec![TOPIC.to_owned()],
+        destinations: vec![instance],
+        ..Routing::default()
+    }) {
+        Ok(router) => router,
+        Err(faults) => return diagnostics.extend(faults),
+    };
+    let position = Position { topic: TOPIC, partition: 0, offset: 0 };
+    let record =
+        Record { position, timestamp: None, key: None, value: Some(example.event.as_bytes()), traceparent: None, letter: None };
+    let mut emissions = Emissions::default();
+    let mut seen = Seen(None);
+    let verdict = router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut seen);
+    if verdict != Verdict::Routed {
+        let (verdict, reason) = verdict.labels();
+        diagnostics.error(example.place, format!("example \"{}\": its event is {verdict}: {reason}", example.about));
+        return;
+    }
+    let actual = Actual::of(&router, &emissions, seen.0);
+    exercised.extend(actual.operations.iter().map(|operation| operation.id.clone()));
+    if let Some(difference) = difference(&example.expected, &actual) {
+        diagnostics.error(example.place, format!("example \"{}\": {difference}", example.about));
+    }
+}
+
+const TOPIC: &str = "examples";
+
+struct Seen(Option<Outcome>);
+
+impl Observer for Seen {
+    fn outcome(&mut self, _: usize, outcome: Outcome) {
+        self.0 = Some(outcome);
+    }
+}
+
+/// What came of an example.
+struct Actual {
+    operations: Vec<ActualOperation>,
+    reason: &'static str,
+}
+
+struct ActualOperation {
+    id: String,
+    request: String,
+    key: String,
+    body: String,
+}
+
+impl Actual {
+    fn of(router: &Router, emissions: &Emissions, outcome: Option<Outcome>) -> Actual {
+        let operations = emissions.iter().filter_map(|emission| {
+            let operation = emission.operation()?;
+            Some(ActualOperation {
+                id: router.operation_id(0, operation.index).to_owned(),
+                request: operation.request.to_owned(),
+                key: String::from_utf8_lossy(emission.key.unwrap_or_default()).into_owned(),
+                body: json::compact(&String::from_utf8_lossy(operation.body)),
+            })
+        });
+        Actual { operations: operations.collect(), reason: outcome.map_or("", |outcome| outcome.labels().1) }
+    }
+}
+
+/// Says how an example came out differently, if it did.
+fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
+    let emitted: Vec<&str> = actual.operations.iter().map(|operation| operation.id.as_str()).collect();
+    match expected {
+        Expected::Skips(reason) if !emitted.is_empty() => {
+            Some(format!("skips {reason} is expected, {} came", emitted.join(", ")))
+        }
+        Expected::Skips(reason) if *reason != actual.reason => {
+            Some(format!("skips {reason} is expected, {} came", actual.reason))
+        }
+        Expected::Skips(_) => None,
+        Expected::Emits(operations) => {
+            let wanted: Vec<&str> = operations.iter().map(|operation| operation.operation.as_str()).collect();
+            if wanted != emitted {
+                let came = if emitted.is_empty() { actual.reason.to_owned() } else { emitted.join(", ") };
+                return Some(format!("{} is expected, {came} came", wanted.join(", ")));
+            }
+            operations.iter().zip(&actual.operations).find_map(|(wanted, came)| operation_difference(wanted, came))
+        }
+    }
+}
+
+fn operation_difference(wanted: &ExpectedOperation, came: &ActualOperation) -> Option<String> {
+    let body = json::compact(&wanted.body);
+    let parts = [
+        ("body", Some(&body), &came.body),
+        ("request", wanted.request.as_ref(), &came.request),
+        ("key", wanted.key.as_ref(), &came.key),
+    ];
+    parts.into_iter().find_map(|(part, wanted, came_part)| {
+        let wanted = wanted.filter(|wanted| *wanted != came_part)?;
+        Some(format!("{}: the {part} differs\n  expected {wanted}\n  came     {came_part}", came.id))
+    })
+}
