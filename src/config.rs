@@ -81,19 +81,24 @@ pub struct Kafka {
 impl Kafka {
     /// Returns the properties of a consumer, in clear; a later one overrides an earlier one of its name.
     pub fn consumer(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.properties.iter().chain(self.consumer_properties.iter())
+        self.properties
+            .iter()
+            .chain(self.consumer_properties.iter())
     }
 
     /// Returns the properties of a producer, in clear; a later one overrides an earlier one of its name.
     pub fn producer(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.properties.iter().chain(self.producer_properties.iter())
+        self.properties
+            .iter()
+            .chain(self.producer_properties.iter())
     }
 
     /// Returns the files that librdkafka reads keys and certificates from, once for each client.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         let is_file = |name: &str| name.ends_with(".location") || name.ends_with(".file");
         let all = self.consumer().chain(self.producer_properties.iter());
-        all.filter(move |(name, value)| is_file(name) && *value != "probe").map(|(_, value)| PathBuf::from(value))
+        all.filter(move |(name, value)| is_file(name) && *value != "probe")
+            .map(|(_, value)| PathBuf::from(value))
     }
 }
 
@@ -174,7 +179,10 @@ impl Config {
     ///
     /// # Errors
     /// Every fault of the file, the definitions, the environment and the overrides, warnings too.
-    pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn load(
+        file: &Path,
+        overrides: &[(String, String)],
+    ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
         let name = file.display().to_string();
         let mut diagnostics = Diagnostics::new(&name);
         let environment = process_environment(&mut diagnostics);
@@ -204,7 +212,9 @@ impl Config {
         overrides: &[(String, String)],
     ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut diagnostics = Diagnostics::new(name);
-        let Some(file) = yaml::parse(text, &mut diagnostics) else { return Err(diagnostics.into_sorted()) };
+        let Some(file) = yaml::parse(text, &mut diagnostics) else {
+            return Err(diagnostics.into_sorted());
+        };
         let (mut tree, origins) = merge::merge(&file, environment, overrides, &mut diagnostics);
 
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
@@ -213,13 +223,23 @@ impl Config {
         secrets.resolve(&mut tree, &mut about_secrets);
 
         let mut config = read::config(&tree, folder, &mut diagnostics);
-        let about_values = diagnostics.into_sorted().into_iter().filter(|diagnostic| !secrets.is_consequence(diagnostic));
+        let about_values = diagnostics
+            .into_sorted()
+            .into_iter()
+            .filter(|diagnostic| !secrets.is_consequence(diagnostic));
         about_secrets.extend(about_values);
-        let told = about_secrets.into_sorted().into_iter().map(|found| secrets.redacted(origins.name(found)));
+        let told = about_secrets
+            .into_sorted()
+            .into_iter()
+            .map(|found| secrets.redacted(origins.name(found)));
         let told: Vec<Diagnostic> = told.collect();
         (config.secrets, config.credentials) = secrets.into_texts_and_files();
         config.credentials.extend(config.kafka.files());
-        if has_errors(&told) { Err(told) } else { Ok((config, told)) }
+        if has_errors(&told) {
+            Err(told)
+        } else {
+            Ok((config, told))
+        }
     }
 
     /// Takes what is secret out of a text.
@@ -230,7 +250,10 @@ impl Config {
     /// Returns what a router is made from.
     #[must_use]
     pub fn routing(&self) -> Routing {
-        let names = self.catalogue.iter().flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
+        let names = self
+            .catalogue
+            .iter()
+            .flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
         Routing {
             source_topics: self.source.topics.clone(),
             destinations: self.destinations.clone(),
@@ -248,14 +271,18 @@ impl Config {
 /// Reads a regular file. A pipe or a device could keep its reader waiting for ever, as at a reload.
 pub(crate) fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
     }
     fs::read(file)
 }
 
 /// The same of a file that is text.
 pub(crate) fn read_text(file: &Path) -> io::Result<String> {
-    String::from_utf8(read_bytes(file)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+    String::from_utf8(read_bytes(file)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
 /// Returns the variables that are text. One of ours that is not is reported.
@@ -276,8 +303,24 @@ fn process_environment(diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
 impl fmt::Debug for Config {
     /// Writes everything but what came from a secret, wherever it is used, and but the destinations' settings.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { kafka, source, delivery, format, dead_letters, traits, flags, limits, http, log, .. } = self;
-        let destinations: Vec<&str> = self.destinations.iter().map(|instance| instance.name.as_str()).collect();
+        let Config {
+            kafka,
+            source,
+            delivery,
+            format,
+            dead_letters,
+            traits,
+            flags,
+            limits,
+            http,
+            log,
+            ..
+        } = self;
+        let destinations: Vec<&str> = self
+            .destinations
+            .iter()
+            .map(|instance| instance.name.as_str())
+            .collect();
         let shown = format!(
             "Config {{ kafka: {kafka:?}, source: {source:?}, delivery: {delivery:?}, destinations: {destinations:?}, \
              format: {format:?}, dead_letters: {dead_letters:?}, traits: {traits:?}, flags: {flags:?}, limits: {limits:?}, \

@@ -14,7 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const INHERITED: &str = "GROUPCAST_STARTED_OVER";
 
 static PROCESS: LazyLock<Process> = LazyLock::new(|| {
-    let inherited = std::env::var(INHERITED).ok().and_then(|text| Process::read(&text));
+    let inherited = std::env::var(INHERITED)
+        .ok()
+        .and_then(|text| Process::read(&text));
     inherited.unwrap_or_else(Process::new)
 });
 
@@ -35,13 +37,21 @@ impl Process {
     }
 
     fn new() -> Process {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Process { identity: format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos()), restarts: 0 }
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Process {
+            identity: format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos()),
+            restarts: 0,
+        }
     }
 
     fn read(inherited: &str) -> Option<Process> {
         let (restarts, identity) = inherited.split_once(' ')?;
-        Some(Process { identity: identity.to_owned(), restarts: restarts.parse().ok()? })
+        Some(Process {
+            identity: identity.to_owned(),
+            restarts: restarts.parse().ok()?,
+        })
     }
 
     fn leave(&self) -> String {
@@ -65,11 +75,22 @@ pub fn start_over() -> io::Error {
 fn replace() -> io::Result<Infallible> {
     // The path, if the file is still there, keeps the name that `ps` shows.
     let program = std::env::current_exe().ok().filter(|path| path.exists());
-    let program = c_string(program.unwrap_or_else(|| PathBuf::from("/proc/self/exe")).as_os_str())?;
-    let arguments: Vec<CString> = std::env::args_os().map(|text| c_string(&text)).collect::<io::Result<_>>()?;
-    let inherited = (OsString::from(INHERITED), OsString::from(Process::this().leave()));
+    let program = c_string(
+        program
+            .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+            .as_os_str(),
+    )?;
+    let arguments: Vec<CString> = std::env::args_os()
+        .map(|text| c_string(&text))
+        .collect::<io::Result<_>>()?;
+    let inherited = (
+        OsString::from(INHERITED),
+        OsString::from(Process::this().leave()),
+    );
     let others = std::env::vars_os().filter(|(name, _)| name != INHERITED);
-    let variables = others.chain([inherited]).map(|(name, value)| c_string(&[name, value].join(OsStr::new("="))));
+    let variables = others
+        .chain([inherited])
+        .map(|(name, value)| c_string(&[name, value].join(OsStr::new("="))));
     let variables: Vec<CString> = variables.collect::<io::Result<_>>()?;
     Ok(nix::unistd::execve(&program, &arguments, &variables)?)
 }
@@ -86,7 +107,13 @@ mod tests {
     fn a_process_keeps_its_identity_when_it_starts_over() {
         let first = Process::new();
         let second = Process::read(&first.leave()).unwrap();
-        assert_eq!(second, Process { restarts: 1, ..first });
+        assert_eq!(
+            second,
+            Process {
+                restarts: 1,
+                ..first
+            }
+        );
         assert_eq!(Process::read(&second.leave()).unwrap().restarts, 2);
         assert_eq!(Process::read("nonsense"), None);
         assert_ne!(Process::new().identity, Process::new().identity);

@@ -16,14 +16,29 @@ use crate::kafka::topics::Topics;
 /// # Errors
 /// The first refusal.
 pub fn check_settings(config: &Config) -> Result<(), String> {
-    let Kafka { properties, consumer_properties, producer_properties, .. } = &config.kafka;
+    let Kafka {
+        properties,
+        consumer_properties,
+        producer_properties,
+        ..
+    } = &config.kafka;
     let refused = |reason: &str, own: &Properties, section: &str| {
-        let all = properties.iter().map(|found| ("kafka.properties", found)).chain(own.iter().map(|found| (section, found)));
-        let is_named = |name: &str, value: &str| reason.contains(name) || (value.len() > 3 && reason.contains(value));
-        let named =
-            all.filter(|(_, (name, value))| is_named(name, value)).map(|(section, (name, _))| format!("{section}.{name}"));
+        let all = properties
+            .iter()
+            .map(|found| ("kafka.properties", found))
+            .chain(own.iter().map(|found| (section, found)));
+        let is_named = |name: &str, value: &str| {
+            reason.contains(name) || (value.len() > 3 && reason.contains(value))
+        };
+        let named = all
+            .filter(|(_, (name, value))| is_named(name, value))
+            .map(|(section, (name, _))| format!("{section}.{name}"));
         let named: Vec<String> = named.collect();
-        let subject = if named.is_empty() { format!("kafka.properties and {section}") } else { named.join(", ") };
+        let subject = if named.is_empty() {
+            format!("kafka.properties and {section}")
+        } else {
+            named.join(", ")
+        };
         config.redacted(format!("librdkafka makes no client of {subject}: {reason}"))
     };
     create::<BaseConsumer>(consumer_settings(config, 0))
@@ -51,9 +66,12 @@ mod tests {
     use super::*;
 
     fn config(kafka: &str) -> Config {
-        let text =
-            format!("kafka: {{ brokers: b:9092, {kafka} }}\nsource: {{ topics: [in] }}\ndestinations: [{{ use: webhook }}]\n");
-        Config::from_text("g.yaml", &text, &[], &[]).unwrap_or_else(|faults| panic!("{faults:?}")).0
+        let text = format!(
+            "kafka: {{ brokers: b:9092, {kafka} }}\nsource: {{ topics: [in] }}\ndestinations: [{{ use: webhook }}]\n"
+        );
+        Config::from_text("g.yaml", &text, &[], &[])
+            .unwrap_or_else(|faults| panic!("{faults:?}"))
+            .0
     }
 
     #[test]
@@ -68,31 +86,57 @@ mod tests {
             assert!(is_expected, "{kafka}: {found:?}");
         };
         check("properties: { client.id: x }", Ok(()));
-        check("consumer_properties: { partition.assignment.strategy: range }", Ok(()));
+        check(
+            "consumer_properties: { partition.assignment.strategy: range }",
+            Ok(()),
+        );
         check(
             "consumer_properties: { partition.assignment.strategy: rnage }",
-            Err("librdkafka makes no client of kafka.consumer_properties.partition.assignment.strategy: Unsupported"),
+            Err(
+                "librdkafka makes no client of kafka.consumer_properties.partition.assignment.strategy: Unsupported",
+            ),
         );
         check(
             "properties: { security.protocol: ssl, ssl.ca.location: /none.pem }",
             Err("librdkafka makes no client of kafka.properties.ssl.ca.location: "),
         );
-        check("producer_properties: { linger.ms: 900000, transaction.timeout.ms: 1000 }", Ok(()));
+        check(
+            "producer_properties: { linger.ms: 900000, transaction.timeout.ms: 1000 }",
+            Ok(()),
+        );
         check(
             "properties: { security.protocol: sasl_ssl, sasl.mechanism: GSSAPI }",
             Err("librdkafka makes no client of kafka.properties.sasl.mechanism: "),
         );
         let token = "security.protocol: sasl_ssl, sasl.mechanism: OAUTHBEARER, sasl.oauthbearer.method: oidc, \
                      sasl.oauthbearer.client.id: a, sasl.oauthbearer.client.secret: b";
-        check(&format!("properties: {{ {token}, sasl.oauthbearer.token.endpoint.url: 'https://none.invalid/' }}"), Ok(()));
-        check(&format!("properties: {{ {token} }}"), Err("librdkafka makes no client of "));
+        check(
+            &format!(
+                "properties: {{ {token}, sasl.oauthbearer.token.endpoint.url: 'https://none.invalid/' }}"
+            ),
+            Ok(()),
+        );
+        check(
+            &format!("properties: {{ {token} }}"),
+            Err("librdkafka makes no client of "),
+        );
     }
 
     #[test]
     fn added_partitions_are_looked_for_unless_that_is_configured() {
         const NAME: &str = "topic.metadata.refresh.interval.ms";
-        let interval = |kafka| consumer_settings(&config(kafka), 0).get(NAME).map(str::to_owned);
-        assert_eq!(interval("properties: { client.id: x }").as_deref(), Some("30000"));
-        assert_eq!(interval(&format!("consumer_properties: {{ {NAME}: 7000 }}")).as_deref(), Some("7000"));
+        let interval = |kafka| {
+            consumer_settings(&config(kafka), 0)
+                .get(NAME)
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            interval("properties: { client.id: x }").as_deref(),
+            Some("30000")
+        );
+        assert_eq!(
+            interval(&format!("consumer_properties: {{ {NAME}: 7000 }}")).as_deref(),
+            Some("7000")
+        );
     }
 }

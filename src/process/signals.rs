@@ -71,7 +71,10 @@ pub fn release() -> io::Result<()> {
 /// Where the system gives no thread.
 pub fn watch(exit_code: u8, hangup: Hangup) -> io::Result<()> {
     *phase() = Phase::Starting(exit_code);
-    thread::Builder::new().name("signals".to_owned()).spawn(move || take(hangup)).map(drop)
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || take(hangup))
+        .map(drop)
 }
 
 /// Leaves the signals to the service that is about to start; they wait for it.
@@ -115,7 +118,9 @@ pub(super) fn hand_on() {
 }
 
 fn signals() -> SigSet {
-    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM].into_iter().collect()
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]
+        .into_iter()
+        .collect()
 }
 
 fn send(signal: Signal) {
@@ -129,7 +134,10 @@ fn phase() -> MutexGuard<'static, Phase> {
 }
 
 /// Takes one signal after the other.
-#[expect(clippy::exit, reason = "it is what is asked for, and nothing has begun")]
+#[expect(
+    clippy::exit,
+    reason = "it is what is asked for, and nothing has begun"
+)]
 fn take(hangup: Hangup) {
     let signals = signals();
     loop {
@@ -145,7 +153,9 @@ fn take(hangup: Hangup) {
             }
             _ if is_hangup && hangup == Hangup::Reload => RELOADS.add_permits(1),
             Phase::Starting(exit_code) => std::process::exit(i32::from(exit_code)),
-            Phase::Unwatched | Phase::Serving | Phase::HandingOn | Phase::HandedOn => STOPS.add_permits(1),
+            Phase::Unwatched | Phase::Serving | Phase::HandingOn | Phase::HandedOn => {
+                STOPS.add_permits(1)
+            }
         }
     }
 }

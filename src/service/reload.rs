@@ -13,16 +13,32 @@ use crate::worker::routes::{Current, Routes};
 
 impl Service {
     /// Loads the configuration anew at each SIGHUP. `config` is what runs, `load` reads the next one or says why not.
-    pub fn reload_on_hangup(&self, config: Arc<Config>, load: impl Fn() -> Result<Config, String> + Send + Sync + 'static) {
-        let (routes, metrics, load) = (Arc::clone(&self.routes), self.watched.metrics.clone(), Arc::new(load));
+    pub fn reload_on_hangup(
+        &self,
+        config: Arc<Config>,
+        load: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
+    ) {
+        let (routes, metrics, load) = (
+            Arc::clone(&self.routes),
+            self.watched.metrics.clone(),
+            Arc::new(load),
+        );
         self.runtime.spawn(async move {
             loop {
                 signals::reload_asked().await;
-                let (config, routes, load, metrics) =
-                    (Arc::clone(&config), Arc::clone(&routes), Arc::clone(&load), metrics.clone());
-                let reload = move || metrics.record(|| tell(load().and_then(|next| apply(&config, &next, &routes))));
+                let (config, routes, load, metrics) = (
+                    Arc::clone(&config),
+                    Arc::clone(&routes),
+                    Arc::clone(&load),
+                    metrics.clone(),
+                );
+                let reload = move || {
+                    metrics.record(|| tell(load().and_then(|next| apply(&config, &next, &routes))))
+                };
                 if tokio::task::spawn_blocking(reload).await.is_err() {
-                    tracing::error!("reading the configuration anew has panicked; the old one stays in force");
+                    tracing::error!(
+                        "reading the configuration anew has panicked; the old one stays in force"
+                    );
                 }
             }
         });
@@ -32,8 +48,13 @@ impl Service {
 fn tell(result: Result<(), String>) {
     metrics::reloaded(result.is_ok());
     match result {
-        Ok(()) => tracing::info!("the configuration is reloaded; each worker takes it over with its next epoch"),
-        Err(error) => tracing::error!(error, "the configuration is refused; the old one stays in force"),
+        Ok(()) => tracing::info!(
+            "the configuration is reloaded; each worker takes it over with its next epoch"
+        ),
+        Err(error) => tracing::error!(
+            error,
+            "the configuration is refused; the old one stays in force"
+        ),
     }
 }
 
@@ -43,9 +64,19 @@ fn apply(config: &Config, next: &Config, routes: &Current) -> Result<(), String>
     if !fixed.is_empty() {
         return Err(format!("changes only with a restart: {}", fixed.join(", ")));
     }
-    let said = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n");
-    let router = Router::new(next.routing()).map_err(|faults: Vec<crate::diagnostic::Diagnostic>| said(faults))?;
+    let said = |faults: Vec<_>| {
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+            .join("\n")
+    };
+    let router = Router::new(next.routing())
+        .map_err(|faults: Vec<crate::diagnostic::Diagnostic>| said(faults))?;
     let topics = Topics::check(next, router.topics()).map_err(|fault| fault.to_string())?;
-    routes.replace(Routes { router: Arc::new(router), topics: Arc::new(topics) });
+    routes.replace(Routes {
+        router: Arc::new(router),
+        topics: Arc::new(topics),
+    });
     Ok(())
 }

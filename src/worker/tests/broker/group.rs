@@ -53,7 +53,8 @@ impl Broker {
     pub(super) fn rebalance(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.is_open) {
             member.has_news = true;
-            member.must_revoke = self.is_eager && !member.held.is_empty() && member.expelled.is_none();
+            member.must_revoke =
+                self.is_eager && !member.held.is_empty() && member.expelled.is_none();
         }
     }
 
@@ -64,7 +65,11 @@ impl Broker {
         }
         self.excuses += 1;
         member.expelled = Some(told_after);
-        for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
+        for partition in self
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.holder == Some(worker))
+        {
             (partition.holder, partition.target, partition.left_at) = (None, 1 - worker, None);
         }
         self.rebalance();
@@ -72,7 +77,11 @@ impl Broker {
 
     pub(super) fn leave(&mut self, worker: usize) {
         self.members[worker] = Member::default();
-        for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
+        for partition in self
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.holder == Some(worker))
+        {
             (partition.holder, partition.left_at) = (None, None);
         }
     }
@@ -90,10 +99,13 @@ impl Broker {
             let partition = &self.partitions[*partition];
             *next > partition.next() || (self.starts_at_end && partition.committed.is_none())
         };
-        let (has_left_uncommitted, has_left_marks) = (held.iter().any(is_left), !self.passed(worker).is_empty());
+        let (has_left_uncommitted, has_left_marks) =
+            (held.iter().any(is_left), !self.passed(worker).is_empty());
         self.leave(worker);
-        (self.members[worker].has_left_uncommitted, self.members[worker].has_left_marks) =
-            (has_left_uncommitted, has_left_marks);
+        (
+            self.members[worker].has_left_uncommitted,
+            self.members[worker].has_left_marks,
+        ) = (has_left_uncommitted, has_left_marks);
     }
 
     /// Has the member hear what the group wants of it, if it has answered what it heard before.
@@ -105,7 +117,9 @@ impl Broker {
             let member = &mut self.members[worker];
             member.expelled = Some(told_after.saturating_sub(1));
             member.is_lost = told_after == 0;
-            member.wanted = member.is_lost.then(|| Rebalance::Revoke(list(&member.partitions())));
+            member.wanted = member
+                .is_lost
+                .then(|| Rebalance::Revoke(list(&member.partitions())));
             return;
         }
         let back = self.asked_back(worker);
@@ -119,7 +133,11 @@ impl Broker {
     fn asked_back(&self, worker: usize) -> Vec<usize> {
         let member = &self.members[worker];
         let is_foreign = |partition: usize| self.partitions[partition].target != worker;
-        member.partitions().into_iter().filter(|partition| member.must_revoke || is_foreign(*partition)).collect()
+        member
+            .partitions()
+            .into_iter()
+            .filter(|partition| member.must_revoke || is_foreign(*partition))
+            .collect()
     }
 
     fn offer(&mut self, worker: usize) {
@@ -131,7 +149,8 @@ impl Broker {
         let member = &mut self.members[worker];
         if std::mem::take(&mut member.has_news) || !free.is_empty() {
             member.wanted = Some(Rebalance::Assign(list(&free)));
-            free.iter().for_each(|partition| self.partitions[*partition].holder = Some(worker));
+            free.iter()
+                .for_each(|partition| self.partitions[*partition].holder = Some(worker));
         }
     }
 
@@ -145,11 +164,19 @@ impl Broker {
 
     /// Returns whether the worker is giving partitions back, so that what it does not commit now is read again.
     pub(super) fn is_leaving(&self, worker: usize) -> bool {
-        matches!(self.members[worker].wanted, Some(Rebalance::Revoke(_))) || self.stops[worker].is_requested()
+        matches!(self.members[worker].wanted, Some(Rebalance::Revoke(_)))
+            || self.stops[worker].is_requested()
     }
 
-    pub(in super::super) fn assign(&mut self, worker: usize, partitions: &[usize]) -> Result<Vec<Watermark>, Fault> {
-        self.must(matches!(self.wanted(worker), Some(Rebalance::Assign(_))), || "nothing is to be assigned".to_owned());
+    pub(in super::super) fn assign(
+        &mut self,
+        worker: usize,
+        partitions: &[usize],
+    ) -> Result<Vec<Watermark>, Fault> {
+        self.must(
+            matches!(self.wanted(worker), Some(Rebalance::Assign(_))),
+            || "nothing is to be assigned".to_owned(),
+        );
         self.fetch_offsets(worker, partitions)?;
         for number in partitions {
             let partition = &mut self.partitions[*number];
@@ -158,33 +185,66 @@ impl Broker {
             }
             self.members[worker].held.push((*number, partition.next()));
         }
-        (self.members[worker].wanted, self.members[worker].n_unanswered) = (None, 0);
-        Ok(partitions.iter().filter_map(|partition| self.fresh_start(*partition)).collect())
+        (
+            self.members[worker].wanted,
+            self.members[worker].n_unanswered,
+        ) = (None, 0);
+        Ok(partitions
+            .iter()
+            .filter_map(|partition| self.fresh_start(*partition))
+            .collect())
     }
 
     /// Returns where a partition starts whose start is not committed and would be another one later.
     fn fresh_start(&self, number: usize) -> Option<Watermark> {
         let partition = &self.partitions[number];
-        let next_offset = Origin { partition: number, index: partition.start }.offset();
+        let next_offset = Origin {
+            partition: number,
+            index: partition.start,
+        }
+        .offset();
         let is_fresh = self.starts_at_end && partition.committed.is_none();
         let partition = i32::try_from(number).unwrap();
-        is_fresh.then(|| Watermark { topic: SOURCE.to_owned(), partition, next_offset })
+        is_fresh.then(|| Watermark {
+            topic: SOURCE.to_owned(),
+            partition,
+            next_offset,
+        })
     }
 
     /// Waits for what may still decide on offsets of the partitions, as a fetch of stable offsets does (KIP-447).
     fn fetch_offsets(&mut self, worker: usize, partitions: &[usize]) -> Result<(), Fault> {
         let mut n_pending = 0;
-        for transaction in self.transactions.iter_mut().filter(|transaction| transaction.state == State::Open) {
-            if transaction.pending.iter().any(|(partition, _)| partitions.contains(partition)) {
+        for transaction in self
+            .transactions
+            .iter_mut()
+            .filter(|transaction| transaction.state == State::Open)
+        {
+            if transaction
+                .pending
+                .iter()
+                .any(|(partition, _)| partitions.contains(partition))
+            {
                 transaction.state = State::Aborted;
                 n_pending += 1;
             }
         }
-        if n_pending > 0 || self.fails(worker, Failure::Position) { rewind(Cause::Consumer) } else { Ok(()) }
+        if n_pending > 0 || self.fails(worker, Failure::Position) {
+            rewind(Cause::Consumer)
+        } else {
+            Ok(())
+        }
     }
 
-    pub(in super::super) fn unassign(&mut self, worker: usize, partitions: &[usize]) -> Result<(), Fault> {
-        self.must(matches!(self.wanted(worker), Some(Rebalance::Revoke(_))), || "nothing is asked back".to_owned());
+    pub(in super::super) fn unassign(
+        &mut self,
+        worker: usize,
+        partitions: &[usize],
+    ) -> Result<(), Fault> {
+        self.must(
+            matches!(self.wanted(worker), Some(Rebalance::Revoke(_))),
+            || "nothing is asked back".to_owned(),
+        );
         if self.fails(worker, Failure::Position) {
             return rewind(Cause::Consumer);
         }
@@ -192,12 +252,18 @@ impl Broker {
         for number in partitions {
             let partition = &mut self.partitions[*number];
             // What was lost is another's by now.
-            if partition.holder.take_if(|holder| *holder == worker).is_some() {
+            if partition
+                .holder
+                .take_if(|holder| *holder == worker)
+                .is_some()
+            {
                 partition.left_at = None;
             }
         }
         let member = &mut self.members[worker];
-        member.held.retain(|(partition, _)| !partitions.contains(partition));
+        member
+            .held
+            .retain(|(partition, _)| !partitions.contains(partition));
         (member.wanted, member.n_unanswered, member.expelled) = (None, 0, None);
         (member.is_lost, member.must_revoke, member.has_news) = (false, false, true);
         Ok(())
@@ -222,10 +288,17 @@ impl Broker {
             }
         }
         drop(progress);
-        Ok(held.iter().filter_map(|partition| self.fresh_start(*partition)).collect())
+        Ok(held
+            .iter()
+            .filter_map(|partition| self.fresh_start(*partition))
+            .collect())
     }
 
-    pub(in super::super) fn set_paused(&mut self, worker: usize, is_paused: bool) -> Result<(), Fault> {
+    pub(in super::super) fn set_paused(
+        &mut self,
+        worker: usize,
+        is_paused: bool,
+    ) -> Result<(), Fault> {
         if self.fails(worker, Failure::Position) {
             return rewind(Cause::Consumer);
         }
@@ -235,21 +308,42 @@ impl Broker {
 
     /// Returns where the worker has passed a mark, which stands behind each record, and the offset is before it.
     pub(in super::super) fn passed(&self, worker: usize) -> Vec<Watermark> {
-        let marks = self.members[worker].held.iter().filter_map(|(number, next)| {
-            let next_offset = Origin { partition: *number, index: *next }.offset();
-            let is_behind = self.partitions[*number].committed.is_some_and(|committed| committed < next_offset);
-            let partition = i32::try_from(*number).unwrap();
-            is_behind.then(|| Watermark { topic: SOURCE.to_owned(), partition, next_offset })
-        });
+        let marks = self.members[worker]
+            .held
+            .iter()
+            .filter_map(|(number, next)| {
+                let next_offset = Origin {
+                    partition: *number,
+                    index: *next,
+                }
+                .offset();
+                let is_behind = self.partitions[*number]
+                    .committed
+                    .is_some_and(|committed| committed < next_offset);
+                let partition = i32::try_from(*number).unwrap();
+                is_behind.then(|| Watermark {
+                    topic: SOURCE.to_owned(),
+                    partition,
+                    next_offset,
+                })
+            });
         marks.collect()
     }
 
     pub(in super::super) fn check_progress(&mut self, worker: usize) -> Result<(), Fault> {
-        if self.members[worker].is_stuck { rewind(Cause::PartitionStuck) } else { Ok(()) }
+        if self.members[worker].is_stuck {
+            rewind(Cause::PartitionStuck)
+        } else {
+            Ok(())
+        }
     }
 
     /// Returns the worker's next record. Where it has none, it is the other one's turn.
-    pub(in super::super) fn poll(&mut self, worker: usize, timeout: Duration) -> Option<Result<(Origin, Kind), Gap>> {
+    pub(in super::super) fn poll(
+        &mut self,
+        worker: usize,
+        timeout: Duration,
+    ) -> Option<Result<(Origin, Kind), Gap>> {
         if self.due(|failure| failure == Failure::Gap).is_some() {
             return Some(Err(Gap));
         }
@@ -258,29 +352,46 @@ impl Broker {
         let Some(origin) = self.next_record(worker) else {
             self.sleep(timeout);
             self.judge_patience(worker);
-            self.turn = if self.has_ended[1 - worker] { worker } else { 1 - worker };
+            self.turn = if self.has_ended[1 - worker] {
+                worker
+            } else {
+                1 - worker
+            };
             return None;
         };
         self.tell(worker, &format!("reads {}", origin.key()));
         self.judge_read(origin);
-        Some(Ok((origin, self.partitions[origin.partition].records[origin.index])))
+        Some(Ok((
+            origin,
+            self.partitions[origin.partition].records[origin.index],
+        )))
     }
 
     /// Takes the next record of the partitions by turns.
     fn next_record(&mut self, worker: usize) -> Option<Origin> {
         let member = &mut self.members[worker];
-        let is_readable = |(partition, next): &(usize, usize)| *next < self.partitions[*partition].available;
+        let is_readable =
+            |(partition, next): &(usize, usize)| *next < self.partitions[*partition].available;
         let n_held = member.held.len();
         let mut turns = (0..n_held).map(|turn| (member.first + turn) % n_held);
-        let found = turns.find(|index| !member.is_paused && !member.is_stuck && is_readable(&member.held[*index]))?;
+        let found = turns.find(|index| {
+            !member.is_paused && !member.is_stuck && is_readable(&member.held[*index])
+        })?;
         member.first = found + 1;
         let (partition, next) = &mut member.held[found];
         *next += 1;
-        Some(Origin { partition: *partition, index: *next - 1 })
+        Some(Origin {
+            partition: *partition,
+            index: *next - 1,
+        })
     }
 
     /// Commits offsets, at least once.
-    pub(in super::super) fn commit(&mut self, worker: usize, watermarks: &Watermarks) -> Result<(), Fault> {
+    pub(in super::super) fn commit(
+        &mut self,
+        worker: usize,
+        watermarks: &Watermarks,
+    ) -> Result<(), Fault> {
         let answer = self.answer();
         let is_member = self.members[worker].expelled.is_none();
         if is_member && matches!(answer, None | Some(Answer::LostAfter)) {
@@ -288,7 +399,9 @@ impl Broker {
         }
         if answer == Some(Answer::Fenced) {
             self.excuses += 1;
-            return Err(Fault::Fatal("another process has this member's name".to_owned()));
+            return Err(Fault::Fatal(
+                "another process has this member's name".to_owned(),
+            ));
         }
         if is_member && answer.is_none() {
             return Ok(());
@@ -299,7 +412,11 @@ impl Broker {
 
     pub(super) fn answer(&mut self) -> Option<Answer> {
         let failure = self.due(|failure| matches!(failure, Failure::Commit(_)))?;
-        if let Failure::Commit(answer) = failure { Some(answer) } else { None }
+        if let Failure::Commit(answer) = failure {
+            Some(answer)
+        } else {
+            None
+        }
     }
 }
 
@@ -312,5 +429,8 @@ fn list(partitions: &[usize]) -> TopicPartitionList {
 }
 
 pub(super) fn offsets(watermarks: &Watermarks) -> Vec<(usize, i64)> {
-    watermarks.iter().map(|mark| (usize::try_from(mark.partition).unwrap(), mark.next_offset)).collect()
+    watermarks
+        .iter()
+        .map(|mark| (usize::try_from(mark.partition).unwrap(), mark.next_offset))
+        .collect()
 }
