@@ -61,10 +61,18 @@ pub fn command() -> clap::Command {
 /// Fans Segment-style `group` events on a Kafka topic out to one topic per destination, in each API's own shape.
 #[derive(Debug, Parser)]
 #[command(name = "groupcast", version, long_version = version(), max_term_width = 100)]
-#[command(after_help = "Start with `groupcast demo`: it needs nothing installed and shows the whole job.")]
+#[command(
+    after_help = "Start with `groupcast demo`: it needs nothing installed and shows the whole job."
+)]
 struct Arguments {
     /// When to colour what is printed; NO_COLOR counts too
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = false
+    )]
     color: clap::ColorChoice,
     #[command(subcommand)]
     command: Command,
@@ -112,8 +120,12 @@ fn position(text: &str) -> Result<(String, i32, i64), String> {
     let parts = text.rsplit('/').collect::<Vec<_>>();
     match parts.as_slice() {
         [offset, partition, topic] if !topic.is_empty() => {
-            let partition = partition.parse().map_err(|_| format!("not a partition: {partition}"))?;
-            let offset = offset.parse().map_err(|_| format!("not an offset: {offset}"))?;
+            let partition = partition
+                .parse()
+                .map_err(|_| format!("not a partition: {partition}"))?;
+            let offset = offset
+                .parse()
+                .map_err(|_| format!("not an offset: {offset}"))?;
             Ok(((*topic).to_owned(), partition, offset))
         }
         _ => Err("expected topic/partition/offset".to_owned()),
@@ -121,13 +133,21 @@ fn position(text: &str) -> Result<(String, i32, i64), String> {
 }
 
 /// Checks that each of `given` is one of `known`.
-fn check_names<'a>(what: &str, given: &[String], known: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+fn check_names<'a>(
+    what: &str,
+    given: &[String],
+    known: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
     let known: Vec<&str> = known.collect();
     match given.iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(unknown) => {
-            let hint = nearest(unknown, known).map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
-            Err(Failure::Argument(format!("not a configured {what}: {unknown}{hint}")))
+            let hint = nearest(unknown, known).map_or_else(String::new, |near| {
+                format!("\n  hint: did you mean: {near}")
+            });
+            Err(Failure::Argument(format!(
+                "not a configured {what}: {unknown}{hint}"
+            )))
         }
     }
 }
@@ -142,8 +162,13 @@ fn version() -> &'static str {
         let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
         // What it was built with: TLS or a compression that is missing shows here, and not before it is needed elsewhere.
         let settings = rdkafka::ClientConfig::new().create_native_config();
-        let features = settings.and_then(|settings| settings.get("builtin.features")).unwrap_or_default();
-        format!("{}\nlibrdkafka {librdkafka} with {features}", env!("CARGO_PKG_VERSION"))
+        let features = settings
+            .and_then(|settings| settings.get("builtin.features"))
+            .unwrap_or_default();
+        format!(
+            "{}\nlibrdkafka {librdkafka} with {features}",
+            env!("CARGO_PKG_VERSION")
+        )
     });
     &VERSION
 }

@@ -80,19 +80,24 @@ pub struct Kafka {
 impl Kafka {
     /// Returns the properties of a consumer, in clear; a later one overrides an earlier one of its name.
     pub fn consumer(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.properties.iter().chain(self.consumer_properties.iter())
+        self.properties
+            .iter()
+            .chain(self.consumer_properties.iter())
     }
 
     /// Returns the properties of a producer, in clear; a later one overrides an earlier one of its name.
     pub fn producer(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.properties.iter().chain(self.producer_properties.iter())
+        self.properties
+            .iter()
+            .chain(self.producer_properties.iter())
     }
 
     /// Returns the files that librdkafka reads keys and certificates from, once for each client.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         let is_file = |name: &str| name.ends_with(".location") || name.ends_with(".file");
         let all = self.consumer().chain(self.producer_properties.iter());
-        all.filter(move |(name, value)| is_file(name) && *value != "probe").map(|(_, value)| PathBuf::from(value))
+        all.filter(move |(name, value)| is_file(name) && *value != "probe")
+            .map(|(_, value)| PathBuf::from(value))
     }
 }
 
@@ -173,7 +178,10 @@ impl Config {
     ///
     /// # Errors
     /// Every fault of the file, the definitions, the environment and the overrides, warnings too.
-    pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn load(
+        file: &Path,
+        overrides: &[(String, String)],
+    ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
         let name = file.display().to_string();
         let mut diagnostics = Diagnostics::new(&name);
         let environment = process_environment(&mut diagnostics);
@@ -203,7 +211,9 @@ impl Config {
         overrides: &[(String, String)],
     ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut diagnostics = Diagnostics::new(name);
-        let Some(file) = yaml::parse(text, &mut diagnostics) else { return Err(diagnostics.into_sorted()) };
+        let Some(file) = yaml::parse(text, &mut diagnostics) else {
+            return Err(diagnostics.into_sorted());
+        };
         let (mut tree, origins) = merge::merge(&file, environment, overrides, &mut diagnostics);
 
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
@@ -212,19 +222,32 @@ impl Config {
         secrets.resolve(&mut tree, &mut about_secrets);
 
         let mut config = read::config(&tree, folder, &mut diagnostics);
-        let about_values = diagnostics.into_sorted().into_iter().filter(|diagnostic| !secrets.is_consequence(diagnostic));
+        let about_values = diagnostics
+            .into_sorted()
+            .into_iter()
+            .filter(|diagnostic| !secrets.is_consequence(diagnostic));
         about_secrets.extend(about_values);
-        let told = about_secrets.into_sorted().into_iter().map(|found| secrets.redacted(origins.name(found)));
+        let told = about_secrets
+            .into_sorted()
+            .into_iter()
+            .map(|found| secrets.redacted(origins.name(found)));
         let told: Vec<Diagnostic> = told.collect();
         (config.secrets, config.credentials) = secrets.into_texts_and_files();
         config.credentials.extend(config.kafka.files());
-        if has_errors(&told) { Err(told) } else { Ok((config, told)) }
+        if has_errors(&told) {
+            Err(told)
+        } else {
+            Ok((config, told))
+        }
     }
 
     /// Returns what a router is made from.
     #[must_use]
     pub fn routing(&self) -> Routing {
-        let names = self.catalogue.iter().flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
+        let names = self
+            .catalogue
+            .iter()
+            .flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
         Routing {
             source_topics: self.source.topics.clone(),
             destinations: self.destinations.clone(),
@@ -257,8 +280,24 @@ fn process_environment(diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
 impl fmt::Debug for Config {
     /// Writes everything but what came from a secret, wherever it is used, and but the destinations' settings.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { kafka, source, delivery, format, dead_letters, traits, flags, limits, http, log, .. } = self;
-        let destinations: Vec<&str> = self.destinations.iter().map(|instance| instance.name.as_str()).collect();
+        let Config {
+            kafka,
+            source,
+            delivery,
+            format,
+            dead_letters,
+            traits,
+            flags,
+            limits,
+            http,
+            log,
+            ..
+        } = self;
+        let destinations: Vec<&str> = self
+            .destinations
+            .iter()
+            .map(|instance| instance.name.as_str())
+            .collect();
         let shown = format!(
             "Config {{ kafka: {kafka:?}, source: {source:?}, delivery: {delivery:?}, destinations: {destinations:?}, \
              format: {format:?}, dead_letters: {dead_letters:?}, traits: {traits:?}, flags: {flags:?}, limits: {limits:?}, \

@@ -41,7 +41,10 @@ impl Obstacle {
     /// Returns what is in the way.
     #[must_use]
     pub fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -73,7 +76,11 @@ struct Limits {
     whole: Duration,
 }
 
-const LIMITS: Limits = Limits { connections: 256, head: Duration::from_secs(2), whole: Duration::from_secs(10) };
+const LIMITS: Limits = Limits {
+    connections: 256,
+    head: Duration::from_secs(2),
+    whole: Duration::from_secs(10),
+};
 
 /// Bytes of a request's head, and lines in it: nothing here needs more.
 const MAX_HEAD_BYTES: usize = 16_384;
@@ -119,16 +126,29 @@ async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
 /// Answers one request, and closes the connection: whoever asks every few seconds needs no lasting one.
 async fn answer_one(stream: TcpStream, service: TowerToHyperService<Router>, limits: Limits) {
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(limits.head).keep_alive(false);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .keep_alive(false);
     server.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
-    let answered = tokio::time::timeout(limits.whole, server.serve_connection(TokioIo::new(stream), service)).await;
+    let answered = tokio::time::timeout(
+        limits.whole,
+        server.serve_connection(TokioIo::new(stream), service),
+    )
+    .await;
     if !matches!(answered, Ok(Ok(()))) {
         tracing::debug!("a request was not finished");
     }
 }
 
 async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], watched.page())
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        watched.page(),
+    )
 }
 
 impl Watched {
@@ -140,8 +160,16 @@ impl Watched {
             figures::say(&mut page, status);
         }
         self.metrics.latencies.say(&mut page);
-        page.say(family::READY, &[], f64::from(u8::from(self.why_not_ready(Instant::now()).is_empty())));
-        page.say(family::HEALTHY, &[], f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())));
+        page.say(
+            family::READY,
+            &[],
+            f64::from(u8::from(self.why_not_ready(Instant::now()).is_empty())),
+        );
+        page.say(
+            family::HEALTHY,
+            &[],
+            f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())),
+        );
         page.say_process();
         self.metrics.render() + &page.into_text()
     }
@@ -150,7 +178,13 @@ impl Watched {
     #[must_use]
     pub fn why_not_ready(&self, now: Instant) -> Vec<String> {
         let mut found = reasons_at(&self.statuses, why_not_ready, now);
-        found.extend(self.topic_problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        found.extend(
+            self.topic_problems
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .cloned(),
+        );
         found.extend(self.new_credentials.get());
         found.extend(self.start_over.get());
         if self.stop.is_requested() {
@@ -173,31 +207,56 @@ async fn start(State(watched): State<Watched>) -> impl IntoResponse {
 }
 
 fn answer(reasons: Vec<String>) -> impl IntoResponse {
-    let (code, status) = if reasons.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+    let (code, status) = if reasons.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing")
+    };
     let body: Value = json!({ "status": status, "reasons": reasons });
-    (code, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n"))
+    (
+        code,
+        [(header::CONTENT_TYPE, "application/json")],
+        format!("{body}\n"),
+    )
 }
 
 fn reasons(statuses: &[Arc<Status>], why: fn(&View, Instant) -> Vec<String>) -> Vec<String> {
     reasons_at(statuses, why, Instant::now())
 }
 
-fn reasons_at(statuses: &[Arc<Status>], why: fn(&View, Instant) -> Vec<String>, now: Instant) -> Vec<String> {
+fn reasons_at(
+    statuses: &[Arc<Status>],
+    why: fn(&View, Instant) -> Vec<String>,
+    now: Instant,
+) -> Vec<String> {
     let of_one = |status: &Arc<Status>| {
         let worker = status.worker;
-        why(&status.view_at(now), now).into_iter().map(move |reason| format!("worker {worker}: {reason}"))
+        why(&status.view_at(now), now)
+            .into_iter()
+            .map(move |reason| format!("worker {worker}: {reason}"))
     };
     statuses.iter().flat_map(of_one).collect()
 }
 
 fn why_unhealthy(view: &View, now: Instant) -> Vec<String> {
-    let Some(silence) = view.silence(now) else { return Vec::new() };
-    let place = view.call.map_or_else(String::new, |(name, _)| format!(", in the client call: {name}"));
-    vec![format!("no sign of life for {} s{place}", silence.as_secs())]
+    let Some(silence) = view.silence(now) else {
+        return Vec::new();
+    };
+    let place = view.call.map_or_else(String::new, |(name, _)| {
+        format!(", in the client call: {name}")
+    });
+    vec![format!(
+        "no sign of life for {} s{place}",
+        silence.as_secs()
+    )]
 }
 
 fn why_not_started(view: &View, _now: Instant) -> Vec<String> {
-    if view.was_member { Vec::new() } else { vec!["has not joined the group yet".to_owned()] }
+    if view.was_member {
+        Vec::new()
+    } else {
+        vec!["has not joined the group yet".to_owned()]
+    }
 }
 
 fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
@@ -205,13 +264,25 @@ fn why_not_ready(view: &View, now: Instant) -> Vec<String> {
     if !view.is_member {
         reasons.push("the group has not given it partitions yet".to_owned());
     }
-    reasons.extend(view.refused.iter().map(|(topic, code)| format!("topic {topic} refuses records: {code}")));
+    reasons.extend(
+        view.refused
+            .iter()
+            .map(|(topic, code)| format!("topic {topic} refuses records: {code}")),
+    );
     reasons.extend(view.blocked.iter().map(|blocked| {
-        let Blocked { topic, partition, offset, reason } = blocked;
+        let Blocked {
+            topic,
+            partition,
+            offset,
+            reason,
+        } = blocked;
         format!("partition {topic}/{partition} is blocked at offset {offset}: {reason}")
     }));
     if let Some((duration, rewound)) = view.rewinds_for(now).filter(|_| view.blocked.is_empty()) {
-        reasons.push(format!("nothing was committed for {} s: {rewound}", duration.as_secs()));
+        reasons.push(format!(
+            "nothing was committed for {} s: {rewound}",
+            duration.as_secs()
+        ));
     }
     reasons
 }
@@ -238,32 +309,69 @@ mod tests {
     async fn those_who_are_slow_or_many_or_say_too_much_wait_and_are_sent_away() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = Limits { connections: 20, head: Duration::from_millis(500), whole: Duration::from_secs(2) };
+        let limits = Limits {
+            connections: 20,
+            head: Duration::from_millis(500),
+            whole: Duration::from_secs(2),
+        };
         let long = "x".repeat(20_000_000);
-        let routes = Router::new().route("/", get(async || "here")).route("/long", get(async move || long.clone()));
+        let routes = Router::new()
+            .route("/", get(async || "here"))
+            .route("/long", get(async move || long.clone()));
         tokio::spawn(accept(listener, routes, limits));
 
-        assert!(ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ends_with("here"));
-        let head = [b"GET / HTTP/1.1\r\nX: ".as_slice(), "x".repeat(MAX_HEAD_BYTES).as_bytes(), b"\r\n\r\n"].concat();
+        assert!(
+            ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .ends_with("here")
+        );
+        let head = [
+            b"GET / HTTP/1.1\r\nX: ".as_slice(),
+            "x".repeat(MAX_HEAD_BYTES).as_bytes(),
+            b"\r\n\r\n",
+        ]
+        .concat();
         assert!(ask(address, &head).await.starts_with("HTTP/1.1 431 "));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MAX_HEADERS + 1));
-        assert!(ask(address, many.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+        let many = format!(
+            "GET / HTTP/1.1\r\n{}\r\n",
+            "X: x\r\n".repeat(MAX_HEADERS + 1)
+        );
+        assert!(
+            ask(address, many.as_bytes())
+                .await
+                .starts_with("HTTP/1.1 431 ")
+        );
 
         // Some never finish their question, some never read the answer; they take every place, and more wait.
         let began = Instant::now();
         let mut slow = Vec::new();
         for index in 0..60 {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let request: &[u8] = if index % 2 == 0 { b"GET / HTTP/1.1\r\n" } else { b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" };
+            let request: &[u8] = if index % 2 == 0 {
+                b"GET / HTTP/1.1\r\n"
+            } else {
+                b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n"
+            };
             stream.write_all(request).await.unwrap();
             slow.push(stream);
         }
-        assert!(ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.ends_with("here"));
+        assert!(
+            ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .ends_with("here")
+        );
         let waited = began.elapsed();
-        assert!((limits.head..limits.whole * 4).contains(&waited), "{waited:?}");
+        assert!(
+            (limits.head..limits.whole * 4).contains(&waited),
+            "{waited:?}"
+        );
     }
 
-    fn check(change: impl FnOnce(&mut View), why: fn(&View, Instant) -> Vec<String>, expected: &[&str]) {
+    fn check(
+        change: impl FnOnce(&mut View),
+        why: fn(&View, Instant) -> Vec<String>,
+        expected: &[&str],
+    ) {
         let status = Status::new(0);
         status.update(|view| view.is_member = true);
         let now = Instant::now() + Duration::from_secs(3600);
@@ -282,21 +390,35 @@ mod tests {
     #[test]
     fn a_worker_that_waits_for_the_group_is_healthy_and_not_ready() {
         check(|view| view.is_member = false, why_unhealthy, &[]);
-        check(|view| view.is_member = false, why_not_ready, &["the group has not given it partitions yet"]);
+        check(
+            |view| view.is_member = false,
+            why_not_ready,
+            &["the group has not given it partitions yet"],
+        );
     }
 
     #[test]
     fn a_start_is_over_with_the_first_partitions() {
         check(|_| {}, why_not_started, &["has not joined the group yet"]);
         check(|view| view.was_member = true, why_not_started, &[]);
-        check(|view| (view.was_member, view.is_member) = (true, false), why_not_started, &[]);
+        check(
+            |view| (view.was_member, view.is_member) = (true, false),
+            why_not_started,
+            &[],
+        );
     }
 
     #[test]
     fn a_refusing_topic_is_named() {
-        let refuse = |view: &mut View| view.refused = vec![("a.mixpanel".to_owned(), "not authorized".to_owned())];
+        let refuse = |view: &mut View| {
+            view.refused = vec![("a.mixpanel".to_owned(), "not authorized".to_owned())]
+        };
         check(refuse, why_unhealthy, &[]);
-        check(refuse, why_not_ready, &["topic a.mixpanel refuses records: not authorized"]);
+        check(
+            refuse,
+            why_not_ready,
+            &["topic a.mixpanel refuses records: not authorized"],
+        );
     }
 
     /// Returns a worker that has read partition 3 of `events` from 10 to 12, and 21 s later.
@@ -317,8 +439,13 @@ mod tests {
             change(view, now);
         });
         status.update(|view| view.beat = now);
-        assert_eq!(why_not_ready(&status.view_at(now - Duration::from_secs(1)), now), [""; 0], "within the limit");
-        let expected = format!("partition events/3 is blocked at offset 10: no progress for 21 s: {why}");
+        assert_eq!(
+            why_not_ready(&status.view_at(now - Duration::from_secs(1)), now),
+            [""; 0],
+            "within the limit"
+        );
+        let expected =
+            format!("partition events/3 is blocked at offset 10: no progress for 21 s: {why}");
         assert_eq!(why_not_ready(&status.view_at(now), now), [expected]);
     }
 
@@ -327,7 +454,11 @@ mod tests {
         check_blocked(|_, _| {}, "its records are read and not committed");
         let rewound = |view: &mut View, now| {
             let detail = "no answer\n  hint: none".to_owned();
-            view.rewound = Some(Rewound { since: now, cause: "transaction", detail });
+            view.rewound = Some(Rewound {
+                since: now,
+                cause: "transaction",
+                detail,
+            });
         };
         check_blocked(rewound, "the epoch was undone (transaction): no answer");
     }
@@ -335,7 +466,12 @@ mod tests {
     #[test]
     fn what_is_named_already_is_not_named_twice() {
         let (status, now) = with_uncommitted();
-        let blocked = Blocked { topic: "events".to_owned(), partition: 3, offset: 10, reason: "it cannot be read".to_owned() };
+        let blocked = Blocked {
+            topic: "events".to_owned(),
+            partition: 3,
+            offset: 10,
+            reason: "it cannot be read".to_owned(),
+        };
         status.update(|view| view.blocked = vec![blocked]);
         status.update(|view| view.beat = now);
         let expected = ["partition events/3 is blocked at offset 10: it cannot be read"];
@@ -347,11 +483,19 @@ mod tests {
         let rewound = |seconds| {
             move |view: &mut View| {
                 let since = view.beat - Duration::from_secs(seconds);
-                view.rewound = Some(Rewound { since, cause: "producer", detail: "fenced".to_owned() });
+                view.rewound = Some(Rewound {
+                    since,
+                    cause: "producer",
+                    detail: "fenced".to_owned(),
+                });
             }
         };
         check(rewound(20), why_not_ready, &[]);
-        check(rewound(21), why_not_ready, &["nothing was committed for 21 s: the epoch was undone (producer): fenced"]);
+        check(
+            rewound(21),
+            why_not_ready,
+            &["nothing was committed for 21 s: the epoch was undone (producer): fenced"],
+        );
     }
 
     #[test]
@@ -360,7 +504,15 @@ mod tests {
             view.beat -= Duration::from_secs(31);
             view.call = Some(("commit", view.beat));
         };
-        check(stuck, why_unhealthy, &["no sign of life for 31 s, in the client call: commit"]);
-        check(stuck, why_not_ready, &["no sign of life for 31 s, in the client call: commit"]);
+        check(
+            stuck,
+            why_unhealthy,
+            &["no sign of life for 31 s, in the client call: commit"],
+        );
+        check(
+            stuck,
+            why_not_ready,
+            &["no sign of life for 31 s, in the client call: commit"],
+        );
     }
 }

@@ -11,16 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use self::family::{
-    BUILD, CLIENT_ERRORS, COMMIT_DURATION, EPOCHS, Family, Kind, LAST_RELOAD, REBALANCES, REFUSED, RELOADS, REWINDS, SECTIONS,
-    SKIPPED, STARTED_OVER, TOPIC_PROBLEMS, UNDECODABLE,
+    BUILD, CLIENT_ERRORS, COMMIT_DURATION, EPOCHS, Family, Kind, LAST_RELOAD, REBALANCES, REFUSED,
+    RELOADS, REWINDS, SECTIONS, SKIPPED, STARTED_OVER, TOPIC_PROBLEMS, UNDECODABLE,
 };
 use self::latency::Latencies;
 
 /// From a commit on a broker next door to one that waits for a coordinator to move.
-const COMMIT_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const COMMIT_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 /// The registry of one service. Not global: two services in a process do not count into each other.
 #[derive(Clone)]
@@ -38,10 +42,17 @@ impl Metrics {
     /// Where the exporter refuses the buckets.
     pub fn new() -> Result<Metrics, metrics_exporter_prometheus::BuildError> {
         let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(COMMIT_DURATION.name.to_owned()), COMMIT_BUCKETS)?
+            .set_buckets_for_metric(
+                Matcher::Full(COMMIT_DURATION.name.to_owned()),
+                COMMIT_BUCKETS,
+            )?
             .build_recorder();
         let handle = recorder.handle();
-        let metrics = Metrics { recorder: Arc::new(recorder), handle, latencies: Arc::default() };
+        let metrics = Metrics {
+            recorder: Arc::new(recorder),
+            handle,
+            latencies: Arc::default(),
+        };
         metrics.record(describe);
         Ok(metrics)
     }
@@ -64,7 +75,10 @@ impl Metrics {
 }
 
 fn describe() {
-    for Family { name, kind, help, .. } in SECTIONS.iter().flat_map(|(_, families)| *families) {
+    for Family {
+        name, kind, help, ..
+    } in SECTIONS.iter().flat_map(|(_, families)| *families)
+    {
         match kind {
             Kind::Counter => describe_counter!(*name, *help),
             Kind::Gauge => describe_gauge!(*name, *help),
@@ -185,7 +199,13 @@ mod tests {
         metrics.record(|| commit_took(Duration::from_millis(3)));
         metrics.upkeep();
         let text = metrics.render();
-        assert!(text.contains(r#"groupcast_commit_duration_seconds_bucket{le="0.005"} 1"#), "{text}");
-        assert!(text.contains(r#"groupcast_commit_duration_seconds_bucket{le="0.0025"} 0"#), "{text}");
+        assert!(
+            text.contains(r#"groupcast_commit_duration_seconds_bucket{le="0.005"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"groupcast_commit_duration_seconds_bucket{le="0.0025"} 0"#),
+            "{text}"
+        );
     }
 }

@@ -19,7 +19,14 @@ use crate::record::{Position, Record};
 use crate::router::{Router, Routing};
 
 /// The destinations that are chosen at first where there is no configuration.
-const FIRST_CHOICE: [&str; 6] = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook"];
+const FIRST_CHOICE: [&str; 6] = [
+    "mixpanel",
+    "salesforce",
+    "hubspot",
+    "customerio",
+    "intercom",
+    "webhook",
+];
 
 /// The source topic where there is no configuration.
 const SOURCE: &str = "group-events";
@@ -136,7 +143,10 @@ impl Playground {
     pub fn of_catalogue(catalogue: &Catalogue, samples: Vec<Sample>) -> Playground {
         let routing = Routing {
             source_topics: vec![SOURCE.to_owned()],
-            known_names: catalogue.iter().map(|definition| definition.name.clone()).collect(),
+            known_names: catalogue
+                .iter()
+                .map(|definition| definition.name.clone())
+                .collect(),
             ..Routing::default()
         };
         let offer = |definition: &Arc<Definition>| {
@@ -152,9 +162,17 @@ impl Playground {
                 traits: Default::default(),
                 settings,
             };
-            Offer::new(instance, text, FIRST_CHOICE.contains(&definition.id.as_str()))
+            Offer::new(
+                instance,
+                text,
+                FIRST_CHOICE.contains(&definition.id.as_str()),
+            )
         };
-        Playground { routing, offers: catalogue.iter().map(offer).collect(), samples }
+        Playground {
+            routing,
+            offers: catalogue.iter().map(offer).collect(),
+            samples,
+        }
     }
 
     /// Offers the destinations of a configuration, their secrets masked.
@@ -166,13 +184,23 @@ impl Playground {
             Offer::new(instance, text, true)
         };
         let offers = destinations.into_iter().map(offer).collect();
-        Playground { routing: Routing { destinations: Vec::new(), ..routing }, offers, samples }
+        Playground {
+            routing: Routing {
+                destinations: Vec::new(),
+                ..routing
+            },
+            offers,
+            samples,
+        }
     }
 
     /// Returns what there is to choose from.
     #[must_use]
     pub fn offered(&self) -> Offered<'_> {
-        Offered { destinations: self.offers.iter().map(Offer::offered).collect(), samples: &self.samples }
+        Offered {
+            destinations: self.offers.iter().map(Offer::offered).collect(),
+            samples: &self.samples,
+        }
     }
 
     /// Says what becomes of an event. A destination that has a fault is left out, and the fault is told.
@@ -182,19 +210,41 @@ impl Playground {
     pub fn answer(&self, question: &Question) -> Result<Answer, String> {
         let (mut instances, mut faults) = (Vec::new(), Vec::new());
         for asked in &question.destinations {
-            let offer = self.offers.iter().find(|offer| offer.instance.name == asked.name);
+            let offer = self
+                .offers
+                .iter()
+                .find(|offer| offer.instance.name == asked.name);
             let offer = offer.ok_or_else(|| format!("no such destination: {}", asked.name))?;
             let (instance, found) = offer.edited(asked);
             instances.extend(instance);
-            faults.extend(found.iter().map(|diagnostic| offer.fault(asked, diagnostic)));
+            faults.extend(
+                found
+                    .iter()
+                    .map(|diagnostic| offer.fault(asked, diagnostic)),
+            );
         }
-        let definitions: Vec<Arc<Definition>> = instances.iter().map(|instance| Arc::clone(&instance.definition)).collect();
-        let routing = Routing { destinations: instances, ..self.routing.clone() };
+        let definitions: Vec<Arc<Definition>> = instances
+            .iter()
+            .map(|instance| Arc::clone(&instance.definition))
+            .collect();
+        let routing = Routing {
+            destinations: instances,
+            ..self.routing.clone()
+        };
         // Each was compiled by itself already.
-        let router = Router::new(routing).map_err(|faults| faults.iter().map(ToString::to_string).collect::<String>())?;
-        let topic = self.routing.source_topics.first().map_or(SOURCE, String::as_str);
+        let router = Router::new(routing)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<String>())?;
+        let topic = self
+            .routing
+            .source_topics
+            .first()
+            .map_or(SOURCE, String::as_str);
         let record = Record {
-            position: Position { topic, partition: 0, offset: 0 },
+            position: Position {
+                topic,
+                partition: 0,
+                offset: 0,
+            },
             timestamp: None,
             key: None,
             value: Some(question.event.trim_ascii().as_bytes()),
@@ -203,7 +253,11 @@ impl Playground {
         };
         let explanation = explain(&router, &record);
         let bodies = bodies(&explanation, &definitions);
-        Ok(Answer { explanation, bodies, faults })
+        Ok(Answer {
+            explanation,
+            bodies,
+            faults,
+        })
     }
 }
 
@@ -211,7 +265,10 @@ impl Playground {
 fn bodies(explanation: &Explanation, definitions: &[Arc<Definition>]) -> Vec<Vec<Body>> {
     let of_one = |(part, definition): (&crate::explanation::DestinationPart, &Arc<Definition>)| {
         let body = |operation: &crate::explanation::OperationPart| {
-            let spec = definition.operations.iter().find(|spec| spec.id == operation.operation);
+            let spec = definition
+                .operations
+                .iter()
+                .find(|spec| spec.id == operation.operation);
             Body {
                 lines: layout::lines(operation.body.get(), &operation.origins),
                 batch: spec.map_or(Value::Null, |spec| spec.batch.as_json()),
@@ -219,7 +276,12 @@ fn bodies(explanation: &Explanation, definitions: &[Arc<Definition>]) -> Vec<Vec
         };
         part.operations.iter().map(body).collect()
     };
-    explanation.destinations.iter().zip(definitions).map(of_one).collect()
+    explanation
+        .destinations
+        .iter()
+        .zip(definitions)
+        .map(of_one)
+        .collect()
 }
 
 /// What diagnostics call the two texts of a destination.
@@ -229,12 +291,30 @@ const SETTINGS: &str = "settings";
 impl Offer {
     fn new(instance: Instance, settings: String, is_chosen: bool) -> Offer {
         let file = &instance.definition.file;
-        let definition = destination::built_in_text(file).or_else(|| fs::read_to_string(file).ok()).unwrap_or_default();
-        Offer { instance, definition, settings, is_chosen }
+        let definition = destination::built_in_text(file)
+            .or_else(|| fs::read_to_string(file).ok())
+            .unwrap_or_default();
+        Offer {
+            instance,
+            definition,
+            settings,
+            is_chosen,
+        }
     }
 
     fn offered(&self) -> OfferedDestination<'_> {
-        let Offer { instance: Instance { name, is_named, definition: known, .. }, definition, settings, is_chosen } = self;
+        let Offer {
+            instance:
+                Instance {
+                    name,
+                    is_named,
+                    definition: known,
+                    ..
+                },
+            definition,
+            settings,
+            is_chosen,
+        } = self;
         OfferedDestination {
             name,
             flag: if *is_named { name } else { &known.name },
@@ -248,12 +328,18 @@ impl Offer {
 
     /// Returns the destination as it was edited, absent where it cannot be used, and what is wrong with it.
     fn edited(&self, asked: &Asked) -> (Option<Instance>, Vec<Diagnostic>) {
-        let Asked { definition, settings, .. } = asked;
+        let Asked {
+            definition,
+            settings,
+            ..
+        } = asked;
         if definition.is_none() && settings.is_none() {
             return (Some(self.instance.clone()), Vec::new());
         }
         let mut found = Diagnostics::new(SETTINGS);
-        let definition = match definition.as_ref().map(|text| Definition::parse(&self.instance.definition.id, DEFINITION, text))
+        let definition = match definition
+            .as_ref()
+            .map(|text| Definition::parse(&self.instance.definition.id, DEFINITION, text))
         {
             None => Arc::clone(&self.instance.definition),
             Some(Err(faults)) => return (None, faults),
@@ -263,8 +349,16 @@ impl Offer {
                 definition
             }
         };
-        let settings = read_settings(&definition, settings.as_ref().unwrap_or(&self.settings), &mut found);
-        let instance = Instance { definition, settings, ..self.instance.clone() };
+        let settings = read_settings(
+            &definition,
+            settings.as_ref().unwrap_or(&self.settings),
+            &mut found,
+        );
+        let instance = Instance {
+            definition,
+            settings,
+            ..self.instance.clone()
+        };
         if let Err(faults) = instance.compile(&mut crate::traits::Vocabulary::default()) {
             found.extend(faults);
         }
@@ -276,23 +370,46 @@ impl Offer {
     }
 
     fn fault(&self, asked: &Asked, diagnostic: &Diagnostic) -> Fault {
-        let Diagnostic { severity, file, place, message, hint } = diagnostic;
+        let Diagnostic {
+            severity,
+            file,
+            place,
+            message,
+            hint,
+        } = diagnostic;
         let text = match &**file {
             SETTINGS => asked.settings.as_deref().unwrap_or(&self.settings),
             _ => asked.definition.as_deref().unwrap_or(&self.definition),
         };
-        let place = place.map(|Place { line, column, length }| FaultPlace {
-            line,
-            column,
-            length,
-            text: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
-        });
+        let place = place.map(
+            |Place {
+                 line,
+                 column,
+                 length,
+             }| FaultPlace {
+                line,
+                column,
+                length,
+                text: text
+                    .lines()
+                    .nth(line.saturating_sub(1))
+                    .unwrap_or_default()
+                    .to_owned(),
+            },
+        );
         let severity = match severity {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
         let (message, hint) = (message.clone(), hint.clone());
-        Fault { destination: asked.name.clone(), part: file.to_string(), severity, message, hint, place }
+        Fault {
+            destination: asked.name.clone(),
+            part: file.to_string(),
+            severity,
+            message,
+            hint,
+            place,
+        }
     }
 }
 
@@ -301,18 +418,23 @@ mod tests {
     use super::*;
 
     fn playground() -> Playground {
-        let samples = vec![Sample { title: "one", event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"# }];
+        let samples = vec![Sample {
+            title: "one",
+            event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#,
+        }];
         Playground::of_catalogue(&Catalogue::built_in(), samples)
     }
 
     fn ask(event: &str, destinations: &str) -> Result<Value, String> {
-        let question = format!(r#"{{"event":{},"destinations":{destinations}}}"#, crate::json::quoted(event));
+        let question = format!(
+            r#"{{"event":{},"destinations":{destinations}}}"#,
+            crate::json::quoted(event)
+        );
         let answer = playground().answer(&serde_json::from_str(&question).unwrap())?;
         Ok(serde_json::to_value(answer).unwrap())
     }
 
-    const EVENT: &str =
-        r#"{"type":"group","groupId":"g1","traits":{"Name":"Initech","employees":"250","big":12345678901234567890}}"#;
+    const EVENT: &str = r#"{"type":"group","groupId":"g1","traits":{"Name":"Initech","employees":"250","big":12345678901234567890}}"#;
 
     #[test]
     fn every_offer_can_be_used_as_it_is() {
@@ -324,39 +446,83 @@ mod tests {
             .collect();
         let answer = ask(EVENT, &Value::from(names).to_string()).unwrap();
         assert_eq!(answer["faults"], Value::Array(Vec::new()));
-        assert_eq!(answer["explanation"]["destinations"].as_array().unwrap().len(), playground.offers.len());
-        assert!(playground.offers.iter().all(|offer| !offer.definition.is_empty()));
+        assert_eq!(
+            answer["explanation"]["destinations"]
+                .as_array()
+                .unwrap()
+                .len(),
+            playground.offers.len()
+        );
+        assert!(
+            playground
+                .offers
+                .iter()
+                .all(|offer| !offer.definition.is_empty())
+        );
     }
 
     #[test]
     fn a_body_is_shown_digit_for_digit_with_what_it_was_made_of() {
         let answer = ask(EVENT, r#"[{"name":"hubspot"}]"#).unwrap();
         let lines = answer["bodies"][0][0]["lines"].as_array().unwrap();
-        let line = |text: &str| lines.iter().find(|line| line["text"].as_str().unwrap().contains(text)).unwrap();
-        assert_eq!(line("12345678901234567890")["origin"]["from"][0], "traits.big");
-        assert_eq!(line("numberofemployees")["origin"]["conversion"]["came"], "\"250\"");
+        let line = |text: &str| {
+            lines
+                .iter()
+                .find(|line| line["text"].as_str().unwrap().contains(text))
+                .unwrap()
+        };
+        assert_eq!(
+            line("12345678901234567890")["origin"]["from"][0],
+            "traits.big"
+        );
+        assert_eq!(
+            line("numberofemployees")["origin"]["conversion"]["came"],
+            "\"250\""
+        );
         assert_eq!(answer["bodies"][0][0]["batch"]["as"]["array_in"], "inputs");
     }
 
     #[test]
     fn an_edited_definition_counts_and_its_faults_have_places() {
         let text = "name: Mine\nabout: A.\nmembership: none\nnulls: drop\noperations:\n  - id: a\n    request: POST /x\n    body: { n: \"${traits.name | uper}\" }\n";
-        let destinations =
-            |text: &str| serde_json::json!([{ "name": "webhook", "definition": text, "settings": "" }]).to_string();
+        let destinations = |text: &str| {
+            serde_json::json!([{ "name": "webhook", "definition": text, "settings": "" }])
+                .to_string()
+        };
         let answer = ask(EVENT, &destinations(text)).unwrap();
         let fault = &answer["faults"][0];
-        assert_eq!((&fault["part"], &fault["place"]["line"]), (&"definition".into(), &8.into()), "{fault}");
+        assert_eq!(
+            (&fault["part"], &fault["place"]["line"]),
+            (&"definition".into(), &8.into()),
+            "{fault}"
+        );
         assert_eq!(fault["hint"], "did you mean: upper");
         assert!(fault["place"]["text"].as_str().unwrap().contains("uper"));
-        assert_eq!(answer["explanation"]["destinations"], Value::Array(Vec::new()));
+        assert_eq!(
+            answer["explanation"]["destinations"],
+            Value::Array(Vec::new())
+        );
         let answer = ask(EVENT, &destinations(&text.replace("uper", "upper"))).unwrap();
-        assert_eq!(answer["explanation"]["destinations"][0]["operations"][0]["body"]["n"], "INITECH");
+        assert_eq!(
+            answer["explanation"]["destinations"][0]["operations"][0]["body"]["n"],
+            "INITECH"
+        );
     }
 
     #[test]
     fn wrong_settings_and_unknown_names_are_told() {
         let answer = ask(EVENT, r#"[{"name":"mixpanel","settings":"tokn: x"}]"#).unwrap();
-        assert!(answer["faults"].as_array().unwrap().iter().any(|fault| fault["hint"] == "did you mean: token"), "{answer}");
-        assert_eq!(ask(EVENT, r#"[{"name":"nobody"}]"#).unwrap_err(), "no such destination: nobody");
+        assert!(
+            answer["faults"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|fault| fault["hint"] == "did you mean: token"),
+            "{answer}"
+        );
+        assert_eq!(
+            ask(EVENT, r#"[{"name":"nobody"}]"#).unwrap_err(),
+            "no such destination: nobody"
+        );
     }
 }

@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const INHERITED: &str = "GROUPCAST_STARTED_OVER";
 
 static PROCESS: LazyLock<Process> = LazyLock::new(|| {
-    let inherited = std::env::var(INHERITED).ok().and_then(|text| Process::read(&text));
+    let inherited = std::env::var(INHERITED)
+        .ok()
+        .and_then(|text| Process::read(&text));
     inherited.unwrap_or_else(Process::new)
 });
 
@@ -30,13 +32,21 @@ impl Process {
     }
 
     fn new() -> Process {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Process { identity: format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos()), restarts: 0 }
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Process {
+            identity: format!("{:x}-{:x}", std::process::id(), since_epoch.as_nanos()),
+            restarts: 0,
+        }
     }
 
     fn read(inherited: &str) -> Option<Process> {
         let (restarts, identity) = inherited.split_once(' ')?;
-        Some(Process { identity: identity.to_owned(), restarts: restarts.parse().ok()? })
+        Some(Process {
+            identity: identity.to_owned(),
+            restarts: restarts.parse().ok()?,
+        })
     }
 
     fn leave(&self) -> String {
@@ -53,8 +63,15 @@ pub fn start_over() -> std::io::Error {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
     // The path, if the file is still there, keeps the name that `ps` shows.
-    let program = std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into());
-    Command::new(program).arg0(name).args(arguments).env(INHERITED, Process::this().leave()).exec()
+    let program = std::env::current_exe()
+        .ok()
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| "/proc/self/exe".into());
+    Command::new(program)
+        .arg0(name)
+        .args(arguments)
+        .env(INHERITED, Process::this().leave())
+        .exec()
 }
 
 #[cfg(test)]
@@ -65,7 +82,13 @@ mod tests {
     fn a_process_keeps_its_identity_when_it_starts_over() {
         let first = Process::new();
         let second = Process::read(&first.leave()).unwrap();
-        assert_eq!(second, Process { restarts: 1, ..first });
+        assert_eq!(
+            second,
+            Process {
+                restarts: 1,
+                ..first
+            }
+        );
         assert_eq!(Process::read(&second.leave()).unwrap().restarts, 2);
         assert_eq!(Process::read("nonsense"), None);
         assert_ne!(Process::new().identity, Process::new().identity);

@@ -57,15 +57,28 @@ impl Service {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the address to listen on is taken, or the system gives no threads.
-    pub fn start(config: Arc<Config>, router: Router, topics: Topics, reading: Reading) -> Result<Service, Fault> {
-        let routes = Arc::new(Current::new(Routes { router: Arc::new(router), topics: Arc::new(topics) }));
+    pub fn start(
+        config: Arc<Config>,
+        router: Router,
+        topics: Topics,
+        reading: Reading,
+    ) -> Result<Service, Fault> {
+        let routes = Arc::new(Current::new(Routes {
+            router: Arc::new(router),
+            topics: Arc::new(topics),
+        }));
         let metrics = Metrics::new().map_err(fatal)?;
         metrics.record(|| {
-            metrics::build(env!("CARGO_PKG_VERSION"), rdkafka::util::get_rdkafka_version().1);
+            metrics::build(
+                env!("CARGO_PKG_VERSION"),
+                rdkafka::util::get_rdkafka_version().1,
+            );
             metrics::never_reloaded();
             metrics::started_over(Process::this().restarts);
         });
-        let statuses: Arc<[Arc<Status>]> = (0..config.source.workers).map(|worker| Arc::new(Status::new(worker))).collect();
+        let statuses: Arc<[Arc<Status>]> = (0..config.source.workers)
+            .map(|worker| Arc::new(Status::new(worker)))
+            .collect();
         let watched = Watched {
             statuses,
             metrics,
@@ -75,14 +88,29 @@ impl Service {
             start_over: Obstacle::default(),
         };
         let runtime = runtime()?;
-        let http = config.http.map(|address| listen(&runtime, address, http::routes(watched.clone()))).transpose()?;
+        let http = config
+            .http
+            .map(|address| listen(&runtime, address, http::routes(watched.clone())))
+            .transpose()?;
         runtime.spawn(upkeep::run(watched.metrics.clone()));
         runtime.spawn(upkeep::read_statistics(Arc::clone(&watched.statuses)));
         let topic_watch = TopicWatch::open(Arc::clone(&config))?;
-        runtime.spawn(watch_topics(Arc::new(topic_watch), watched.clone(), Arc::clone(&routes)));
+        runtime.spawn(watch_topics(
+            Arc::new(topic_watch),
+            watched.clone(),
+            Arc::clone(&routes),
+        ));
         let workers = start_workers(&config, &routes, &watched, &reading)?;
         let shutdown_timeout = config.delivery.shutdown_timeout;
-        Ok(Service { workers, watched, routes, http, shutdown_timeout, is_rotating: Arc::default(), runtime })
+        Ok(Service {
+            workers,
+            watched,
+            routes,
+            http,
+            shutdown_timeout,
+            is_rotating: Arc::default(),
+            runtime,
+        })
     }
 
     /// Returns the address of the HTTP page, with its port if the system chose one.
@@ -118,8 +146,12 @@ impl Service {
     where
         F: Fn() -> Result<(), String> + Clone + Send + 'static,
     {
-        let stopping = Stopping { limit: self.shutdown_timeout, is_rotating: Arc::clone(&self.is_rotating) };
-        self.runtime.spawn(watchdog::watch(self.watched.clone(), stopping, can_start));
+        let stopping = Stopping {
+            limit: self.shutdown_timeout,
+            is_rotating: Arc::clone(&self.is_rotating),
+        };
+        self.runtime
+            .spawn(watchdog::watch(self.watched.clone(), stopping, can_start));
     }
 
     /// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
@@ -131,7 +163,8 @@ impl Service {
         let terminate = signal(SignalKind::terminate()).map_err(fatal)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(fatal)?;
         let (watched, is_rotating) = (self.watched.clone(), Arc::clone(&self.is_rotating));
-        self.runtime.spawn(heed(terminate, interrupt, watched, is_rotating));
+        self.runtime
+            .spawn(heed(terminate, interrupt, watched, is_rotating));
         Ok(())
     }
 
@@ -141,11 +174,19 @@ impl Service {
     where
         F: Fn() -> Result<(), String> + Clone + Send + 'static,
     {
-        let (stop, is_rotating) = (Arc::clone(&self.watched.stop), Arc::clone(&self.is_rotating));
-        let (obstacle, in_use) = (self.watched.new_credentials.clone(), rotation::print_of(&credentials));
+        let (stop, is_rotating) = (
+            Arc::clone(&self.watched.stop),
+            Arc::clone(&self.is_rotating),
+        );
+        let (obstacle, in_use) = (
+            self.watched.new_credentials.clone(),
+            rotation::print_of(&credentials),
+        );
         self.runtime.spawn(async move {
             rotation::changed(&credentials, in_use, rotation::INTERVAL, try_out, &obstacle).await;
-            tracing::info!("credentials have changed; draining, committing and starting over with the new ones");
+            tracing::info!(
+                "credentials have changed; draining, committing and starting over with the new ones"
+            );
             is_rotating.store(true, Ordering::Relaxed);
             stop.request();
         });
@@ -158,7 +199,9 @@ impl Service {
     pub fn wait(self) -> Result<Ended, Fault> {
         let mut result = Ok(());
         for worker in self.workers {
-            let ended = worker.join().unwrap_or_else(|_| Err(Fault::Fatal("a worker panicked".to_owned())));
+            let ended = worker
+                .join()
+                .unwrap_or_else(|_| Err(Fault::Fatal("a worker panicked".to_owned())));
             if let Err(fault) = &ended {
                 tracing::error!(error = %fault, "a worker has failed");
             }
@@ -187,12 +230,23 @@ fn fatal(error: impl std::fmt::Display) -> Fault {
 }
 
 fn runtime() -> Result<Runtime, Fault> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("shell").enable_all().build().map_err(fatal)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("shell")
+        .enable_all()
+        .build()
+        .map_err(fatal)
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr, routes: axum::Router) -> Result<SocketAddr, Fault> {
+fn listen(
+    runtime: &Runtime,
+    address: SocketAddr,
+    routes: axum::Router,
+) -> Result<SocketAddr, Fault> {
     let in_use = |error| Fault::Fatal(format!("http.listen {address}: {error}"));
-    let listener = runtime.block_on(TcpListener::bind(address)).map_err(in_use)?;
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(in_use)?;
     let address = listener.local_addr().map_err(in_use)?;
     runtime.spawn(http::serve(listener, routes));
     Ok(address)
@@ -217,7 +271,10 @@ fn start_workers(
         let metrics = watched.metrics.clone();
         let name = format!("worker-{}", status.worker);
         let reading = reading.clone();
-        std::thread::Builder::new().name(name).spawn(move || run_worker(&setup, &metrics, &reading)).map_err(fatal)
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || run_worker(&setup, &metrics, &reading))
+            .map_err(fatal)
     };
     watched.statuses.iter().map(start).collect()
 }
@@ -226,7 +283,13 @@ fn run_worker(setup: &Setup, metrics: &Metrics, reading: &Reading) -> Result<(),
     // However this one ends, the others need not go on without it.
     let _stop = StopOnDrop(&setup.stop);
     let open_source = || Source::open(&setup.config, Arc::clone(&setup.status), reading.clone());
-    let open_delivery = |routes: &Routes| Delivery::open(&setup.config, Arc::clone(&routes.topics), Arc::clone(&setup.status));
+    let open_delivery = |routes: &Routes| {
+        Delivery::open(
+            &setup.config,
+            Arc::clone(&routes.topics),
+            Arc::clone(&setup.status),
+        )
+    };
     metrics.record(|| recovery::run(setup, open_source, open_delivery))
 }
 
@@ -242,10 +305,18 @@ impl Drop for StopOnDrop<'_> {
 async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Current>) {
     loop {
         let are_known = routes.get().topics.are_known();
-        tokio::time::sleep(if are_known { TOPICS_INTERVAL } else { UNKNOWN_TOPICS_INTERVAL }).await;
+        tokio::time::sleep(if are_known {
+            TOPICS_INTERVAL
+        } else {
+            UNKNOWN_TOPICS_INTERVAL
+        })
+        .await;
         let (asked, current) = (Arc::clone(&topics), routes.get());
         let known = Arc::clone(&current);
-        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems(&known.topics)).await else { return };
+        let Ok(found) = tokio::task::spawn_blocking(move || asked.problems(&known.topics)).await
+        else {
+            return;
+        };
         let is_answer = found.is_ok();
         let problems: Vec<String> = match found {
             Ok(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -254,8 +325,13 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
         if is_answer {
             current.topics.set_known();
         }
-        watched.metrics.record(|| metrics::topic_problems(problems.len()));
-        let mut known = watched.topic_problems.lock().unwrap_or_else(PoisonError::into_inner);
+        watched
+            .metrics
+            .record(|| metrics::topic_problems(problems.len()));
+        let mut known = watched
+            .topic_problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for news in problems.iter().filter(|problem| !known.contains(problem)) {
             tracing::warn!(problem = news, "a topic cannot be used");
         }
@@ -267,7 +343,12 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
 }
 
 #[expect(clippy::exit, reason = "a second signal asks for exactly this")]
-async fn heed(mut terminate: Signal, mut interrupt: Signal, watched: Watched, is_rotating: Arc<AtomicBool>) {
+async fn heed(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    watched: Watched,
+    is_rotating: Arc<AtomicBool>,
+) {
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     is_rotating.store(false, Ordering::Relaxed);
     tracing::info!("asked to stop; draining and committing");

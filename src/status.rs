@@ -117,10 +117,15 @@ impl Status {
     pub fn view_at(&self, now: Instant) -> View {
         let mut view = self.view();
         let is_named = |known: &PartitionProgress| {
-            view.blocked.iter().any(|named| (&named.topic, named.partition) == (&known.topic, known.partition))
+            view.blocked
+                .iter()
+                .any(|named| (&named.topic, named.partition) == (&known.topic, known.partition))
         };
         let progress = self.progress();
-        let stalled = progress.iter().filter(|known| !is_named(known)).filter_map(|known| view.blocked(known, now));
+        let stalled = progress
+            .iter()
+            .filter(|known| !is_named(known))
+            .filter_map(|known| view.blocked(known, now));
         let stalled: Vec<Blocked> = stalled.collect();
         view.blocked.extend(stalled);
         view
@@ -158,7 +163,9 @@ impl View {
     /// Returns the client call that has taken longer than `deadline`, if there is one.
     #[must_use]
     pub fn overdue(&self, deadline: Duration) -> Option<&'static str> {
-        self.call.filter(|(_, since)| since.elapsed() > deadline).map(|(name, _)| name)
+        self.call
+            .filter(|(_, since)| since.elapsed() > deadline)
+            .map(|(name, _)| name)
     }
 
     /// Returns for how long epochs have been undone at `now` without a commit, where that is too long.
@@ -172,9 +179,23 @@ impl View {
     /// Returns where and why a partition is blocked at `now`, if it is.
     fn blocked(&self, known: &PartitionProgress, now: Instant) -> Option<Blocked> {
         let duration = known.blocked_for(now)?;
-        let PartitionProgress { topic, partition, done, .. } = known;
-        let reason = format!("no progress for {} s: {}", duration.as_secs(), self.hindrance(known));
-        Some(Blocked { topic: topic.clone(), partition: *partition, offset: *done, reason })
+        let PartitionProgress {
+            topic,
+            partition,
+            done,
+            ..
+        } = known;
+        let reason = format!(
+            "no progress for {} s: {}",
+            duration.as_secs(),
+            self.hindrance(known)
+        );
+        Some(Blocked {
+            topic: topic.clone(),
+            partition: *partition,
+            offset: *done,
+            reason,
+        })
     }
 
     /// Returns why a partition does not move, the nearest cause first.

@@ -83,10 +83,23 @@ struct Worker<'a, S, D> {
 }
 
 impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
-    fn new(setup: &'a Setup, routes: Arc<Routes>, source: &'a mut S, delivery: D, pause: &'a mut Pause) -> Worker<'a, S, D> {
+    fn new(
+        setup: &'a Setup,
+        routes: Arc<Routes>,
+        source: &'a mut S,
+        delivery: D,
+        pause: &'a mut Pause,
+    ) -> Worker<'a, S, D> {
         let mut bounds = setup.config.delivery.epoch;
-        bounds.records = pause.epoch_records().unwrap_or(usize::MAX).min(bounds.records);
-        let names: Arc<[String]> = routes.router.destination_names().map(str::to_owned).collect();
+        bounds.records = pause
+            .epoch_records()
+            .unwrap_or(usize::MAX)
+            .min(bounds.records);
+        let names: Arc<[String]> = routes
+            .router
+            .destination_names()
+            .map(str::to_owned)
+            .collect();
         Worker {
             setup,
             routes,
@@ -95,7 +108,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             pause,
             scratch: Scratch::default(),
             emissions: Emissions::default(),
-            tally: Tally::new(names, setup.unknown_flags.clone(), Arc::clone(&setup.latencies)),
+            tally: Tally::new(
+                names,
+                setup.unknown_flags.clone(),
+                Arc::clone(&setup.latencies),
+            ),
             epoch: Epoch::default(),
             bounds,
             is_held: false,
@@ -121,7 +138,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.source.set_paused(false)?;
         while !self.setup.stop.is_requested() {
             if self.is_idle() && !self.setup.routes.is(&self.routes) {
-                tracing::info!(worker = self.setup.status.worker, "goes on with the reloaded configuration");
+                tracing::info!(
+                    worker = self.setup.status.worker,
+                    "goes on with the reloaded configuration"
+                );
                 return Ok(());
             }
             if self.is_idle() && self.delivery.is_outdated() {
@@ -156,8 +176,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         if self.is_all_sent() || self.is_held {
             self.read_batch()?;
         }
-        if !self.send_until(clock::now() + if self.is_held { HELD_PATIENCE } else { PATIENCE })? {
-            tracing::debug!(worker = self.setup.status.worker, "the producer's queue stays full");
+        if !self.send_until(
+            clock::now()
+                + if self.is_held {
+                    HELD_PATIENCE
+                } else {
+                    PATIENCE
+                },
+        )? {
+            tracing::debug!(
+                worker = self.setup.status.worker,
+                "the producer's queue stays full"
+            );
         }
         Ok(())
     }
@@ -165,7 +195,12 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn read_batch(&mut self) -> Result<(), Fault> {
         let mut timeout = self.wait();
         let mut polled = Polled::Nothing;
-        for _ in 0..self.pause.epoch_records().unwrap_or(BATCH_RECORDS).min(BATCH_RECORDS) {
+        for _ in 0..self
+            .pause
+            .epoch_records()
+            .unwrap_or(BATCH_RECORDS)
+            .min(BATCH_RECORDS)
+        {
             polled = self.source.poll(timeout, |record| {
                 let verdict = self.routes.router.route(
                     record,
@@ -174,7 +209,8 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
                     &mut self.emissions,
                     &mut self.tally,
                 );
-                self.tally.verdict(record.position.topic, record.timestamp, verdict);
+                self.tally
+                    .verdict(record.position.topic, record.timestamp, verdict);
                 self.epoch.watermarks.advance(record.position);
                 self.epoch.records += 1;
             })?;
@@ -199,7 +235,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     /// Returns how long to wait for the first record of a batch: not past the end of the epoch.
     fn wait(&self) -> Duration {
-        let until_due = self.epoch.due_at.map(|due_at| due_at.saturating_duration_since(clock::now()));
+        let until_due = self
+            .epoch
+            .due_at
+            .map(|due_at| due_at.saturating_duration_since(clock::now()));
         until_due.unwrap_or(IDLE_WAIT).min(IDLE_WAIT)
     }
 
@@ -234,13 +273,19 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<(), Fault> {
         let elements = partitions.elements();
-        let given = elements.iter().map(|element| (element.topic(), element.partition()));
+        let given = elements
+            .iter()
+            .map(|element| (element.topic(), element.partition()));
         self.setup.status.progress().assign(given, clock::now());
         let starts = self.source.assign(partitions)?;
         self.start_at(&starts);
         // Before anything is read from there: a record that its topic refuses would keep the start from being committed, and
         // a restart would begin at another end.
-        if starts.is_empty() || self.epoch.records > 0 { Ok(()) } else { self.commit_now() }
+        if starts.is_empty() || self.epoch.records > 0 {
+            Ok(())
+        } else {
+            self.commit_now()
+        }
     }
 
     /// Commits before the epoch is due. Whether reading is paused stays as it is: a topic may be waited for.
@@ -257,7 +302,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     /// Has fresh starts committed with this epoch.
     fn start_at(&mut self, starts: &[Watermark]) {
         for start in starts {
-            self.epoch.watermarks.set(&start.topic, start.partition, start.next_offset);
+            self.epoch
+                .watermarks
+                .set(&start.topic, start.partition, start.next_offset);
             self.epoch.begin(&self.bounds);
         }
     }
@@ -267,7 +314,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let undone = if self.epoch.began.is_none() {
             None
         } else if self.source.is_lost() {
-            Some((Cause::AssignmentLost, "the group gave our partitions to others".to_owned()))
+            Some((
+                Cause::AssignmentLost,
+                "the group gave our partitions to others".to_owned(),
+            ))
         } else {
             self.commit_for_revoke()?
         };
@@ -277,9 +327,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         }
         self.source.unassign(partitions)?;
         for element in partitions.elements() {
-            self.epoch.watermarks.forget(element.topic(), element.partition());
+            self.epoch
+                .watermarks
+                .forget(element.topic(), element.partition());
             self.undone.forget(element.topic(), element.partition());
-            self.setup.status.progress().unassign(element.topic(), element.partition());
+            self.setup
+                .status
+                .progress()
+                .unassign(element.topic(), element.partition());
         }
         match undone {
             Some((cause, detail)) => Err(Fault::Rewind { cause, detail }),
@@ -297,7 +352,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             }
             Ok(false) => {
                 let n_records = self.delivery.unacknowledged();
-                let detail = format!("{n_records} records were not acknowledged within {patience:?} of a revoke");
+                let detail = format!(
+                    "{n_records} records were not acknowledged within {patience:?} of a revoke"
+                );
                 Ok(Some((Cause::RevokedTooSoon, detail)))
             }
             // All is durable; whoever has the partitions next sends some of it again.
@@ -312,7 +369,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     /// Ends the epoch, or holds it: then reading is paused until everything is acknowledged.
     fn end_epoch(&mut self) -> Result<(), Fault> {
         self.tell();
-        match self.commit(if self.is_held { HELD_PATIENCE } else { PATIENCE }) {
+        match self.commit(if self.is_held {
+            HELD_PATIENCE
+        } else {
+            PATIENCE
+        }) {
             Ok(true) => {
                 self.committed();
                 self.set_held(false)
@@ -332,7 +393,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     fn commit(&mut self, patience: Duration) -> Result<bool, Fault> {
         let began = clock::now();
         let until = began + patience;
-        if !self.send_until(until)? || !self.delivery.drain(until.saturating_duration_since(clock::now()))? {
+        if !self.send_until(until)?
+            || !self
+                .delivery
+                .drain(until.saturating_duration_since(clock::now()))?
+        {
             return Ok(false);
         }
         if !self.epoch.watermarks.is_empty() {
@@ -352,11 +417,18 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     }
 
     fn committed(&mut self) {
-        self.setup.status.progress().commit(&self.epoch.watermarks, clock::now());
+        self.setup
+            .status
+            .progress()
+            .commit(&self.epoch.watermarks, clock::now());
         self.epoch = Epoch::default();
         self.tally.flush();
         self.pause.committed();
-        self.bounds.records = self.pause.epoch_records().unwrap_or(usize::MAX).min(self.setup.config.delivery.epoch.records);
+        self.bounds.records = self
+            .pause
+            .epoch_records()
+            .unwrap_or(usize::MAX)
+            .min(self.setup.config.delivery.epoch.records);
         self.setup.status.update(|view| {
             (view.committed_at, view.in_flight, view.rewound) = (clock::now(), 0, None);
         });
@@ -376,7 +448,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
                 self.poll_group()?;
                 self.check_progress()?;
                 if self.setup.stop.is_requested() {
-                    return if self.undone.is_empty() { Ok(()) } else { Err(Fault::Fatal(self.refusals())) };
+                    return if self.undone.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(Fault::Fatal(self.refusals()))
+                    };
                 }
             }
             pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
@@ -391,7 +467,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         self.answer_group()?;
         if is_read {
             let detail = "a record came while reading is paused".to_owned();
-            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
+            return Err(Fault::Rewind {
+                cause: Cause::Consumer,
+                detail,
+            });
         }
         Ok(())
     }
@@ -399,7 +478,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     /// Says what is left where a topic still refuses records at the end.
     fn refusals(&self) -> String {
         let view = self.setup.status.view();
-        let topics: Vec<String> = view.refused.iter().map(|(topic, code)| format!("{topic}: {code}")).collect();
+        let topics: Vec<String> = view
+            .refused
+            .iter()
+            .map(|(topic, code)| format!("{topic}: {code}"))
+            .collect();
         let worker = self.setup.status.worker;
         format!(
             "worker {worker} stopped while topics refuse records ({}); the offsets of the last epoch are not committed, so that the next start sends it again",
@@ -429,7 +512,11 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let (worker, n_records) = (self.setup.status.worker, self.delivery.unacknowledged());
         if is_held {
             metrics::epoch(EpochResult::Held);
-            tracing::warn!(worker, n_records, "reading is paused until what was sent is acknowledged");
+            tracing::warn!(
+                worker,
+                n_records,
+                "reading is paused until what was sent is acknowledged"
+            );
         } else {
             tracing::info!(worker, "reading goes on");
         }
@@ -448,7 +535,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             return Ok(());
         }
         self.progress_at = clock::now();
-        self.setup.status.progress().read(&self.epoch.watermarks, clock::now());
+        self.setup
+            .status
+            .progress()
+            .read(&self.epoch.watermarks, clock::now());
         self.check_brokers()?;
         self.source.check_progress()?;
         if self.setup.status.progress().is_all_done() {
@@ -460,8 +550,14 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
     /// Has a client made anew that no longer knows a broker: by itself it never comes back.
     fn check_brokers(&self) -> Result<(), Fault> {
         let status = &self.setup.status;
-        for (reports, cause) in [(&status.consumer, Cause::Consumer), (&status.producer, Cause::Producer)] {
-            if reports.latest().is_some_and(|(_, report)| !report.knows_a_broker()) {
+        for (reports, cause) in [
+            (&status.consumer, Cause::Consumer),
+            (&status.producer, Cause::Producer),
+        ] {
+            if reports
+                .latest()
+                .is_some_and(|(_, report)| !report.knows_a_broker())
+            {
                 let detail = format!("the {} has lost all brokers", cause.label());
                 return Err(Fault::Rewind { cause, detail });
             }
@@ -475,7 +571,9 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
         let until = self.setup.stop.requested_at() + limit;
         self.source.set_paused(true)?;
         while self.epoch.began.is_some() {
-            let patience = until.saturating_duration_since(clock::now()).min(Duration::from_secs(1));
+            let patience = until
+                .saturating_duration_since(clock::now())
+                .min(Duration::from_secs(1));
             match self.commit(patience) {
                 Ok(true) => self.committed(),
                 Ok(false) => {}
@@ -488,7 +586,10 @@ impl<'a, S: Intake, D: Outlet<Offsets = S::Offsets>> Worker<'a, S, D> {
             self.read_batch()?;
             self.answer_group()?;
         }
-        tracing::info!(worker = self.setup.status.worker, "all is acknowledged and committed");
+        tracing::info!(
+            worker = self.setup.status.worker,
+            "all is acknowledged and committed"
+        );
         Ok(())
     }
 

@@ -26,13 +26,16 @@ fn read(file: &str) -> String {
 /// Returns the families that docs/metrics.md names, which another test holds to what is served.
 fn families() -> BTreeSet<String> {
     let page = read("docs/metrics.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     rows.map(str::to_owned).collect()
 }
 
 /// Returns the names of our metrics in an expression.
 fn names(expression: &str) -> impl Iterator<Item = &str> {
-    let words = expression.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    let words =
+        expression.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     words.filter(|word| word.starts_with("groupcast_") || word.starts_with("process_"))
 }
 
@@ -41,9 +44,15 @@ fn check_names(file: &str, expressions: &[String]) {
     assert!(families.len() > 30, "{families:?}");
     for expression in expressions {
         for name in names(expression) {
-            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
-            let is_served = families.contains(name) || family.is_some_and(|family| families.contains(family));
-            assert!(is_served, "{file}: nobody serves {name}, which is in {expression}");
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix));
+            let is_served =
+                families.contains(name) || family.is_some_and(|family| families.contains(family));
+            assert!(
+                is_served,
+                "{file}: nobody serves {name}, which is in {expression}"
+            );
         }
     }
 }
@@ -64,18 +73,30 @@ fn every_alert_asks_for_what_is_served_and_has_a_section_in_the_runbook() {
     assert!(alerts.len() > 8);
     let runbook = read("docs/runbook.md");
     for (name, text) in &alerts {
-        assert!(text.contains(&format!("runbook: docs/runbook.md#{}", name.to_lowercase())), "{name} names its section");
-        assert!(runbook.contains(&format!("\n## {name}\n")), "docs/runbook.md has no section {name}");
+        assert!(
+            text.contains(&format!("runbook: docs/runbook.md#{}", name.to_lowercase())),
+            "{name} names its section"
+        );
+        assert!(
+            runbook.contains(&format!("\n## {name}\n")),
+            "docs/runbook.md has no section {name}"
+        );
     }
     let expressions: Vec<String> = alerts.iter().map(|(_, text)| text.clone()).collect();
     check_names("alerts.yml", &expressions);
     let sections = runbook.lines().filter_map(|line| line.strip_prefix("## "));
     for section in sections {
-        assert!(alerts.iter().any(|(name, _)| name == section), "docs/runbook.md: no alert is called {section}");
+        assert!(
+            alerts.iter().any(|(name, _)| name == section),
+            "docs/runbook.md: no alert is called {section}"
+        );
     }
     let tests = read("deploy/prometheus/alerts_test.yml");
     for (name, _) in &alerts {
-        assert!(tests.matches(name.as_str()).count() >= 2, "{name} is not tried in alerts_test.yml, both ways");
+        assert!(
+            tests.matches(name.as_str()).count() >= 2,
+            "{name} is not tried in alerts_test.yml, both ways"
+        );
     }
 }
 
@@ -91,9 +112,15 @@ fn the_board_asks_for_what_is_served() {
     assert!(expressions.len() > 20, "{expressions:?}");
     check_names("groupcast.json", &expressions);
     for expression in &expressions {
-        assert!(expression.contains("{job=~\"$job\""), "the board's own choice of jobs counts: {expression}");
+        assert!(
+            expression.contains("{job=~\"$job\""),
+            "the board's own choice of jobs counts: {expression}"
+        );
     }
-    let mut ids: Vec<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    let mut ids: Vec<u64> = panels
+        .iter()
+        .map(|panel| panel["id"].as_u64().unwrap())
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), panels.len(), "each panel has its own id");
@@ -102,24 +129,37 @@ fn the_board_asks_for_what_is_served() {
 #[test]
 fn compose_mounts_what_is_there() {
     let compose = read("docker-compose.yml");
-    let mounts = compose.lines().filter_map(|line| line.trim().strip_prefix("- ./")?.split(':').next());
+    let mounts = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ./")?.split(':').next());
     let mounts: Vec<&str> = mounts.collect();
     assert!(mounts.len() >= 4, "{mounts:?}");
     for mount in mounts {
-        assert!(root().join(mount).exists(), "docker-compose.yml mounts {mount}, which is not there");
+        assert!(
+            root().join(mount).exists(),
+            "docker-compose.yml mounts {mount}, which is not there"
+        );
     }
 }
 
 #[test]
 fn the_alerts_fire_and_stay_silent_as_they_should() {
-    let Some(promtool) = tool("promtool", "the_alerts_fire_and_stay_silent_as_they_should") else { return };
-    check(Command::new(&promtool).args(["test", "rules", "alerts_test.yml"]).current_dir(root().join("deploy/prometheus")));
+    let Some(promtool) = tool("promtool", "the_alerts_fire_and_stay_silent_as_they_should") else {
+        return;
+    };
+    check(
+        Command::new(&promtool)
+            .args(["test", "rules", "alerts_test.yml"])
+            .current_dir(root().join("deploy/prometheus")),
+    );
     check(Command::new(&promtool).args(["check", "config", "deploy/prometheus/prometheus.yml"]));
 }
 
 #[test]
 fn hadolint_finds_nothing_in_the_dockerfile() {
-    let Some(hadolint) = tool("hadolint", "hadolint_finds_nothing_in_the_dockerfile") else { return };
+    let Some(hadolint) = tool("hadolint", "hadolint_finds_nothing_in_the_dockerfile") else {
+        return;
+    };
     check(Command::new(hadolint).arg("deploy/Dockerfile"));
 }
 
@@ -128,8 +168,15 @@ fn hadolint_finds_nothing_in_the_dockerfile() {
 fn the_image_is_small_and_runs_as_nobody() {
     let dockerfile = read("deploy/Dockerfile");
     let (_, image) = dockerfile.rsplit_once("\nFROM ").unwrap();
-    assert!(image.starts_with("gcr.io/distroless/") && image.contains(":nonroot\n"), "{image}");
-    assert!(image.contains("\nHEALTHCHECK ") && image.contains("CMD [\"/usr/local/bin/groupcast\", \"health\"]"), "{image}");
+    assert!(
+        image.starts_with("gcr.io/distroless/") && image.contains(":nonroot\n"),
+        "{image}"
+    );
+    assert!(
+        image.contains("\nHEALTHCHECK ")
+            && image.contains("CMD [\"/usr/local/bin/groupcast\", \"health\"]"),
+        "{image}"
+    );
 }
 
 /// Without a container engine nobody builds the image here; Cargo at least finds all that it wants in what is copied.
@@ -137,12 +184,25 @@ fn the_image_is_small_and_runs_as_nobody() {
 fn the_image_is_built_of_all_that_cargo_wants() {
     let folder = tempfile::tempdir().unwrap();
     let dockerfile = read("deploy/Dockerfile");
-    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let copies = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "));
     let mut n_copied = 0;
-    for file in copies.filter(|line| !line.starts_with("--from")).flat_map(|line| line.split_whitespace().rev().skip(1)) {
+    for file in copies
+        .filter(|line| !line.starts_with("--from"))
+        .flat_map(|line| line.split_whitespace().rev().skip(1))
+    {
         let mut copy = Command::new("cp");
-        let status = copy.args(["-r", "--parents", file]).arg(folder.path()).current_dir(root()).status().unwrap();
-        assert!(status.success(), "deploy/Dockerfile copies {file}, which is not there");
+        let status = copy
+            .args(["-r", "--parents", file])
+            .arg(folder.path())
+            .current_dir(root())
+            .status()
+            .unwrap();
+        assert!(
+            status.success(),
+            "deploy/Dockerfile copies {file}, which is not there"
+        );
         n_copied += 1;
     }
     assert!(n_copied >= 6, "{dockerfile}");
@@ -155,15 +215,26 @@ fn the_image_is_built_of_all_that_cargo_wants() {
 
 #[test]
 fn compose_reads_its_file_and_nobody_waits_in_vain() {
-    let Some(compose) = tool("compose-spec", "compose_reads_its_file_and_nobody_waits_in_vain") else { return };
-    let project: Value =
-        serde_json::from_str(&check(Command::new(compose).args(["-format", "json", "docker-compose.yml"]))).unwrap();
+    let Some(compose) = tool(
+        "compose-spec",
+        "compose_reads_its_file_and_nobody_waits_in_vain",
+    ) else {
+        return;
+    };
+    let project: Value = serde_json::from_str(&check(Command::new(compose).args([
+        "-format",
+        "json",
+        "docker-compose.yml",
+    ])))
+    .unwrap();
     let services = project["services"].as_object().unwrap();
     assert!(services.len() >= 6, "{services:?}");
     // Compose's parser lets these pass.
     for (name, service) in services {
         for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
-            let waited_for = services.get(other).unwrap_or_else(|| panic!("{name} depends on {other}, which is not there"));
+            let waited_for = services
+                .get(other)
+                .unwrap_or_else(|| panic!("{name} depends on {other}, which is not there"));
             let wants_health = how["condition"] == "service_healthy";
             assert!(
                 !wants_health || waited_for["healthcheck"].is_object(),
@@ -175,19 +246,28 @@ fn compose_reads_its_file_and_nobody_waits_in_vain() {
 
 #[test]
 fn actionlint_finds_nothing_in_the_workflows() {
-    let Some(actionlint) = tool("actionlint", "actionlint_finds_nothing_in_the_workflows") else { return };
+    let Some(actionlint) = tool("actionlint", "actionlint_finds_nothing_in_the_workflows") else {
+        return;
+    };
     check(Command::new(actionlint).args(["-no-color", "-shellcheck=", "-pyflakes="]));
 }
 
 #[test]
 fn systemd_finds_nothing_in_the_unit() {
-    let Some(analyze) = tool("systemd-analyze", "systemd_finds_nothing_in_the_unit") else { return };
+    let Some(analyze) = tool("systemd-analyze", "systemd_finds_nothing_in_the_unit") else {
+        return;
+    };
     // It looks whether the program is there.
-    let unit = read("deploy/systemd/groupcast.service").replace("/usr/local/bin/groupcast", env!("CARGO_BIN_EXE_groupcast"));
+    let unit = read("deploy/systemd/groupcast.service")
+        .replace("/usr/local/bin/groupcast", env!("CARGO_BIN_EXE_groupcast"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("groupcast.service");
     fs::write(&file, unit).unwrap();
-    check(Command::new(analyze).args(["verify", "--man=no", "--recursive-errors=no"]).arg(file));
+    check(
+        Command::new(analyze)
+            .args(["verify", "--man=no", "--recursive-errors=no"])
+            .arg(file),
+    );
 }
 
 /// Runs a program in the project's folder, which must find nothing, and returns what it printed.
@@ -196,7 +276,8 @@ fn check(command: &mut Command) -> String {
         command.current_dir(root());
     }
     let output = command.output().unwrap();
-    let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    let [said, complaint] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(output.status.success(), "{command:?}: {said}{complaint}");
     said
 }

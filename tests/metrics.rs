@@ -21,10 +21,26 @@ const INTRODUCTION: &str = "# Metrics\n\n\
 fn the_page_in_docs_lists_every_family() {
     let mut text = INTRODUCTION.to_owned();
     for (title, families) in SECTIONS {
-        write!(text, "\n## {title}\n\n| name | kind | labels | says |\n|---|---|---|---|\n").unwrap();
-        for Family { name, kind, labels, help } in *families {
+        write!(
+            text,
+            "\n## {title}\n\n| name | kind | labels | says |\n|---|---|---|---|\n"
+        )
+        .unwrap();
+        for Family {
+            name,
+            kind,
+            labels,
+            help,
+        } in *families
+        {
             let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
-            writeln!(text, "| `{name}` | {} | {} | {help} |", kind.word(), labels.join(" ")).unwrap();
+            writeln!(
+                text,
+                "| `{name}` | {} | {} | {help} |",
+                kind.word(),
+                labels.join(" ")
+            )
+            .unwrap();
         }
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -38,10 +54,22 @@ fn the_page_in_docs_lists_every_family() {
 
 #[test]
 fn names_follow_the_conventions() {
-    for Family { name, kind, help, .. } in SECTIONS.iter().flat_map(|(_, families)| *families) {
+    for Family {
+        name, kind, help, ..
+    } in SECTIONS.iter().flat_map(|(_, families)| *families)
+    {
         assert_eq!(name.ends_with("_total"), kind.word() == "counter", "{name}");
-        assert!(kind.word() != "histogram" || name.ends_with("_seconds"), "{name}");
-        assert!(name.starts_with("groupcast_") || name.starts_with("process_"), "{name}");
-        assert!(!help.ends_with('.') && !help.contains('\n') && !help.contains('\\'), "{name}: {help}");
+        assert!(
+            kind.word() != "histogram" || name.ends_with("_seconds"),
+            "{name}"
+        );
+        assert!(
+            name.starts_with("groupcast_") || name.starts_with("process_"),
+            "{name}"
+        );
+        assert!(
+            !help.ends_with('.') && !help.contains('\n') && !help.contains('\\'),
+            "{name}: {help}"
+        );
     }
 }

@@ -2,7 +2,11 @@
 //! docs/semantics.md, the filters of docs/definitions.md. A stale one fails.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test pages` writes them again.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -28,9 +32,14 @@ fn every_destination_has_its_page() {
         compare(&format!("{FOLDER}/{id}.md"), &page(&destination, first));
         wanted.insert(format!("{id}.md"));
     }
-    let found: BTreeSet<String> =
-        fs::read_dir(FOLDER).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(found, wanted, "a page without a definition is to be deleted");
+    let found: BTreeSet<String> = fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        found, wanted,
+        "a page without a definition is to be deleted"
+    );
 }
 
 #[test]
@@ -41,21 +50,43 @@ fn the_readme_lists_all_destinations() {
 #[test]
 fn the_rules_list_all_codes() {
     let page = fs::read_to_string(RULES).unwrap();
-    compare_tables(RULES, &[("reasons", reasons(&page)), ("notes", notes(&page))]);
+    compare_tables(
+        RULES,
+        &[("reasons", reasons(&page)), ("notes", notes(&page))],
+    );
 }
 
 #[test]
 fn the_language_shows_every_filter() {
     let page = fs::read_to_string(LANGUAGE).unwrap();
-    let shown: BTreeSet<&str> = VALUES.iter().chain(&MAPS).map(|(filter, _)| word(filter)).collect();
+    let shown: BTreeSet<&str> = VALUES
+        .iter()
+        .chain(&MAPS)
+        .map(|(filter, _)| word(filter))
+        .collect();
     let known = filters();
-    assert_eq!(shown, known.iter().map(String::as_str).collect(), "tests/pages.rs has an example of each filter");
+    assert_eq!(
+        shown,
+        known.iter().map(String::as_str).collect(),
+        "tests/pages.rs has an example of each filter"
+    );
     // What the page says of each filter stands outside the tables that are made here.
     let written: String = page.split("<!-- filters of").step_by(2).collect();
-    let is_said = |name: &&String| written.contains(&format!("`{name}`")) || written.contains(&format!("`{name} "));
+    let is_said = |name: &&String| {
+        written.contains(&format!("`{name}`")) || written.contains(&format!("`{name} "))
+    };
     let lacking: Vec<&String> = known.iter().filter(|name| !is_said(name)).collect();
-    assert!(lacking.is_empty(), "{LANGUAGE} does not say what these filters do: {lacking:?}");
-    compare_tables(LANGUAGE, &[("filters of a value", examples("x", &VALUES)), ("filters of a map", examples("", &MAPS))]);
+    assert!(
+        lacking.is_empty(),
+        "{LANGUAGE} does not say what these filters do: {lacking:?}"
+    );
+    compare_tables(
+        LANGUAGE,
+        &[
+            ("filters of a value", examples("x", &VALUES)),
+            ("filters of a map", examples("", &MAPS)),
+        ],
+    );
 }
 
 /// Compares a file with what it must be, or writes it where one asks for that.
@@ -65,7 +96,10 @@ fn compare(file: &str, wanted: &str) {
         fs::write(file, wanted).unwrap();
     }
     let found = fs::read_to_string(file).unwrap_or_default();
-    assert!(found == wanted, "{file} is stale: UPDATE_GOLDEN=1 cargo test --test pages, and read the difference");
+    assert!(
+        found == wanted,
+        "{file} is stale: UPDATE_GOLDEN=1 cargo test --test pages, and read the difference"
+    );
 }
 
 /// Compares the tables of a page, each between its two markers, with what they must be.
@@ -73,8 +107,12 @@ fn compare_tables(file: &str, tables: &[(&str, String)]) {
     let mut page = fs::read_to_string(file).unwrap();
     for (name, table) in tables {
         let [begin, end] = ["begin", "end"].map(|word| format!("<!-- {name}: {word} -->"));
-        let (before, rest) = page.split_once(&format!("{begin}\n")).unwrap_or_else(|| panic!("{file} has no {begin}"));
-        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{file} has no {end}"));
+        let (before, rest) = page
+            .split_once(&format!("{begin}\n"))
+            .unwrap_or_else(|| panic!("{file} has no {begin}"));
+        let (_, after) = rest
+            .split_once(&end)
+            .unwrap_or_else(|| panic!("{file} has no {end}"));
         page = format!("{before}{begin}\n{table}{end}{after}");
     }
     compare(file, &page);
@@ -89,13 +127,28 @@ fn reasons(page: &str) -> String {
             (Reason::SKIPS, "a destination skipped"),
             (Reason::UNFIT, "a destination's dead letter"),
         ];
-        let ends: Vec<&str> = lists.iter().filter(|(list, _)| list.contains(reason)).map(|(_, end)| *end).collect();
-        if ends.is_empty() { "ignored".to_owned() } else { ends.join(", ") }
+        let ends: Vec<&str> = lists
+            .iter()
+            .filter(|(list, _)| list.contains(reason))
+            .map(|(_, end)| *end)
+            .collect();
+        if ends.is_empty() {
+            "ignored".to_owned()
+        } else {
+            ends.join(", ")
+        }
     };
     let mut table = "| code | means | how it ends | rules |\n|---|---|---|---|\n".to_owned();
     for reason in Reason::ALL {
         let code = reason.code();
-        writeln!(table, "| `{code}` | {} | {} | {} |", reason.sentence(), ends(reason), rules_on(code, page)).unwrap();
+        writeln!(
+            table,
+            "| `{code}` | {} | {} | {} |",
+            reason.sentence(),
+            ends(reason),
+            rules_on(code, page)
+        )
+        .unwrap();
     }
     table
 }
@@ -103,7 +156,14 @@ fn reasons(page: &str) -> String {
 fn notes(page: &str) -> String {
     let mut table = "| code | means | rules |\n|---|---|---|\n".to_owned();
     for note in NoteCode::ALL {
-        writeln!(table, "| `{}` | {} | {} |", note.code(), note.sentence(), rules_on(note.code(), page)).unwrap();
+        writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            note.code(),
+            note.sentence(),
+            rules_on(note.code(), page)
+        )
+        .unwrap();
     }
     table
 }
@@ -111,7 +171,10 @@ fn notes(page: &str) -> String {
 /// Returns the ids of the rules that name a code.
 fn rules_on(code: &str, page: &str) -> String {
     let (rules, _) = page.split_once("\n## Codes\n").unwrap();
-    let rules = rules.split("\n### ").skip(1).filter(|rule| rule.contains(&format!("`{code}`")));
+    let rules = rules
+        .split("\n### ")
+        .skip(1)
+        .filter(|rule| rule.contains(&format!("`{code}`")));
     rules.map(word).collect::<Vec<_>>().join(" ")
 }
 
@@ -147,9 +210,15 @@ const MAPS: [(&str, &str); 11] = [
     ("prefix group_", r#"{"plan":"gold"}"#),
     ("suffix __c", r#"{"plan":"gold"}"#),
     ("case snake", r#"{"Total Billed":830,"createdAt":0}"#),
-    ("flatten _", r#"{"address":{"city":"Austin"},"plan":"gold"}"#),
+    (
+        "flatten _",
+        r#"{"address":{"city":"Austin"},"plan":"gold"}"#,
+    ),
     ("scalars", r#"{"plan":"gold","tags":["a"]}"#),
-    ("dates unix_seconds", r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#),
+    (
+        "dates unix_seconds",
+        r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#,
+    ),
     ("texts 3", r#"{"plan":"gold","seats":12345}"#),
     ("nulls empty", r#"{"plan":null}"#),
 ];
@@ -166,9 +235,13 @@ fn examples(name: &str, filters: &[(&str, &str)]) -> String {
         let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
         let told = routing::told(&router, &routing::record(Some(event.as_bytes())));
         let (body, note) = told.split_once(" ~").unwrap_or((told.as_str(), ""));
-        let left = body.strip_prefix(r#"{"v":"#).and_then(|rest| rest.strip_suffix('}'));
+        let left = body
+            .strip_prefix(r#"{"v":"#)
+            .and_then(|rest| rest.strip_suffix('}'));
         let left = left.map_or("nothing".to_owned(), |left| format!("`{left}`"));
-        let note = note.split_once(':').map_or(String::new(), |(code, key)| format!("; `{code}` for `{key}`"));
+        let note = note.split_once(':').map_or(String::new(), |(code, key)| {
+            format!("; `{code}` for `{key}`")
+        });
         writeln!(table, "| `{filter}` | `{value}` | {left}{note} |").unwrap();
     }
     table
@@ -177,9 +250,15 @@ fn examples(name: &str, filters: &[(&str, &str)]) -> String {
 /// Returns the names of all filters, as the compiler lists them.
 fn filters() -> BTreeSet<String> {
     let text = fs::read_to_string("crates/core/src/destination/compile.rs").unwrap();
-    let (_, list) = text.split_once("const FILTERS: [&str; ").expect("the list of filters");
+    let (_, list) = text
+        .split_once("const FILTERS: [&str; ")
+        .expect("the list of filters");
     let (list, _) = list.split_once("];").unwrap();
-    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn word(text: &str) -> &str {
@@ -188,7 +267,10 @@ fn word(text: &str) -> &str {
 
 /// Returns what `groupcast destinations --json` says, as any program would read it.
 fn destinations() -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_groupcast")).args(["destinations", "--json"]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_groupcast"))
+        .args(["destinations", "--json"])
+        .output()
+        .unwrap();
     assert!(output.status.success());
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -196,16 +278,28 @@ fn destinations() -> Vec<Value> {
 fn table() -> String {
     let mut table = "| destination | what a group call does there | a user may be in | nulls |\n|---|---|---|---|\n".to_owned();
     for destination in destinations() {
-        let (id, name, about) = (text(&destination["id"]), text(&destination["name"]), text(&destination["about"]));
+        let (id, name, about) = (
+            text(&destination["id"]),
+            text(&destination["name"]),
+            text(&destination["about"]),
+        );
         let membership = match text(&destination["membership"]) {
             "many" => "several groups",
             "one" => "one group",
             _ => "not linked",
         };
-        let opt_in = if destination["enabled_by_default"] == false { " (opt-in)" } else { "" };
+        let opt_in = if destination["enabled_by_default"] == false {
+            " (opt-in)"
+        } else {
+            ""
+        };
         let nulls = nulls(text(&destination["nulls"]));
-        writeln!(table, "| [{name}]({FOLDER}/{id}.md){opt_in} | {} | {membership} | {nulls} |", about.trim_end_matches('.'))
-            .unwrap();
+        writeln!(
+            table,
+            "| [{name}]({FOLDER}/{id}.md){opt_in} | {} | {membership} | {nulls} |",
+            about.trim_end_matches('.')
+        )
+        .unwrap();
     }
     table
 }
@@ -221,8 +315,17 @@ fn nulls(policy: &str) -> &'static str {
 
 fn page(destination: &Value, example: &Example) -> String {
     let id = text(&destination["id"]);
-    let mut page = format!("# {}\n\n{}\n\n", text(&destination["name"]), text(&destination["about"]));
-    writeln!(page, "```yaml\ndestinations:\n  - use: {id}{}\n```\n", required(destination)).unwrap();
+    let mut page = format!(
+        "# {}\n\n{}\n\n",
+        text(&destination["name"]),
+        text(&destination["about"])
+    );
+    writeln!(
+        page,
+        "```yaml\ndestinations:\n  - use: {id}{}\n```\n",
+        required(destination)
+    )
+    .unwrap();
     page += &facts(destination);
     page += "\n## Calls\n\n| call | request | the record's key | one request takes |\n|---|---|---|---|\n";
     for operation in list(&destination["operations"]) {
@@ -235,15 +338,27 @@ fn page(destination: &Value, example: &Example) -> String {
     for source in list(&destination["docs"]) {
         writeln!(page, "- <{}>", text(source)).unwrap();
     }
-    writeln!(page, "\nMade of [{id}.yaml](../../crates/core/destinations/{id}.yaml), which decides.").unwrap();
+    writeln!(
+        page,
+        "\nMade of [{id}.yaml](../../crates/core/destinations/{id}.yaml), which decides."
+    )
+    .unwrap();
     page
 }
 
 /// Returns the settings that a configuration must have, as it writes them.
 fn required(destination: &Value) -> String {
-    let settings = list(&destination["settings"]).iter().filter(|setting| setting["required"] == true);
-    let lines: Vec<String> = settings.map(|setting| format!("\n      {}: …", text(&setting["name"]))).collect();
-    if lines.is_empty() { String::new() } else { format!("\n    settings:{}", lines.concat()) }
+    let settings = list(&destination["settings"])
+        .iter()
+        .filter(|setting| setting["required"] == true);
+    let lines: Vec<String> = settings
+        .map(|setting| format!("\n      {}: …", text(&setting["name"])))
+        .collect();
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("\n    settings:{}", lines.concat())
+    }
 }
 
 fn facts(destination: &Value) -> String {
@@ -258,7 +373,9 @@ fn facts(destination: &Value) -> String {
     };
     let membership = match text(&destination["membership"]) {
         "many" => "may be in several groups",
-        "one" => "is in one group: the latest call wins, which is exact only where the source is partitioned by member",
+        "one" => {
+            "is in one group: the latest call wins, which is exact only where the source is partitioned by member"
+        }
         _ => "is not linked: the vendor's API cannot do it by the caller's own ids",
     };
     format!(
@@ -270,7 +387,11 @@ fn facts(destination: &Value) -> String {
 
 fn call(operation: &Value) -> String {
     let (key, idempotent) = (text(&operation["key"]), operation["idempotent"] == true);
-    let repeat = if idempotent { "" } else { "; sent twice it counts twice" };
+    let repeat = if idempotent {
+        ""
+    } else {
+        "; sent twice it counts twice"
+    };
     format!(
         "| `{}` | `{}` | {key}{repeat} | {} |\n",
         text(&operation["id"]),
@@ -281,7 +402,10 @@ fn call(operation: &Value) -> String {
 
 fn batch(batch: &Value) -> String {
     let limit = |name: &str| batch[name].as_u64();
-    let records = limit("records").map_or_else(|| "items".to_owned(), |records| format!("up to {records} items"));
+    let records = limit("records").map_or_else(
+        || "items".to_owned(),
+        |records| format!("up to {records} items"),
+    );
     let bytes = limit("bytes").map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
     let form = match (batch["encoding"].as_str(), &batch["encoding"]["form"]) {
         (Some("form"), _) => ", as a form".to_owned(),
@@ -300,12 +424,25 @@ fn settings(destination: &Value) -> String {
     if settings.is_empty() {
         return String::new();
     }
-    let mut table = "\n## Settings\n\n| setting | type | default | |\n|---|---|---|---|\n".to_owned();
+    let mut table =
+        "\n## Settings\n\n| setting | type | default | |\n|---|---|---|---|\n".to_owned();
     for setting in settings {
         let default = &setting["default"];
-        let default = if default.is_null() { "**required**".to_owned() } else { format!("`{}`", cell(&default.to_string())) };
-        let secret = if setting["secret"] == true { ", secret" } else { "" };
-        let (name, kind, about) = (text(&setting["name"]), text(&setting["type"]), cell(text(&setting["about"])));
+        let default = if default.is_null() {
+            "**required**".to_owned()
+        } else {
+            format!("`{}`", cell(&default.to_string()))
+        };
+        let secret = if setting["secret"] == true {
+            ", secret"
+        } else {
+            ""
+        };
+        let (name, kind, about) = (
+            text(&setting["name"]),
+            text(&setting["type"]),
+            cell(text(&setting["about"])),
+        );
         writeln!(table, "| `{name}` | {kind}{secret} | {default} | {about} |").unwrap();
     }
     table
@@ -320,15 +457,24 @@ fn shown(example: &Example) -> String {
         writeln!(shown, "```json\n{{ \"settings\": {json} }}\n```\n").unwrap();
     }
     writeln!(shown, "```json\n{}\n```", pretty(&example.event)).unwrap();
-    let Expected::Emits(operations) = &example.expected else { return shown };
+    let Expected::Emits(operations) = &example.expected else {
+        return shown;
+    };
     for operation in operations {
-        writeln!(shown, "\n`{}` gets\n\n```json\n{}\n```", operation.operation, pretty(&operation.body)).unwrap();
+        writeln!(
+            shown,
+            "\n`{}` gets\n\n```json\n{}\n```",
+            operation.operation,
+            pretty(&operation.body)
+        )
+        .unwrap();
     }
     shown
 }
 
 fn pretty(json: &str) -> String {
-    serde_json::from_str::<Value>(json).map_or_else(|_| json.to_owned(), |value| format!("{value:#}"))
+    serde_json::from_str::<Value>(json)
+        .map_or_else(|_| json.to_owned(), |value| format!("{value:#}"))
 }
 
 /// Escapes what would end a cell.

@@ -44,13 +44,21 @@ fn ids_are_unique_and_in_order() {
     let mut last: BTreeMap<char, (usize, usize)> = BTreeMap::new();
     let mut letters = Vec::new();
     for rule in rules() {
-        let (letter, number) = (rule.id.chars().next().unwrap(), rule.id[1..].parse::<usize>().unwrap());
+        let (letter, number) = (
+            rule.id.chars().next().unwrap(),
+            rule.id[1..].parse::<usize>().unwrap(),
+        );
         if !letters.contains(&letter) {
             letters.push(letter);
         }
         let place = letters.len();
         let (before, letters_place) = last.insert(letter, (number, place)).unwrap_or((0, place));
-        assert!(number > before && place == letters_place, "{} {} is out of order", rule.id, rule.title);
+        assert!(
+            number > before && place == letters_place,
+            "{} {} is out of order",
+            rule.id,
+            rule.title
+        );
         assert!(!rule.text.trim().is_empty(), "{} says nothing", rule.id);
     }
 }
@@ -62,7 +70,9 @@ fn every_cited_id_is_a_rule() {
     for file in files(&CITING) {
         for (line, text) in (1..).zip(file.text.lines()) {
             faults.extend(
-                cited(text).filter(|id| !ids.contains(id)).map(|id| format!("{}:{line}: no such rule: {id}", file.name)),
+                cited(text)
+                    .filter(|id| !ids.contains(id))
+                    .map(|id| format!("{}:{line}: no such rule: {id}", file.name)),
             );
         }
         for name in test_names(&file.text) {
@@ -81,7 +91,12 @@ fn every_rule_has_a_test() {
     for file in files(&["crates", "src", "tests"]) {
         pinned.extend(test_names(&file.text).filter_map(id_of));
         if file.name.contains("tests/") || file.name.ends_with("/tests.rs") {
-            pinned.extend(file.text.lines().flat_map(cited).filter(|id| id.starts_with('I')));
+            pinned.extend(
+                file.text
+                    .lines()
+                    .flat_map(cited)
+                    .filter(|id| id.starts_with('I')),
+            );
         }
     }
     let lacking: Vec<String> = rules()
@@ -89,25 +104,47 @@ fn every_rule_has_a_test() {
         .filter(|rule| !pinned.contains(&rule.id))
         .map(|rule| format!("{} {}", rule.id, rule.title))
         .collect();
-    assert!(lacking.is_empty(), "no test's name begins with the id of\n{}", lacking.join("\n"));
+    assert!(
+        lacking.is_empty(),
+        "no test's name begins with the id of\n{}",
+        lacking.join("\n")
+    );
 }
 
 #[test]
 fn f9_every_code_is_in_a_rule() {
     let rules = rules();
-    let codes = Reason::ALL.iter().map(|reason| reason.code()).chain(NoteCode::ALL.iter().map(|note| note.code()));
-    let lacking: Vec<&str> = codes.filter(|code| rules.iter().all(|rule| !rule.text.contains(&format!("`{code}`")))).collect();
-    assert!(lacking.is_empty(), "{BOOK} has no rule that says when this happens: {lacking:?}");
+    let codes = Reason::ALL
+        .iter()
+        .map(|reason| reason.code())
+        .chain(NoteCode::ALL.iter().map(|note| note.code()));
+    let lacking: Vec<&str> = codes
+        .filter(|code| {
+            rules
+                .iter()
+                .all(|rule| !rule.text.contains(&format!("`{code}`")))
+        })
+        .collect();
+    assert!(
+        lacking.is_empty(),
+        "{BOOK} has no rule that says when this happens: {lacking:?}"
+    );
 }
 
 fn rules() -> Vec<Rule> {
     let page = fs::read_to_string(BOOK).unwrap();
     let mut rules: Vec<Rule> = Vec::new();
     for line in page.lines() {
-        let heading = line.strip_prefix("### ").and_then(|heading| heading.split_once(' '));
+        let heading = line
+            .strip_prefix("### ")
+            .and_then(|heading| heading.split_once(' '));
         match (heading.filter(|(id, _)| is_id(id)), rules.last_mut()) {
             (Some((id, title)), _) => {
-                rules.push(Rule { id: id.to_owned(), title: title.to_owned(), text: String::new() });
+                rules.push(Rule {
+                    id: id.to_owned(),
+                    title: title.to_owned(),
+                    text: String::new(),
+                });
             }
             // The codes' tables follow the last rule.
             (None, _) if line == "## Codes" => break,
@@ -123,14 +160,18 @@ fn rules() -> Vec<Rule> {
 const LETTERS: &str = "ETNDPFKRI";
 
 fn is_id(word: &str) -> bool {
-    let number = word.strip_prefix(|letter| LETTERS.contains(letter)).unwrap_or_default();
+    let number = word
+        .strip_prefix(|letter| LETTERS.contains(letter))
+        .unwrap_or_default();
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns the ids in a line. An id with a small letter behind it is returned, too: it is not a rule, and so a fault.
 fn cited(line: &str) -> impl Iterator<Item = String> {
     let words = line.split(|character: char| !character.is_alphanumeric());
-    words.filter(|word| is_id(word.trim_end_matches(|letter: char| letter.is_ascii_lowercase()))).map(str::to_owned)
+    words
+        .filter(|word| is_id(word.trim_end_matches(|letter: char| letter.is_ascii_lowercase())))
+        .map(str::to_owned)
 }
 
 /// Returns the names of the functions that are tests.
@@ -155,9 +196,16 @@ struct File {
 /// Returns the text files under these paths.
 fn files(roots: &[&str]) -> Vec<File> {
     let mut paths = Vec::new();
-    roots.iter().for_each(|root| collect(Path::new(root), &mut paths));
+    roots
+        .iter()
+        .for_each(|root| collect(Path::new(root), &mut paths));
     paths.sort();
-    let read = |path: PathBuf| Some(File { text: fs::read_to_string(&path).ok()?, name: path.to_string_lossy().into_owned() });
+    let read = |path: PathBuf| {
+        Some(File {
+            text: fs::read_to_string(&path).ok()?,
+            name: path.to_string_lossy().into_owned(),
+        })
+    };
     let files: Vec<File> = paths.into_iter().filter_map(read).collect();
     assert!(files.len() > 50, "the tests run in the project's root");
     files
@@ -167,6 +215,8 @@ fn collect(path: &Path, paths: &mut Vec<PathBuf>) {
     if path.is_file() {
         paths.push(path.to_owned());
     } else if path.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| collect(&entry.unwrap().path(), paths));
+        fs::read_dir(path)
+            .unwrap()
+            .for_each(|entry| collect(&entry.unwrap().path(), paths));
     }
 }

@@ -49,12 +49,41 @@ const AFTERWARDS: &[Look] = &[
     (&["dead-letters", "counts"], &[]),
     (&["dead-letters", "counts", "--json"], &[]),
     (&["dead-letters", "show", "events.dead/0/0"], &[VALUE]),
-    (&["dead-letters", "show", "--json", "events.dead/0/1"], &[VALUE]),
+    (
+        &["dead-letters", "show", "--json", "events.dead/0/1"],
+        &[VALUE],
+    ),
     // A dry run shows what would leave first.
-    (&["dead-letters", "redrive", "--dry-run", "--name", "counted"], &[VALUE]),
-    (&["dead-letters", "redrive", "--yes", "--name", "again"], &[]),
-    (&["replay", "--from", "beginning", "--dry-run", "--name", "counted"], &[VALUE]),
-    (&["replay", "--from", "beginning", "--yes", "--name", "once-more"], &[]),
+    (
+        &["dead-letters", "redrive", "--dry-run", "--name", "counted"],
+        &[VALUE],
+    ),
+    (
+        &["dead-letters", "redrive", "--yes", "--name", "again"],
+        &[],
+    ),
+    (
+        &[
+            "replay",
+            "--from",
+            "beginning",
+            "--dry-run",
+            "--name",
+            "counted",
+        ],
+        &[VALUE],
+    ),
+    (
+        &[
+            "replay",
+            "--from",
+            "beginning",
+            "--yes",
+            "--name",
+            "once-more",
+        ],
+        &[],
+    ),
 ];
 
 /// Looked at by themselves; each has the events on its standard input.
@@ -99,10 +128,19 @@ struct Planted {
 impl Planted {
     fn new() -> Planted {
         let cluster = EmbeddedCluster::start(1).unwrap();
-        for topic in ["events", "events.mixpanel", "events.hubspot", "events.webhook", "events.dead"] {
+        for topic in [
+            "events",
+            "events.mixpanel",
+            "events.hubspot",
+            "events.webhook",
+            "events.dead",
+        ] {
             cluster.create_topic(topic, 1).unwrap();
         }
-        let planted = Planted { folder: tempfile::tempdir().unwrap(), cluster };
+        let planted = Planted {
+            folder: tempfile::tempdir().unwrap(),
+            cluster,
+        };
         planted.write("password", "s3cr3t-file\n");
         planted.write("good.yaml", &planted.text());
         planted.write("events.jsonl", &EVENTS.join("\n"));
@@ -152,18 +190,27 @@ log: {{ format: json, level: trace }}
             command.args(["--set", "kafka.properties.ssl.key.password=s3cr3t-flag"]);
         }
         // What comes from the environment and the command line is a secret, too, where its name says so.
+        command.env("PLANTED", "s3cr3t-in-a-variable").env(
+            "GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD",
+            "s3cr3t-over",
+        );
         command
-            .env("PLANTED", "s3cr3t-in-a-variable")
-            .env("GROUPCAST__KAFKA__PROPERTIES__SSL__KEYSTORE__PASSWORD", "s3cr3t-over");
-        command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
     /// Runs a command to its end; returns standard output and standard error.
     fn run(&self, arguments: &[&str], configuration: &str) -> (String, String) {
         let output = self.command(arguments, configuration).output().unwrap();
-        (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     }
 
     /// Looks at them side by side: most of them wait for the broker.
@@ -178,20 +225,43 @@ log: {{ format: json, level: trace }}
     /// Runs a command to its end with the events on its standard input, and looks at all that it says.
     fn look(&self, (arguments, allowed): Look) {
         let input = fs::File::open(self.path("events.jsonl")).unwrap();
-        let output = self.command(arguments, "good.yaml").stdin(input).output().unwrap();
-        let [stdout, stderr] = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-        assert!(!stdout.is_empty() || !stderr.is_empty(), "{arguments:?} says nothing at all");
-        assert_clean(&format!("{arguments:?} on standard error"), &stderr, &[SECRET, VALUE, DEMO_VALUE]);
-        let forbidden: Vec<&str> = [SECRET, VALUE].into_iter().filter(|mark| !allowed.contains(mark)).collect();
+        let output = self
+            .command(arguments, "good.yaml")
+            .stdin(input)
+            .output()
+            .unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        assert!(
+            !stdout.is_empty() || !stderr.is_empty(),
+            "{arguments:?} says nothing at all"
+        );
+        assert_clean(
+            &format!("{arguments:?} on standard error"),
+            &stderr,
+            &[SECRET, VALUE, DEMO_VALUE],
+        );
+        let forbidden: Vec<&str> = [SECRET, VALUE]
+            .into_iter()
+            .filter(|mark| !allowed.contains(mark))
+            .collect();
         assert_clean(&format!("{arguments:?}"), &stdout, &forbidden);
         let is_work = output.status.code() != Some(2);
-        assert!(is_work, "{arguments:?} was not understood, so that nothing was looked at: {stderr}");
+        assert!(
+            is_work,
+            "{arguments:?} was not understood, so that nothing was looked at: {stderr}"
+        );
     }
 
     fn produce_events(&self) {
-        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", self.cluster.brokers()).create().unwrap();
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.brokers())
+            .create()
+            .unwrap();
         for event in EVENTS {
-            producer.send(BaseRecord::to("events").payload(*event).key("v4lu3-key")).unwrap();
+            producer
+                .send(BaseRecord::to("events").payload(*event).key("v4lu3-key"))
+                .unwrap();
         }
         producer.flush(DEADLINE).unwrap();
     }
@@ -200,7 +270,10 @@ log: {{ format: json, level: trace }}
 #[track_caller]
 fn assert_clean(what: &str, said: &str, forbidden: &[&str]) {
     for line in said.lines() {
-        assert!(forbidden.iter().all(|mark| !line.contains(mark)), "{what} says: {line}");
+        assert!(
+            forbidden.iter().all(|mark| !line.contains(mark)),
+            "{what} says: {line}"
+        );
     }
 }
 
@@ -227,8 +300,12 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
         || format!("all events have a verdict: {}", get(address, "/metrics")),
         || {
             let page = get(address, "/metrics");
-            let verdicts = page.lines().filter(|line| line.starts_with("groupcast_verdicts_total{"));
-            let count: usize = verdicts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+            let verdicts = page
+                .lines()
+                .filter(|line| line.starts_with("groupcast_verdicts_total{"));
+            let count: usize = verdicts
+                .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+                .sum();
             (count == EVENTS.len()).then_some(page)
         },
     );
@@ -237,20 +314,47 @@ fn a_running_service_says_nothing_of_secrets_and_values() {
         assert_clean(page, &get(address, page), &[SECRET, VALUE]);
     }
     for page in ["healthz", "readyz"] {
-        let (stdout, stderr) = planted.run(&["health", "--url", &format!("http://127.0.0.1:{address}/{page}")], "good.yaml");
-        assert!(!stdout.is_empty() || !stderr.is_empty(), "health says nothing at all");
+        let (stdout, stderr) = planted.run(
+            &[
+                "health",
+                "--url",
+                &format!("http://127.0.0.1:{address}/{page}"),
+            ],
+            "good.yaml",
+        );
+        assert!(
+            !stdout.is_empty() || !stderr.is_empty(),
+            "health says nothing at all"
+        );
         assert_clean("health", &(stdout + &stderr), &[SECRET, VALUE]);
     }
-    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &process.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(process.wait().unwrap().success(), "{}", said());
     copying.join().unwrap();
     planted.look_at_all(AFTERWARDS);
     let mut stdout = String::new();
-    process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    process
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
     assert_clean("standard output", &stdout, &[SECRET, VALUE]);
     let said = said();
-    assert!(said.contains(r#""level":"TRACE""#) || said.contains(r#""level":"DEBUG""#), "nothing was looked at: {said}");
-    assert!(said.contains("dead_lettered") || pages.contains("dead_lettered"), "no dead letter was made");
+    assert!(
+        said.contains(r#""level":"TRACE""#) || said.contains(r#""level":"DEBUG""#),
+        "nothing was looked at: {said}"
+    );
+    assert!(
+        said.contains("dead_lettered") || pages.contains("dead_lettered"),
+        "no dead letter was made"
+    );
     assert_clean("the log", &said, &[SECRET, VALUE]);
 }
 
@@ -260,18 +364,27 @@ fn every_other_command_says_nothing_of_secrets_and_values() {
     planted.produce_events();
     planted.look_at_all(ALONE);
     let (made, _) = planted.run(&["explain", "event.json"], "good.yaml");
-    assert!(made.contains(VALUE), "explain shows nothing of the event: {made}");
+    assert!(
+        made.contains(VALUE),
+        "explain shows nothing of the event: {made}"
+    );
 }
 
 #[test]
 fn the_playground_shows_the_event_and_says_nothing_of_secrets() {
     let planted = Planted::new();
-    let mut process = planted.command(&[PLAYGROUND, "--listen", "127.0.0.1:0"], "good.yaml").spawn().unwrap();
+    let mut process = planted
+        .command(&[PLAYGROUND, "--listen", "127.0.0.1:0"], "good.yaml")
+        .spawn()
+        .unwrap();
     let mut stderr = BufReader::new(process.stderr.take().unwrap());
     let mut said = String::new();
     let port: u16 = loop {
         let begin = said.len();
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "it says where it listens: {said}");
+        assert!(
+            stderr.read_line(&mut said).unwrap() > 0,
+            "it says where it listens: {said}"
+        );
         let line = said.get(begin..).unwrap();
         if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
             break rest.split('/').next().unwrap().parse().unwrap();
@@ -284,42 +397,82 @@ fn the_playground_shows_the_event_and_says_nothing_of_secrets() {
         // No questions at all.
         shown += &ask(port, "POST /playground/explain", event);
     }
-    assert!(shown.contains("v4lu3-n") || shown.contains("v4lu3-second"), "nothing was explained: {shown}");
-    assert!(shown.contains("(secret)"), "no body has the token's place: {shown}");
+    assert!(
+        shown.contains("v4lu3-n") || shown.contains("v4lu3-second"),
+        "nothing was explained: {shown}"
+    );
+    assert!(
+        shown.contains("(secret)"),
+        "no body has the token's place: {shown}"
+    );
     assert_clean("the playground", &shown, &[SECRET]);
-    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &process.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(process.wait().unwrap().success());
     stderr.read_to_string(&mut said).unwrap();
-    process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    process
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
     assert_clean("the playground's log", &said, &[SECRET, VALUE]);
 }
 
 /// The list comes from the command line itself: a new command fails here until it is looked at.
 #[test]
 fn every_command_is_looked_at() {
-    let looks = AFTERWARDS.iter().chain(ALONE).map(|(arguments, _)| *arguments);
-    let looked_at: BTreeSet<Vec<&str>> = looks.chain([&[RUN][..], &[PLAYGROUND]]).map(|arguments| leaf(arguments).0).collect();
+    let looks = AFTERWARDS
+        .iter()
+        .chain(ALONE)
+        .map(|(arguments, _)| *arguments);
+    let looked_at: BTreeSet<Vec<&str>> = looks
+        .chain([&[RUN][..], &[PLAYGROUND]])
+        .map(|arguments| leaf(arguments).0)
+        .collect();
     let mut all = Vec::new();
     collect_leaves(&groupcast::cli::command(), &[], &mut all);
     assert!(all.len() > 10, "{all:?}");
     for command in &all {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        assert!(looked_at.contains(&words), "nobody looks at what this command says: {}", command.join(" "));
+        assert!(
+            looked_at.contains(&words),
+            "nobody looks at what this command says: {}",
+            command.join(" ")
+        );
         let help: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
         let mut process = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-        let output = process.args(&help).env("PLANTED", SECRET).env("GROUPCAST__KAFKA__PROPERTIES__SASL__PASSWORD", SECRET);
+        let output = process
+            .args(&help)
+            .env("PLANTED", SECRET)
+            .env("GROUPCAST__KAFKA__PROPERTIES__SASL__PASSWORD", SECRET);
         let output = output.output().unwrap();
         assert!(output.status.success(), "{help:?}");
-        assert_clean(&format!("{help:?}"), &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()), &[SECRET]);
+        assert_clean(
+            &format!("{help:?}"),
+            &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()),
+            &[SECRET],
+        );
     }
-    assert_eq!(looked_at.len(), all.len(), "a command that is looked at is none: {looked_at:?}, {all:?}");
+    assert_eq!(
+        looked_at.len(),
+        all.len(),
+        "a command that is looked at is none: {looked_at:?}, {all:?}"
+    );
 }
 
 /// Returns the command that the arguments begin with, and how clap knows it.
 fn leaf<'a>(arguments: &[&'a str]) -> (Vec<&'a str>, clap::Command) {
     let (mut words, mut command) = (Vec::new(), groupcast::cli::command());
     for word in arguments {
-        let Some(inner) = command.find_subcommand(word).cloned() else { break };
+        let Some(inner) = command.find_subcommand(word).cloned() else {
+            break;
+        };
         words.push(*word);
         command = inner;
     }
@@ -327,13 +480,20 @@ fn leaf<'a>(arguments: &[&'a str]) -> (Vec<&'a str>, clap::Command) {
 }
 
 fn takes_configuration(arguments: &[&str]) -> bool {
-    leaf(arguments).1.get_arguments().any(|argument| argument.get_long() == Some("config"))
+    leaf(arguments)
+        .1
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some("config"))
 }
 
 fn collect_leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>) {
     for inner in command.get_subcommands() {
         let path = [path, &[inner.get_name().to_owned()]].concat();
-        if inner.has_subcommands() { collect_leaves(inner, &path, found) } else { found.push(path) }
+        if inner.has_subcommands() {
+            collect_leaves(inner, &path, found)
+        } else {
+            found.push(path)
+        }
     }
 }
 
@@ -364,7 +524,8 @@ fn no_fault_of_a_configuration_shows_a_secret() {
             }
         };
         if is_still_secret(&changed) {
-            told.iter().for_each(|fault| assert_clean(&changed, &fault.to_string(), &[SECRET]));
+            told.iter()
+                .for_each(|fault| assert_clean(&changed, &fault.to_string(), &[SECRET]));
         }
     }
     assert!(n_faulty > 200, "only {n_faulty} faults were made");
@@ -373,27 +534,49 @@ fn no_fault_of_a_configuration_shows_a_secret() {
         planted.write("broken.yaml", text);
         for command in ["check", "run"] {
             let (stdout, stderr) = planted.run(&[command], "broken.yaml");
-            assert_clean(&format!("{command}\n{text}"), &(stdout + &stderr), &[SECRET]);
+            assert_clean(
+                &format!("{command}\n{text}"),
+                &(stdout + &stderr),
+                &[SECRET],
+            );
         }
     }
 }
 
 fn changes(text: &str) -> Vec<String> {
-    let characters = text.char_indices().map(|(at, character)| [&text[..at], &text[at + character.len_utf8()..]].concat());
+    let characters = text
+        .char_indices()
+        .map(|(at, character)| [&text[..at], &text[at + character.len_utf8()..]].concat());
     let lines: Vec<&str> = text.lines().collect();
     let others = lines.iter().enumerate().flat_map(|(index, line)| {
-        let with = |replaced: &[&str]| [&lines[..index], replaced, &lines[index + 1..]].concat().join("\n");
-        let value = line.split_once(": ").map(|(key, _)| format!("{key}: [1, 2]")).unwrap_or_default();
-        [with(&[]), with(&[line, line]), with(&[&value]), with(&[&format!("{line} }}")])]
+        let with = |replaced: &[&str]| {
+            [&lines[..index], replaced, &lines[index + 1..]]
+                .concat()
+                .join("\n")
+        };
+        let value = line
+            .split_once(": ")
+            .map(|(key, _)| format!("{key}: [1, 2]"))
+            .unwrap_or_default();
+        [
+            with(&[]),
+            with(&[line, line]),
+            with(&[&value]),
+            with(&[&format!("{line} }}")]),
+        ]
     });
     characters.chain(others).collect()
 }
 
 /// A value in clear is a secret by its key's name; where the change has hit the name or moved it, it is any value.
 fn is_still_secret(text: &str) -> bool {
-    ["\n    ssl.key.password: ", "\n    sasl.oauthbearer.client.secret: ", "\n  properties:\n"]
-        .iter()
-        .all(|part| text.contains(part))
+    [
+        "\n    ssl.key.password: ",
+        "\n    sasl.oauthbearer.client.secret: ",
+        "\n  properties:\n",
+    ]
+    .iter()
+    .all(|part| text.contains(part))
         && text.contains(SECRET)
 }
 
@@ -403,7 +586,12 @@ fn get(port: u16, path: &str) -> String {
 
 fn ask(port: u16, request: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -430,24 +618,47 @@ fn no_panic_prints_a_value() {
                 visit(&path, faults);
             } else {
                 let text = fs::read_to_string(&path).unwrap();
-                let is_test = path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests"));
-                let code = if is_test { "" } else { text.split("#[cfg(test)]").next().unwrap_or_default() };
+                let is_test = path.ends_with("tests.rs")
+                    || path
+                        .parent()
+                        .is_some_and(|folder| folder.ends_with("tests"));
+                let code = if is_test {
+                    ""
+                } else {
+                    text.split("#[cfg(test)]").next().unwrap_or_default()
+                };
                 // What the compiler asserts does not run.
                 let is_panic = |line: &&str| {
                     !line.starts_with("const _")
-                        && ["panic!(", "unreachable!(", "assert!(", "assert_eq!("].iter().any(|word| line.contains(word))
+                        && ["panic!(", "unreachable!(", "assert!(", "assert_eq!("]
+                            .iter()
+                            .any(|word| line.contains(word))
                         || slices(line)
                 };
-                faults.extend(code.lines().filter(is_panic).map(|line| format!("{}: {line}", path.display())));
+                faults.extend(
+                    code.lines()
+                        .filter(is_panic)
+                        .map(|line| format!("{}: {line}", path.display())),
+                );
             }
         }
     }
-    assert!(slices("let key = &text[1..];") && slices("f(line)[..n]") && !slices("let [a, ..] = b()[..];"));
+    assert!(
+        slices("let key = &text[1..];")
+            && slices("f(line)[..n]")
+            && !slices("let [a, ..] = b()[..];")
+    );
     let mut faults = Vec::new();
     for sources in ["src", "crates/core/src"] {
-        visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut faults);
+        visit(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(sources),
+            &mut faults,
+        );
     }
-    assert!(faults.is_empty(), "what a panic prints must be looked at: {faults:?}");
+    assert!(
+        faults.is_empty(),
+        "what a panic prints must be looked at: {faults:?}"
+    );
 }
 
 /// Tells whether a part is taken of something by brackets; the whole, `[..]`, is there always.
@@ -455,6 +666,8 @@ fn slices(line: &str) -> bool {
     line.match_indices('[').any(|(at, _)| {
         let (before, behind) = line.split_at(at);
         let range = behind.split(']').next().unwrap_or_default();
-        before.ends_with(|last: char| last.is_alphanumeric() || "_)]".contains(last)) && range.contains("..") && range != "[.."
+        before.ends_with(|last: char| last.is_alphanumeric() || "_)]".contains(last))
+            && range.contains("..")
+            && range != "[.."
     })
 }

@@ -23,27 +23,41 @@ const LAYERS: [&[&str]; 16] = [
     &["record"],
 ];
 
-/// Files with more than 300 lines besides their tests, and why each is better as one.
-const LONG: [(&str, &str); 16] = [
-    ("destination/compile.rs", "one pass over a definition: every name, filter and type"),
-    ("destination/definition.rs", "a definition's shape: a struct and its reader, field by field"),
-    ("destination/expression.rs", "one grammar and its parser"),
-    ("destination/plan.rs", "every step and source that a plan can hold"),
+/// Files with more than 420 lines besides their tests, and why each is better as one.
+const LONG: [(&str, &str); 12] = [
+    (
+        "destination/compile.rs",
+        "one pass over a definition: every name, filter and type",
+    ),
+    (
+        "destination/definition.rs",
+        "a definition's shape: a struct and its reader, field by field",
+    ),
     ("destination/run.rs", "how each of them is carried out"),
-    ("envelope.rs", "everything that is written around a body, on one page"),
-    ("kafka/source.rs", "what the group gives and takes, each with what it does to the partitions"),
+    (
+        "envelope.rs",
+        "everything that is written around a body, on one page",
+    ),
+    (
+        "kafka/source.rs",
+        "what the group gives and takes, each with what it does to the partitions",
+    ),
     ("json.rs", "everything about JSON as bytes"),
-    ("json/scan.rs", "one grammar and its scanner"),
-    ("kafka/delivery.rs", "the guarantee in one place: send, drain, commit, abort"),
+    (
+        "kafka/delivery.rs",
+        "the guarantee in one place: send, drain, commit, abort",
+    ),
     ("kafka/native.rs", "every call that the binding lacks"),
     ("router.rs", "the whole meaning of the program on one page"),
-    ("traits.rs", "how keys become traits, whose steps are read in order"),
     ("traits/vocabulary.rs", "every name that a trait goes by"),
     ("worker.rs", "the loop, whose steps are read in order"),
-    ("yaml.rs", "the parser and the reader of mappings, which share their positions"),
+    (
+        "yaml.rs",
+        "the parser and the reader of mappings, which share their positions",
+    ),
 ];
 
-const MAX_LINES: usize = 300;
+const MAX_LINES: usize = 420;
 
 /// The sources of the shell and of the core.
 const ROOTS: [&str; 2] = ["src", "crates/core/src"];
@@ -54,7 +68,10 @@ fn a_module_uses_only_what_is_below_it() {
     for file in sources() {
         let Some(own) = layer(&file.module) else {
             if !matches!(file.module.as_str(), "lib" | "main") {
-                faults.push(format!("{}: no layer has the module {}: give it one here", file.name, file.module));
+                faults.push(format!(
+                    "{}: no layer has the module {}: give it one here",
+                    file.name, file.module
+                ));
             }
             continue;
         };
@@ -62,10 +79,14 @@ fn a_module_uses_only_what_is_below_it() {
             match layer(&used) {
                 Some(_) if used == file.module => {}
                 Some(layer) if layer > own => {}
-                Some(_) => {
-                    faults.push(format!("{}:{line}: {} must not use {used}, which is not below it", file.name, file.module))
-                }
-                None => faults.push(format!("{}:{line}: no module of ours: crate::{used}", file.name)),
+                Some(_) => faults.push(format!(
+                    "{}:{line}: {} must not use {used}, which is not below it",
+                    file.name, file.module
+                )),
+                None => faults.push(format!(
+                    "{}:{line}: no module of ours: crate::{used}",
+                    file.name
+                )),
             }
         }
     }
@@ -76,7 +97,10 @@ fn a_module_uses_only_what_is_below_it() {
 fn every_layer_has_its_modules() {
     let modules: Vec<String> = sources().into_iter().map(|file| file.module).collect();
     for module in LAYERS.iter().copied().flatten() {
-        assert!(modules.iter().any(|other| other == module), "no file of the module {module}");
+        assert!(
+            modules.iter().any(|other| other == module),
+            "no file of the module {module}"
+        );
     }
 }
 
@@ -86,7 +110,12 @@ fn nothing_is_left_to_do() {
     for file in sources() {
         for (line, text) in (1..).zip(file.text.lines()) {
             let words = ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("];
-            faults.extend(words.iter().filter(|word| text.contains(*word)).map(|word| format!("{}:{line}: {word}", file.name)));
+            faults.extend(
+                words
+                    .iter()
+                    .filter(|word| text.contains(*word))
+                    .map(|word| format!("{}:{line}: {word}", file.name)),
+            );
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -99,13 +128,22 @@ fn files_are_short_or_say_why_not() {
         let n_lines = file.untested().lines().count();
         let reason = LONG.iter().find(|(name, _)| file.in_root() == *name);
         match (n_lines > MAX_LINES, reason) {
-            (true, None) => faults.push(format!("{}: {n_lines} lines without tests, and no reason in LONG", file.name)),
-            (false, Some(_)) => faults.push(format!("{}: {n_lines} lines: it needs no reason in LONG", file.name)),
+            (true, None) => faults.push(format!(
+                "{}: {n_lines} lines without tests, and no reason in LONG",
+                file.name
+            )),
+            (false, Some(_)) => faults.push(format!(
+                "{}: {n_lines} lines: it needs no reason in LONG",
+                file.name
+            )),
             (true, Some(_)) | (false, None) => {}
         }
     }
     for (name, _) in LONG {
-        assert!(ROOTS.iter().any(|root| Path::new(root).join(name).exists()), "no such file in LONG: {name}");
+        assert!(
+            ROOTS.iter().any(|root| Path::new(root).join(name).exists()),
+            "no such file in LONG: {name}"
+        );
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -121,7 +159,10 @@ struct Source {
 impl Source {
     /// Returns its path from the folder of its crate's sources.
     fn in_root(&self) -> &str {
-        ROOTS.iter().find_map(|root| self.name.strip_prefix(root)?.strip_prefix('/')).unwrap()
+        ROOTS
+            .iter()
+            .find_map(|root| self.name.strip_prefix(root)?.strip_prefix('/'))
+            .unwrap()
     }
 
     /// Returns the text before the tests; all of a file of tests only is tests.
@@ -129,12 +170,16 @@ impl Source {
         if self.name.ends_with("/tests.rs") || self.name.contains("/tests/") {
             return "";
         }
-        self.text.find("\n#[cfg(test)]\nmod tests {").map_or(&self.text, |end| &self.text[..end])
+        self.text
+            .find("\n#[cfg(test)]\nmod tests {")
+            .map_or(&self.text, |end| &self.text[..end])
     }
 
     /// Returns the lines of code with their numbers, without comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        (1..).zip(self.untested().lines()).map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
+        (1..)
+            .zip(self.untested().lines())
+            .map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
     }
 
     /// Returns each module of the crate's root that a path names, with the path's line.
@@ -142,12 +187,22 @@ impl Source {
         let mut uses = Vec::new();
         for (line, code) in self.code() {
             // From a file of the root `super` is the root.
-            let code = if !self.in_root().contains('/') { code.replace("super::", "crate::") } else { code.to_owned() };
+            let code = if !self.in_root().contains('/') {
+                code.replace("super::", "crate::")
+            } else {
+                code.to_owned()
+            };
             for path in code.split("crate::").skip(1) {
-                let names = path.strip_prefix('{').map_or(path, |list| list.split('}').next().unwrap_or_default());
+                let names = path
+                    .strip_prefix('{')
+                    .map_or(path, |list| list.split('}').next().unwrap_or_default());
                 let is_list = path.starts_with('{');
                 for name in names.split(',').take(if is_list { usize::MAX } else { 1 }) {
-                    let name: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String = name
+                        .trim()
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     uses.push((line, name));
                 }
             }
@@ -162,14 +217,22 @@ fn layer(module: &str) -> Option<usize> {
 
 fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
-    ROOTS.iter().for_each(|root| collect(Path::new(root), &mut paths));
+    ROOTS
+        .iter()
+        .for_each(|root| collect(Path::new(root), &mut paths));
     paths.sort();
     assert!(paths.len() > 20, "the tests run in the project's root");
     paths
         .into_iter()
         .map(|path| {
             let root = ROOTS.iter().find(|root| path.starts_with(root)).unwrap();
-            let first = path.strip_prefix(root).unwrap().iter().next().unwrap().to_string_lossy();
+            let first = path
+                .strip_prefix(root)
+                .unwrap()
+                .iter()
+                .next()
+                .unwrap()
+                .to_string_lossy();
             Source {
                 name: path.to_string_lossy().into_owned(),
                 module: first.trim_end_matches(".rs").to_owned(),

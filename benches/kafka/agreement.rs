@@ -23,7 +23,10 @@ pub(crate) fn check(stage: &Stage, contestants: &[&'static Contestant]) {
     let source = stage.fill(corpus::EVENTS, BASE);
     let reference = &CONTESTANTS[1];
     let (running, expected) = outputs(stage, &source, reference);
-    for contestant in contestants.iter().filter(|contestant| contestant.keeps_ids() && contestant.name != reference.name) {
+    for contestant in contestants
+        .iter()
+        .filter(|contestant| contestant.keeps_ids() && contestant.name != reference.name)
+    {
         let (running, found) = outputs(stage, &source, contestant);
         for ((topic, expected), found) in running.topics.iter().zip(&expected).zip(&found) {
             compare(topic, expected, found);
@@ -39,7 +42,11 @@ fn outputs(stage: &Stage, source: &Source, contestant: &Contestant) -> (Running,
     rate::watch(stage, source, &mut running);
     running.stop();
     rate::check_counts(stage, source, &running);
-    let records = running.topics.iter().map(|topic| read(stage.brokers(), topic)).collect();
+    let records = running
+        .topics
+        .iter()
+        .map(|topic| read(stage.brokers(), topic))
+        .collect();
     (running, records)
 }
 
@@ -47,21 +54,36 @@ fn read(brokers: &str, topic: &str) -> Records {
     let mut records = Records::new();
     topics::read(brokers, topic, |message| {
         let value = message.payload().expect("a record has a value").to_vec();
-        let id = json(&value)["id"].as_str().expect("a record has an id").to_owned();
+        let id = json(&value)["id"]
+            .as_str()
+            .expect("a record has an id")
+            .to_owned();
         let key = message.key().expect("a record has a key").to_vec();
-        assert!(records.insert(id, (message.partition(), key, value)).is_none(), "an id comes twice in {topic}");
+        assert!(
+            records
+                .insert(id, (message.partition(), key, value))
+                .is_none(),
+            "an id comes twice in {topic}"
+        );
     });
     records
 }
 
 fn compare(topic: &str, expected: &Records, found: &Records) {
     for (id, (partition, key, value)) in expected {
-        let (found_partition, found_key, found_value) = found.get(id).unwrap_or_else(|| panic!("{topic}: {id} is missing"));
-        assert_eq!((partition, key), (found_partition, found_key), "{topic}: partition and key of {id}");
+        let (found_partition, found_key, found_value) = found
+            .get(id)
+            .unwrap_or_else(|| panic!("{topic}: {id} is missing"));
+        assert_eq!(
+            (partition, key),
+            (found_partition, found_key),
+            "{topic}: partition and key of {id}"
+        );
         assert_eq!(json(found_value), json(value), "{topic}: {id}");
     }
 }
 
 fn json(value: &[u8]) -> Value {
-    serde_json::from_slice(value).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(value)))
+    serde_json::from_slice(value)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(value)))
 }

@@ -34,7 +34,11 @@ pub(crate) enum Kind {
 }
 
 const fn contestant(name: &'static str, kind: Kind, guarantee: &'static str) -> Contestant {
-    Contestant { name, kind, guarantee }
+    Contestant {
+        name,
+        kind,
+        guarantee,
+    }
 }
 
 /// In the order of the table.
@@ -77,7 +81,11 @@ impl Contestant {
     /// Makes the topics and the configuration.
     pub(crate) fn prepare(&self, stage: &Stage, source: &Source) -> Running {
         let (job, prefix) = (source.job, unique(self.name));
-        let mut topics: Vec<String> = job.destinations().iter().map(|(id, _)| format!("{prefix}.{id}")).collect();
+        let mut topics: Vec<String> = job
+            .destinations()
+            .iter()
+            .map(|(id, _)| format!("{prefix}.{id}"))
+            .collect();
         topics.push(format!("{prefix}.dead"));
         stage.create(&topics, job);
         let folder = stage.folder().join(&prefix);
@@ -85,12 +93,27 @@ impl Contestant {
         let ports: Vec<u16> = (0..job.n_processes).map(|_| free_port()).collect();
         let command = |port: &u16| {
             let config = folder.join(format!("groupcast-{port}.yaml"));
-            fs::write(&config, self.yaml(stage.contestants_brokers(), &source.topic, job, &prefix, *port))
-                .expect("the folder can be written");
+            fs::write(
+                &config,
+                self.yaml(
+                    stage.contestants_brokers(),
+                    &source.topic,
+                    job,
+                    &prefix,
+                    *port,
+                ),
+            )
+            .expect("the folder can be written");
             match self.kind {
-                Kind::Groupcast => (env!("CARGO_BIN_EXE_groupcast").to_owned(), words(&["run", "--config", &path(&config)])),
+                Kind::Groupcast => (
+                    env!("CARGO_BIN_EXE_groupcast").to_owned(),
+                    words(&["run", "--config", &path(&config)]),
+                ),
                 Kind::Limit => (this_program(), words(&[limit::COMMAND, &path(&config)])),
-                Kind::Streams => ("java".to_owned(), self.java(stage, &source.topic, &prefix, &folder)),
+                Kind::Streams => (
+                    "java".to_owned(),
+                    self.java(stage, &source.topic, &prefix, &folder),
+                ),
             }
         };
         Running {
@@ -98,7 +121,11 @@ impl Contestant {
             processes: Vec::new(),
             log: folder.join("log"),
             group: prefix,
-            n_members: if self.kind == Kind::Groupcast { job.n_processes * job.n_workers } else { 0 },
+            n_members: if self.kind == Kind::Groupcast {
+                job.n_processes * job.n_workers
+            } else {
+                0
+            },
             topics,
             ports,
         }
@@ -107,8 +134,14 @@ impl Contestant {
     /// Everything that is not named has its default; a page on a port of its own, since several processes run at once.
     fn yaml(&self, brokers: &str, source: &str, job: Job, prefix: &str, port: u16) -> String {
         let (guarantee, n_workers) = (self.guarantee, job.n_workers);
-        let member = if job.is_static { format!("group.instance.id: member-{port}") } else { String::new() };
-        let in_flight = job.max_in_flight.map_or_else(String::new, |count| format!("max.in.flight: {count}"));
+        let member = if job.is_static {
+            format!("group.instance.id: member-{port}")
+        } else {
+            String::new()
+        };
+        let in_flight = job
+            .max_in_flight
+            .map_or_else(String::new, |count| format!("max.in.flight: {count}"));
         let mut yaml = format!(
             "kafka: {{ brokers: \"{brokers}\", consumer_properties: {{ {member} }}, producer_properties: {{ {in_flight} }} }}\n\
              source: {{ topics: [{source}], group_id: {prefix}, workers: {n_workers} }}\n\
@@ -118,18 +151,39 @@ impl Contestant {
              destinations:\n"
         );
         for (id, settings) in job.destinations() {
-            writeln!(yaml, "  - {{ use: {id}, topic: {prefix}.{id}, settings: {settings} }}").expect("a string takes all");
+            writeln!(
+                yaml,
+                "  - {{ use: {id}, topic: {prefix}.{id}, settings: {settings} }}"
+            )
+            .expect("a string takes all");
         }
         yaml
     }
 
     /// A heap that it never fills, and the collector for throughput.
     fn java(&self, stage: &Stage, source: &str, prefix: &str, folder: &Path) -> Vec<String> {
-        let guarantee = if self.guarantee == "exactly_once" { "exactly_once_v2" } else { self.guarantee };
+        let guarantee = if self.guarantee == "exactly_once" {
+            "exactly_once_v2"
+        } else {
+            self.guarantee
+        };
         let peer = path(stage.peers());
         let classes = format!("{peer}/classes:{peer}/jars/*");
-        let options = ["-Xmx1g", "-XX:+UseParallelGC", "-cp", &classes, "peers.Peer"];
-        let arguments = [stage.contestants_brokers(), source, prefix, prefix, guarantee, &path(folder)];
+        let options = [
+            "-Xmx1g",
+            "-XX:+UseParallelGC",
+            "-cp",
+            &classes,
+            "peers.Peer",
+        ];
+        let arguments = [
+            stage.contestants_brokers(),
+            source,
+            prefix,
+            prefix,
+            guarantee,
+            &path(folder),
+        ];
         words(&[&options[..], &arguments[..]].concat())
     }
 }
@@ -137,7 +191,11 @@ impl Contestant {
 impl Running {
     /// Starts its processes; also again, once they were stopped.
     pub(crate) fn launch(&mut self) {
-        let log = File::options().append(true).create(true).open(&self.log).expect("the folder can be written");
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.log)
+            .expect("the folder can be written");
         let start = |(program, arguments): &(String, Vec<String>)| {
             let copy = || log.try_clone().expect("a file handle can be copied");
             let mut command = Command::new("sh");
@@ -160,7 +218,12 @@ impl Running {
     /// Where a process has ended, with what it said.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.processes.iter_mut().find_map(Tethered::has_ended);
-        assert!(ended.is_none(), "{} has ended, {ended:?}:\n{}", self.group, self.said());
+        assert!(
+            ended.is_none(),
+            "{} has ended, {ended:?}:\n{}",
+            self.group,
+            self.said()
+        );
     }
 
     /// Returns its log.
@@ -175,7 +238,9 @@ impl Running {
 
     /// Has the processes commit and leave.
     pub(crate) fn stop_cleanly(&mut self) {
-        self.processes.iter().for_each(|process| process.signal("TERM"));
+        self.processes
+            .iter()
+            .for_each(|process| process.signal("TERM"));
         for process in &mut self.processes {
             let status = process.wait(STOP_LIMIT, "groupcast stops after SIGTERM");
             assert!(status.success(), "{}: {status}", self.group);
@@ -187,7 +252,9 @@ impl Running {
 pub(crate) fn config(source: &str, job: Job) -> Config {
     let yaml = CONTESTANTS[1].yaml("localhost:9092", source, job, "outputs", free_port());
     let loaded = Config::from_text("groupcast.yaml", &yaml, &[], &[]);
-    loaded.unwrap_or_else(|diagnostics| panic!("{yaml}\n{diagnostics:?}")).0
+    loaded
+        .unwrap_or_else(|diagnostics| panic!("{yaml}\n{diagnostics:?}"))
+        .0
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -22,12 +22,20 @@ impl Event {
     fn of(index: u64, job: Job) -> Event {
         let value = value(index, job);
         let parsed: serde_json::Value = serde_json::from_slice(&value).expect("an event is JSON");
-        Event { key: parsed["groupId"].as_str().expect("an event has a group's id").to_owned(), value }
+        Event {
+            key: parsed["groupId"]
+                .as_str()
+                .expect("an event has a group's id")
+                .to_owned(),
+            value,
+        }
     }
 
     /// Returns all that differ.
     pub(crate) fn all(job: Job) -> Vec<Event> {
-        (0..corpus::EVENTS).map(|index| Event::of(index, job)).collect()
+        (0..corpus::EVENTS)
+            .map(|index| Event::of(index, job))
+            .collect()
     }
 }
 
@@ -50,27 +58,44 @@ const PADDING: &str = r#""padding 00":"so that the event is longer than it was",
 /// Returns how many bytes a job's events have on average.
 pub(crate) fn mean_length(job: Job) -> usize {
     let n_events = usize::try_from(corpus::EVENTS).expect("the corpus is in memory");
-    (0..corpus::EVENTS).map(|index| value(index, job).len()).sum::<usize>() / n_events
+    (0..corpus::EVENTS)
+        .map(|index| value(index, job).len())
+        .sum::<usize>()
+        / n_events
 }
 
 /// Returns the partition and the offset of the event of this index.
 pub(crate) fn place(index: u64, n_partitions: u64) -> (i32, i64) {
     let partition = i32::try_from(index % n_partitions).expect("partitions are few");
-    (partition, i64::try_from(index / n_partitions).expect("events are fewer"))
+    (
+        partition,
+        i64::try_from(index / n_partitions).expect("events are fewer"),
+    )
 }
 
 /// Returns where in the corpus the event at a partition and offset stands.
 pub(crate) fn index(partition: i32, offset: i64) -> usize {
-    let (partition, offset) = (u64::try_from(partition).unwrap_or_default(), u64::try_from(offset).unwrap_or_default());
-    usize::try_from((offset * N_PARTITIONS + partition) % corpus::EVENTS).expect("the corpus is in memory")
+    let (partition, offset) = (
+        u64::try_from(partition).unwrap_or_default(),
+        u64::try_from(offset).unwrap_or_default(),
+    );
+    usize::try_from((offset * N_PARTITIONS + partition) % corpus::EVENTS)
+        .expect("the corpus is in memory")
 }
 
 /// Says what the job is.
 pub(crate) fn job() -> String {
     let emitted = emitted(&contestant::config("group-events", BASE), BASE);
-    let lengths: Vec<usize> = emitted.into_iter().flatten().map(|(_, length)| length).collect();
+    let lengths: Vec<usize> = emitted
+        .into_iter()
+        .flatten()
+        .map(|(_, length)| length)
+        .collect();
     let n_events = usize::try_from(corpus::EVENTS).expect("the corpus is in memory");
-    let (n_tenths, n_written) = (lengths.len() * 10 / n_events, lengths.iter().sum::<usize>() / lengths.len());
+    let (n_tenths, n_written) = (
+        lengths.len() * 10 / n_events,
+        lengths.iter().sum::<usize>() / lengths.len(),
+    );
     format!(
         "An event of {} bytes on average makes {}.{} records of {n_written} bytes for {} destinations.",
         mean_length(BASE),
@@ -90,7 +115,14 @@ pub(crate) fn emitted(config: &Config, job: Job) -> Vec<Vec<(usize, usize)>> {
     let of = |index| {
         emissions.clear();
         let (partition, offset) = place(index, job.n_partitions);
-        let (position, value) = (Position { topic, partition, offset }, value(index, job));
+        let (position, value) = (
+            Position {
+                topic,
+                partition,
+                offset,
+            },
+            value(index, job),
+        );
         let record = Record {
             position,
             timestamp: Some(1_795_000_000_000),
@@ -99,10 +131,19 @@ pub(crate) fn emitted(config: &Config, job: Job) -> Vec<Vec<(usize, usize)>> {
             traceparent: None,
             letter: None,
         };
-        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
-        let records = emissions
-            .iter()
-            .map(|emission| (emission.destination.expect("no event is a dead letter"), emission.value.map_or(0, <[u8]>::len)));
+        router.route(
+            &record,
+            &DefaultLimits,
+            &mut scratch,
+            &mut emissions,
+            &mut (),
+        );
+        let records = emissions.iter().map(|emission| {
+            (
+                emission.destination.expect("no event is a dead letter"),
+                emission.value.map_or(0, <[u8]>::len),
+            )
+        });
         records.collect()
     };
     (0..corpus::EVENTS).map(of).collect()

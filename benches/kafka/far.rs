@@ -36,12 +36,16 @@ struct Pair {
 
 /// Measures it all, prints it, and writes it to the page that `GROUPCAST_TABLE` names.
 pub(crate) fn measure() {
-    let stage = Stage::start_far().unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
+    let stage =
+        Stage::start_far().unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
     let n_warm_up: u64 = number("GROUPCAST_WARM_UP", 50_000);
     let counted = n_warm_up..n_warm_up + number::<u64>("GROUPCAST_EVENTS", 150_000);
     let source = stage.fill(counted.end, BASE);
     let run = |contestant: &'static Contestant, max_in_flight| {
-        let source = source.with(Job { max_in_flight: Some(max_in_flight), ..BASE });
+        let source = source.with(Job {
+            max_in_flight: Some(max_in_flight),
+            ..BASE
+        });
         let rate = rate::measure(&stage, &source, contestant, counted.clone());
         println!("{max_in_flight} under way: {rate}");
         rate
@@ -53,9 +57,16 @@ pub(crate) fn measure() {
         println!("{guarantee}, {delay} ms each way");
         let mut rates = [Vec::new(), Vec::new()];
         for _ in 0..number("GROUPCAST_ROUNDS", 3) {
-            rates.iter_mut().zip(IN_FLIGHT).for_each(|(rates, max_in_flight)| rates.push(run(contestant, max_in_flight)));
+            rates
+                .iter_mut()
+                .zip(IN_FLIGHT)
+                .for_each(|(rates, max_in_flight)| rates.push(run(contestant, max_in_flight)));
         }
-        Pair { guarantee, delay, rates }
+        Pair {
+            guarantee,
+            delay,
+            rates,
+        }
     };
     let at = |delay| {
         stage.hold_back(Duration::from_millis(delay));
@@ -72,17 +83,24 @@ impl fmt::Display for Far {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rates = self.0.iter().flat_map(|pair| &pair.rates).flatten();
         let most = rates.map(|rate| rate.span.other_cores).fold(0.0, f64::max);
-        writeln!(formatter, "{} Others used {most:.2} cores at most.\n", events::job())?;
+        writeln!(
+            formatter,
+            "{} Others used {most:.2} cores at most.\n",
+            events::job()
+        )?;
         writeln!(
             formatter,
             "| ms each way | guarantee | requests under way | events/s | client CPU-s/M events | broker CPU-s/M events | peak MiB |\n\
              |--:|---|--:|--:|--:|--:|--:|"
         )?;
-        for (pair, (rates, max_in_flight)) in
-            self.0.iter().flat_map(|pair| pair.rates.iter().zip(IN_FLIGHT).map(move |row| (pair, row)))
+        for (pair, (rates, max_in_flight)) in self
+            .0
+            .iter()
+            .flat_map(|pair| pair.rates.iter().zip(IN_FLIGHT).map(move |row| (pair, row)))
         {
             let middle = |figure: fn(&Rate) -> f64, digits| {
-                let [middle, least, greatest] = middle(rates.iter().map(figure)).expect("there are runs");
+                let [middle, least, greatest] =
+                    middle(rates.iter().map(figure)).expect("there are runs");
                 format!("{middle:.digits$} ({least:.digits$}, {greatest:.digits$})")
             };
             let cells = [
@@ -91,8 +109,17 @@ impl fmt::Display for Far {
                 middle(Rate::broker_cost, 2),
                 middle(|rate| float(rate.memory), 0),
             ];
-            writeln!(formatter, "| {} | {} | {max_in_flight} | {} |", pair.delay, pair.guarantee, cells.join(" | "))?;
+            writeln!(
+                formatter,
+                "| {} | {} | {max_in_flight} | {} |",
+                pair.delay,
+                pair.guarantee,
+                cells.join(" | ")
+            )?;
         }
-        writeln!(formatter, "\nEach is the middle of its runs, the least and the greatest beside it.")
+        writeln!(
+            formatter,
+            "\nEach is the middle of its runs, the least and the greatest beside it."
+        )
     }
 }

@@ -85,7 +85,9 @@ struct Row {
 
 /// Measures it all, prints it, and writes it to the page that `GROUPCAST_TABLE` names.
 pub(crate) fn measure() {
-    let stage = |settings| Stage::start(settings).unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
+    let stage = |settings| {
+        Stage::start(settings).unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"))
+    };
     let delayed = stage(DEFAULT_DELAY);
     let parts = measure_parts(&delayed);
     let mut starts = start::measure(&delayed, ", Kafka's default delay");
@@ -103,21 +105,35 @@ fn measure_parts(stage: &Stage) -> Vec<Part> {
     let counted = n_warm_up..n_warm_up + number::<u64>("GROUPCAST_EVENTS", 150_000);
     let base = stage.fill(counted.end + N_LAST, BASE);
     // The broker's code is compiled while it runs: the first to come would pay for all others.
-    println!("not counted: {}", rate::measure(stage, &base, &CONTESTANTS[1], counted.clone()));
+    println!(
+        "not counted: {}",
+        rate::measure(stage, &base, &CONTESTANTS[1], counted.clone())
+    );
     let row = |axis: &Axis, value: u16| {
         let mut job = BASE;
         (axis.set)(&mut job, value);
         let figure = (axis.get)(&job);
         let has_base_source = (job.n_partitions, job.length) == (BASE.n_partitions, BASE.length);
-        let source = if has_base_source { base.with(job) } else { stage.fill(base.n_events, job) };
+        let source = if has_base_source {
+            base.with(job)
+        } else {
+            stage.fill(base.n_events, job)
+        };
         let rate = measure_cleanly(stage, &source, &counted);
         println!("{} {figure}: {rate}", axis.name);
         if !has_base_source {
             stage.remove(&source);
         }
-        Row { figure: float(figure as u64), is_base: figure == (axis.get)(&BASE), rate }
+        Row {
+            figure: float(figure as u64),
+            is_base: figure == (axis.get)(&BASE),
+            rate,
+        }
     };
-    let part = |axis| Part { axis, rows: axis.values.iter().map(|value| row(axis, *value)).collect() };
+    let part = |axis| Part {
+        axis,
+        rows: axis.values.iter().map(|value| row(axis, *value)).collect(),
+    };
     let parts = AXES.iter().map(part).collect();
     stage.remove(&base);
     parts
@@ -139,13 +155,31 @@ fn measure_cleanly(stage: &Stage, source: &Source, counted: &Range<u64>) -> Rate
 impl fmt::Display for Growth {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = || self.parts.iter().flat_map(|part| &part.rows);
-        let n_clean = rows().filter(|row| row.rate.span.other_cores < CLEAN).count();
-        let most = rows().map(|row| row.rate.span.other_cores).fold(0.0, f64::max);
-        let (verdict, n_rows) = (if n_clean == rows().count() { "" } else { "NOT CLEAN: " }, rows().count());
-        writeln!(formatter, "{verdict}{n_clean} of {n_rows} runs were clean; others used {most:.2} cores at most.")?;
-        self.parts.iter().try_for_each(|part| write!(formatter, "\n{part}"))?;
+        let n_clean = rows()
+            .filter(|row| row.rate.span.other_cores < CLEAN)
+            .count();
+        let most = rows()
+            .map(|row| row.rate.span.other_cores)
+            .fold(0.0, f64::max);
+        let (verdict, n_rows) = (
+            if n_clean == rows().count() {
+                ""
+            } else {
+                "NOT CLEAN: "
+            },
+            rows().count(),
+        );
+        writeln!(
+            formatter,
+            "{verdict}{n_clean} of {n_rows} runs were clean; others used {most:.2} cores at most."
+        )?;
+        self.parts
+            .iter()
+            .try_for_each(|part| write!(formatter, "\n{part}"))?;
         writeln!(formatter, "\n{}", start::HEAD)?;
-        self.starts.iter().try_for_each(|starts| writeln!(formatter, "{starts}"))
+        self.starts
+            .iter()
+            .try_for_each(|starts| writeln!(formatter, "{starts}"))
     }
 }
 
@@ -158,8 +192,9 @@ impl fmt::Display for Part {
              |--:|--:|--:|--:|--:|--:|--:|"
         )?;
         for Row { figure, rate, .. } in &self.rows {
-            let beside_base =
-                |of: fn(&Rate) -> f64, digits| format!("{:.digits$} ({:.2})", of(rate), of(rate) / of(self.base()));
+            let beside_base = |of: fn(&Rate) -> f64, digits| {
+                format!("{:.digits$} ({:.2})", of(rate), of(rate) / of(self.base()))
+            };
             let cells = [
                 format!("{figure}"),
                 beside_base(Rate::events_a_second, 0),
@@ -181,15 +216,26 @@ impl fmt::Display for Part {
 
 impl Part {
     fn base(&self) -> &Rate {
-        &self.rows.iter().find(|row| row.is_base).expect("the base's value is among an axis' values").rate
+        &self
+            .rows
+            .iter()
+            .find(|row| row.is_base)
+            .expect("the base's value is among an axis' values")
+            .rate
     }
 
     /// Says how near the costs are to a line.
     fn line(&self, cost: fn(&Rate) -> f64) -> String {
-        let points: Vec<(f64, f64)> = self.rows.iter().map(|row| (row.figure, cost(&row.rate))).collect();
+        let points: Vec<(f64, f64)> = self
+            .rows
+            .iter()
+            .map(|row| (row.figure, cost(&row.rate)))
+            .collect();
         let (begin, slope) = fit(&points);
         let deviation = |(x, y): &(f64, f64)| (y / (begin + slope * x) - 1.0) * 100.0;
-        let far = points.iter().max_by(|one, other| deviation(one).abs().total_cmp(&deviation(other).abs()));
+        let far = points
+            .iter()
+            .max_by(|one, other| deviation(one).abs().total_cmp(&deviation(other).abs()));
         let far = far.expect("an axis has values");
         let (name, deviation) = (self.axis.name, deviation(far));
         format!(
@@ -202,7 +248,10 @@ impl Part {
 /// Says what more than these two would come to, where each has a core of its own.
 fn estimate(one: &Rate, two: &Rate) -> String {
     let factor = two.client_cost() / one.client_cost();
-    let [four, eight] = [two.client_cost() * factor, two.client_cost() * factor * factor];
+    let [four, eight] = [
+        two.client_cost() * factor,
+        two.client_cost() * factor * factor,
+    ];
     format!(
         "An estimate, not measured: if each doubling changes the client's cost as this one did, by a factor of {factor:.2}, it is {four:.2} \
          with 4 and {eight:.2} with 8. Four cores that do nothing else then take {:.0} events a second and eight {:.0}, for \
@@ -218,7 +267,12 @@ fn fit(points: &[(f64, f64)]) -> (f64, f64) {
     let n_points = float(points.len() as u64);
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n_points;
     let (x_mean, y_mean) = (mean(|(x, _)| *x), mean(|(_, y)| *y));
-    let sum = |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|(x, y)| of(x - x_mean, y - y_mean)).sum::<f64>();
+    let sum = |of: &dyn Fn(f64, f64) -> f64| {
+        points
+            .iter()
+            .map(|(x, y)| of(x - x_mean, y - y_mean))
+            .sum::<f64>()
+    };
     let slope = sum(&|x, y| x * y) / sum(&|x, _| x * x);
     (y_mean - slope * x_mean, slope)
 }

@@ -23,8 +23,15 @@ pub(crate) struct Job {
 }
 
 /// What they are compared at.
-pub(crate) const BASE: Job =
-    Job { n_destinations: 5, n_partitions: 6, length: 1, n_processes: 1, n_workers: 1, is_static: false, max_in_flight: None };
+pub(crate) const BASE: Job = Job {
+    n_destinations: 5,
+    n_partitions: 6,
+    length: 1,
+    n_processes: 1,
+    n_workers: 1,
+    is_static: false,
+    max_in_flight: None,
+};
 
 impl Job {
     /// Returns the destinations by their definitions, with what is set.
@@ -38,9 +45,14 @@ impl Job {
 static DESTINATIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let first = FIRST.map(|(id, settings)| (id.to_owned(), settings.to_owned()));
     let catalogue = Catalogue::built_in();
-    let is_other = |definition: &Definition| definition.enabled_by_default && FIRST.iter().all(|(id, _)| *id != definition.id);
+    let is_other = |definition: &Definition| {
+        definition.enabled_by_default && FIRST.iter().all(|(id, _)| *id != definition.id)
+    };
     let others = catalogue.iter().filter(|definition| is_other(definition));
-    first.into_iter().chain(others.map(|definition| (definition.id.clone(), settings(definition)))).collect()
+    first
+        .into_iter()
+        .chain(others.map(|definition| (definition.id.clone(), settings(definition))))
+        .collect()
 });
 
 const FIRST: [(&str, &str); BASE.n_destinations] = [
@@ -53,10 +65,20 @@ const FIRST: [(&str, &str); BASE.n_destinations] = [
 
 fn settings(definition: &Definition) -> String {
     let mut json = String::new();
-    let example = definition.examples.first().and_then(|example| example.settings.as_ref());
-    example.into_iter().for_each(|settings| settings.write_json(&mut json));
-    let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap_or_default();
-    if definition.settings.iter().any(|setting| setting.name == "custom_traits") {
+    let example = definition
+        .examples
+        .first()
+        .and_then(|example| example.settings.as_ref());
+    example
+        .into_iter()
+        .for_each(|settings| settings.write_json(&mut json));
+    let mut settings: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&json).unwrap_or_default();
+    if definition
+        .settings
+        .iter()
+        .any(|setting| setting.name == "custom_traits")
+    {
         settings.insert("custom_traits".to_owned(), "all".into());
     }
     // JSON is YAML.

@@ -75,16 +75,22 @@ pub(crate) fn measure(stage: &Stage, contestant: &Contestant, seconds: u64) -> L
     running.stop();
     stage.delete(&running.topics);
     stage.remove(&source);
-    Latency { sorted, other_cores: span.other_cores }
+    Latency {
+        sorted,
+        other_cores: span.other_cores,
+    }
 }
 
 /// Writes events evenly over a time.
 fn pace(filler: &Filler, source: &mut Source, events: &[Event], duration: Duration) {
     let (began, first) = (Instant::now(), source.n_events);
     while began.elapsed() < duration {
-        let due = u64::try_from(began.elapsed().as_micros()).expect("it is short") * EVENTS_A_SECOND / 1_000_000;
+        let due = u64::try_from(began.elapsed().as_micros()).expect("it is short")
+            * EVENTS_A_SECOND
+            / 1_000_000;
         while source.n_events - first < due {
-            let index = usize::try_from(source.n_events).expect("events are counted") % events.len();
+            let index =
+                usize::try_from(source.n_events).expect("events are counted") % events.len();
             filler.send(source, &events[index]);
         }
         thread::sleep(Duration::from_millis(1));
@@ -104,14 +110,25 @@ fn wait(source: &Source, stage: &Stage, outputs: &[String]) {
 /// Reads as records come, and returns how late those were whose events came after `begin`.
 fn read(brokers: &str, outputs: &[String], begin: f64, is_written: &AtomicBool) -> Vec<f64> {
     let mut settings = topics::client(brokers);
-    settings.set("group.id", "latency").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    let reader: BaseConsumer = settings.set("fetch.wait.max.ms", "100").create().expect("the settings are valid");
-    reader.assign(&partitions(outputs)).expect("the partitions exist");
+    settings
+        .set("group.id", "latency")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed");
+    let reader: BaseConsumer = settings
+        .set("fetch.wait.max.ms", "100")
+        .create()
+        .expect("the settings are valid");
+    reader
+        .assign(&partitions(outputs))
+        .expect("the partitions exist");
     let mut latencies = Vec::new();
     while !is_written.load(Ordering::Relaxed) {
-        let Some(message) = reader.poll(Duration::from_millis(100)) else { continue };
+        let Some(message) = reader.poll(Duration::from_millis(100)) else {
+            continue;
+        };
         let message = message.expect("the brokers are there");
-        let came = event_time(message.payload().unwrap_or_default()).expect("a record's id holds its event's time");
+        let came = event_time(message.payload().unwrap_or_default())
+            .expect("a record's id holds its event's time");
         if came >= begin {
             latencies.push(now() - came);
         }
@@ -125,7 +142,8 @@ fn partitions(outputs: &[String]) -> TopicPartitionList {
     for topic in outputs {
         for partition in 0..N_PARTITIONS {
             let partition = i32::try_from(partition).expect("partitions are few");
-            list.add_partition_offset(topic, partition, Offset::Beginning).expect("it is an offset");
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .expect("it is an offset");
         }
     }
     list
@@ -140,7 +158,11 @@ fn event_time(value: &[u8]) -> Option<f64> {
 
 /// Milliseconds since 1970.
 fn now() -> f64 {
-    milliseconds(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970"))
+    milliseconds(
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("it is past 1970"),
+    )
 }
 
 fn milliseconds(duration: Duration) -> f64 {

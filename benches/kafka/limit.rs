@@ -9,7 +9,11 @@
 
 mod intake;
 
-#[expect(dead_code, unused_imports, reason = "groupcast and its tests need the rest")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "groupcast and its tests need the rest"
+)]
 #[path = "../../src/kafka/native.rs"]
 mod native;
 
@@ -38,7 +42,8 @@ const BUFFER: [u8; 16_384] = [b'x'; 16_384];
 
 /// Runs until it is killed.
 pub(crate) fn run(file: &str) {
-    let (config, _) = Config::load(Path::new(file), &[]).unwrap_or_else(|faults| panic!("{file}: {faults:?}"));
+    let (config, _) =
+        Config::load(Path::new(file), &[]).unwrap_or_else(|faults| panic!("{file}: {faults:?}"));
     let mut copier = Copier::open(&config);
     let mut batch = Batch::of(&copier.consumer);
     let mut began = Instant::now();
@@ -69,25 +74,55 @@ struct Copier {
 
 impl Copier {
     fn open(config: &Config) -> Copier {
-        let source = config.source.topics.first().expect("there is a source").clone();
-        let consumer: BaseConsumer = consumer_settings(config).create().expect("the settings are valid");
-        let producer: Arc<BaseProducer> = Arc::new(producer_settings(config).create().expect("the settings are valid"));
-        let outputs = config.destinations.iter().map(|instance| instance.topic.as_deref().expect("its topic is written"));
-        let topics = outputs.map(|topic| ProducerTopic::new(&producer, topic).expect("it is a topic's name")).collect();
+        let source = config
+            .source
+            .topics
+            .first()
+            .expect("there is a source")
+            .clone();
+        let consumer: BaseConsumer = consumer_settings(config)
+            .create()
+            .expect("the settings are valid");
+        let producer: Arc<BaseProducer> = Arc::new(
+            producer_settings(config)
+                .create()
+                .expect("the settings are valid"),
+        );
+        let outputs = config
+            .destinations
+            .iter()
+            .map(|instance| instance.topic.as_deref().expect("its topic is written"));
+        let topics = outputs
+            .map(|topic| ProducerTopic::new(&producer, topic).expect("it is a topic's name"))
+            .collect();
         let emitted = events::emitted(config, BASE);
-        consumer.assign(&list(&source, |_| Some(Offset::Beginning))).expect("the partitions exist");
+        consumer
+            .assign(&list(&source, |_| Some(Offset::Beginning)))
+            .expect("the partitions exist");
         let lanes = vec![Vec::new(); config.destinations.len()];
         let next = vec![None; usize::try_from(N_PARTITIONS).expect("partitions are few")];
-        Copier { consumer, producer, source, topics, emitted, lanes, outgoing: native::Batch::default(), next }
+        Copier {
+            consumer,
+            producer,
+            source,
+            topics,
+            emitted,
+            lanes,
+            outgoing: native::Batch::default(),
+            next,
+        }
     }
 
     fn copy(&mut self, batch: &Batch) {
         self.lanes.iter_mut().for_each(Vec::clear);
         for (record, received) in batch.records().enumerate() {
-            for (destination, length) in &self.emitted[events::index(received.partition, received.offset)] {
+            for (destination, length) in
+                &self.emitted[events::index(received.partition, received.offset)]
+            {
                 self.lanes[*destination].push((record, *length));
             }
-            self.next[usize::try_from(received.partition).expect("it is an index")] = Some(received.offset + 1);
+            self.next[usize::try_from(received.partition).expect("it is an index")] =
+                Some(received.offset + 1);
         }
         let keys: Vec<Received<'_>> = batch.records().collect();
         for destination in 0..self.lanes.len() {
@@ -120,9 +155,12 @@ impl Copier {
             native::flush(self.producer.client(), Duration::from_millis(5));
             self.producer.poll(Duration::ZERO);
         }
-        let offsets = list(&self.source, |partition| self.next[partition].take().map(Offset::Offset));
+        let offsets = list(&self.source, |partition| {
+            self.next[partition].take().map(Offset::Offset)
+        });
         if offsets.count() > 0 {
-            native::commit(self.consumer.client(), &offsets, LIMIT).expect("the coordinator takes the offsets");
+            native::commit(self.consumer.client(), &offsets, LIMIT)
+                .expect("the coordinator takes the offsets");
         }
     }
 }
@@ -132,7 +170,8 @@ fn list(topic: &str, mut offset: impl FnMut(usize) -> Option<Offset>) -> TopicPa
     for partition in 0..N_PARTITIONS {
         if let Some(offset) = offset(usize::try_from(partition).expect("partitions are few")) {
             let partition = i32::try_from(partition).expect("partitions are few");
-            list.add_partition_offset(topic, partition, offset).expect("it is an offset");
+            list.add_partition_offset(topic, partition, offset)
+                .expect("it is an offset");
         }
     }
     list
@@ -144,22 +183,37 @@ fn consumer_settings(config: &Config) -> ClientConfig {
         .set("group.id", &config.source.group_id)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false");
-    settings.set("queued.max.messages.kbytes", "16384").set("fetch.queue.backoff.ms", "5");
-    settings.set("fetch.min.bytes", "65536").set("fetch.wait.max.ms", "50").set("isolation.level", "read_committed");
+    settings
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.queue.backoff.ms", "5");
+    settings
+        .set("fetch.min.bytes", "65536")
+        .set("fetch.wait.max.ms", "50")
+        .set("isolation.level", "read_committed");
     settings
 }
 
 fn producer_settings(config: &Config) -> ClientConfig {
     let mut settings = common_settings(config);
-    settings.set("enable.idempotence", "true").set("acks", "all").set("message.timeout.ms", "0");
-    settings.set("linger.ms", "5").set("batch.num.messages", "100000").set("batch.size", "983052");
-    settings.set("queue.buffering.max.kbytes", "65536").set("partitioner", "murmur2_random");
+    settings
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", "0");
+    settings
+        .set("linger.ms", "5")
+        .set("batch.num.messages", "100000")
+        .set("batch.size", "983052");
+    settings
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("partitioner", "murmur2_random");
     settings.set("delivery.report.only.error", "true");
     settings
 }
 
 fn common_settings(config: &Config) -> ClientConfig {
     let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", &config.kafka.brokers).set("enable.metrics.push", "false");
+    settings
+        .set("bootstrap.servers", &config.kafka.brokers)
+        .set("enable.metrics.push", "false");
     settings
 }

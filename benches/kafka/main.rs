@@ -20,7 +20,10 @@
 //! `GROUPCAST_TABLE` (the page to write the results to).
 
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
-#![expect(clippy::print_stdout, reason = "what takes minutes says how far it is, and then its results")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what takes minutes says how far it is, and then its results"
+)]
 
 mod agreement;
 mod contestant;
@@ -73,12 +76,16 @@ fn main() {
 }
 
 fn measure(settings: &Settings) {
-    let stage =
-        Stage::start("").and_then(Stage::with_peers).unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
+    let stage = Stage::start("")
+        .and_then(Stage::with_peers)
+        .unwrap_or_else(|reason| panic!("no Kafka to measure with: {reason}"));
     agreement::check(&stage, &settings.contestants);
     println!("all contestants' bodies are the same JSON, for every event of the corpus");
-    let results =
-        Results { job: events::job(), rounds: run_rounds(&stage, settings), latencies: take_latencies(&stage, settings) };
+    let results = Results {
+        job: events::job(),
+        rounds: run_rounds(&stage, settings),
+        latencies: take_latencies(&stage, settings),
+    };
     println!("{results}");
     if let Ok(page) = env::var("GROUPCAST_TABLE") {
         page::write(&page, "bench-kafka", &results);
@@ -91,7 +98,10 @@ fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
     let counted = settings.n_warm_up..source.n_events;
     // The broker's code is compiled while it runs: the first to come would pay for all others.
     if let Some(first) = settings.contestants.first() {
-        println!("not counted: {}", rate::measure(stage, &source, first, counted.clone()));
+        println!(
+            "not counted: {}",
+            rate::measure(stage, &source, first, counted.clone())
+        );
     }
     let mut rounds: Vec<Round> = Vec::new();
     while rounds.len() < settings.n_rounds && n_clean(&rounds) < settings.n_clean {
@@ -99,8 +109,12 @@ fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
         if rounds.len() % 2 == 1 {
             order.reverse();
         }
-        let rates = order.into_iter().map(|contestant| rate::measure(stage, &source, contestant, counted.clone()));
-        let told = rates.inspect(|rate| println!("round {}: {rate}", rounds.len() + 1)).collect();
+        let rates = order
+            .into_iter()
+            .map(|contestant| rate::measure(stage, &source, contestant, counted.clone()));
+        let told = rates
+            .inspect(|rate| println!("round {}: {rate}", rounds.len() + 1))
+            .collect();
         rounds.push(Round::new(told));
     }
     stage.remove(&source);
@@ -108,7 +122,8 @@ fn run_rounds(stage: &Stage, settings: &Settings) -> Vec<Round> {
 }
 
 fn take_latencies(stage: &Stage, settings: &Settings) -> Vec<(&'static str, Latency)> {
-    let is_timed = |contestant: &&&Contestant| settings.latency_seconds > 0 && contestant.keeps_ids();
+    let is_timed =
+        |contestant: &&&Contestant| settings.latency_seconds > 0 && contestant.keeps_ids();
     let timed = settings.contestants.iter().filter(is_timed);
     let take = |contestant: &&'static Contestant| {
         let latency = latency::measure(stage, contestant, settings.latency_seconds);
@@ -122,7 +137,11 @@ impl Settings {
     fn read() -> Settings {
         let wanted = env::var("GROUPCAST_CONTESTANTS").ok();
         let wanted: Option<Vec<&str>> = wanted.as_ref().map(|names| names.split(',').collect());
-        let is_wanted = |contestant: &&Contestant| wanted.as_ref().is_none_or(|names| names.contains(&contestant.name));
+        let is_wanted = |contestant: &&Contestant| {
+            wanted
+                .as_ref()
+                .is_none_or(|names| names.contains(&contestant.name))
+        };
         Settings {
             contestants: CONTESTANTS.iter().filter(is_wanted).collect(),
             n_events: number("GROUPCAST_EVENTS", 1_000_000),
@@ -140,5 +159,8 @@ fn is_wanted(name: &str) -> bool {
 
 fn number<N: FromStr>(name: &str, default: N) -> N {
     let text = env::var(name).ok();
-    text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("not a number: {name}={text}")))
+    text.map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("not a number: {name}={text}"))
+    })
 }

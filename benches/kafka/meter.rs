@@ -45,8 +45,12 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn between(first: &Sample, last: &Sample) -> Span {
         let seconds = (last.at - first.at).as_secs_f64();
-        let [client, broker, driver, machine] =
-            [last.client - first.client, last.broker - first.broker, last.driver - first.driver, last.machine - first.machine];
+        let [client, broker, driver, machine] = [
+            last.client - first.client,
+            last.broker - first.broker,
+            last.driver - first.driver,
+            last.machine - first.machine,
+        ];
         let others = machine.saturating_sub(client + broker + driver);
         Span {
             seconds,
@@ -61,8 +65,16 @@ impl Span {
 /// Returns the most memory that a process has had, in MiB.
 pub(crate) fn peak_memory(process: u32) -> u64 {
     let status = read(&format!("/proc/{process}/status"));
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has memory");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("it is a number") / 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("a process has memory");
+    line.trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse::<u64>()
+        .expect("it is a number")
+        / 1024
 }
 
 /// Returns a count as what can be divided.
@@ -73,15 +85,32 @@ pub(crate) fn float(count: u64) -> f64 {
 /// User and system time, of all threads. The name before the closing bracket may hold spaces.
 fn process_ticks(process: u32) -> u64 {
     let stat = read(&format!("/proc/{process}/stat"));
-    let fields = stat.rsplit_once(')').expect("a process has a name").1.split_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("it is a number")).sum()
+    let fields = stat
+        .rsplit_once(')')
+        .expect("a process has a name")
+        .1
+        .split_whitespace();
+    fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().expect("it is a number"))
+        .sum()
 }
 
 /// All that the machine has done, what the hypervisor has taken too; user, nice, system, irq, softirq, steal.
 fn machine_ticks() -> u64 {
     let stat = read("/proc/stat");
-    let fields: Vec<u64> = stat.lines().next().unwrap_or_default().split_whitespace().flat_map(str::parse).collect();
-    [0, 1, 2, 5, 6, 7].iter().filter_map(|field| fields.get(*field)).sum()
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .flat_map(str::parse)
+        .collect();
+    [0, 1, 2, 5, 6, 7]
+        .iter()
+        .filter_map(|field| fields.get(*field))
+        .sum()
 }
 
 fn read(file: &str) -> String {

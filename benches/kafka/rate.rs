@@ -63,30 +63,59 @@ impl fmt::Display for Rate {
 
 /// Runs a contestant over a whole source, and reads back how much it has written. Those events are `counted` that are committed
 /// after so many and up to so many.
-pub(crate) fn measure(stage: &Stage, source: &Source, contestant: &'static Contestant, counted: Range<u64>) -> Rate {
+pub(crate) fn measure(
+    stage: &Stage,
+    source: &Source,
+    contestant: &'static Contestant,
+    counted: Range<u64>,
+) -> Rate {
     let mut running = contestant.start(stage, source);
     let samples = watch(stage, source, &mut running);
     let memory = running.ids().into_iter().map(peak_memory).sum();
     running.stop();
-    let find = |n_events: u64| samples.iter().find(|sample| sample.committed > 0 && sample.committed >= n_events);
+    let find = |n_events: u64| {
+        samples
+            .iter()
+            .find(|sample| sample.committed > 0 && sample.committed >= n_events)
+    };
     let (Some(first), Some(last)) = (find(counted.start), find(counted.end)) else {
         panic!("nothing was seen of {}", contestant.name)
     };
-    assert!(first.committed < last.committed, "{}: too few events for a measurement", contestant.name);
+    assert!(
+        first.committed < last.committed,
+        "{}: too few events for a measurement",
+        contestant.name
+    );
 
     let n_records = check_counts(stage, source, &running);
     stage.delete(&running.topics);
     let records_an_event = float(n_records) / float(source.n_events);
-    Rate { contestant, span: Span::between(first, last), records_an_event, memory }
+    Rate {
+        contestant,
+        span: Span::between(first, last),
+        records_an_event,
+        memory,
+    }
 }
 
 /// Looks again and again until all is committed, from when all members have their share of the partitions.
 pub(crate) fn watch(stage: &Stage, source: &Source, running: &mut Running) -> Vec<Sample> {
-    let (committed, began) = (Committed::of(stage.brokers(), &running.group, &source.topic), Instant::now());
+    let (committed, began) = (
+        Committed::of(stage.brokers(), &running.group, &source.topic),
+        Instant::now(),
+    );
     let (mut samples, mut is_whole) = (Vec::<Sample>::new(), running.n_members == 0);
-    while samples.last().is_none_or(|sample| sample.committed < source.n_events) {
+    while samples
+        .last()
+        .is_none_or(|sample| sample.committed < source.n_events)
+    {
         running.assert_runs();
-        assert!(began.elapsed() < LIMIT, "{} is not through in {LIMIT:?}:\n{}", running.group, running.said());
+        assert!(
+            began.elapsed() < LIMIT,
+            "{} is not through in {LIMIT:?}:\n{}",
+            running.group,
+            running.said()
+        );
         is_whole = is_whole || committed.n_assigned_members() >= Some(running.n_members);
         if let Some(committed) = committed.sum().filter(|_| is_whole) {
             samples.push(Sample::take(committed, &running.ids(), stage.broker_id()));
@@ -114,7 +143,9 @@ pub(crate) fn due(source: &Source) -> Vec<u64> {
     for (index, records) in (0..).zip(emitted) {
         // How often the corpus' event stands in the source.
         let times = (source.n_events + corpus::EVENTS - 1 - index) / corpus::EVENTS;
-        records.iter().for_each(|(destination, _)| due[*destination] += times);
+        records
+            .iter()
+            .for_each(|(destination, _)| due[*destination] += times);
     }
     due
 }

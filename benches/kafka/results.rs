@@ -32,7 +32,8 @@ impl Round {
     }
 
     fn of(&self, kind: Kind, guarantee: &str) -> Option<&Rate> {
-        let is_meant = |rate: &&Rate| rate.contestant.kind == kind && rate.contestant.guarantee == guarantee;
+        let is_meant =
+            |rate: &&Rate| rate.contestant.kind == kind && rate.contestant.guarantee == guarantee;
         self.rates.iter().find(is_meant)
     }
 }
@@ -41,7 +42,11 @@ impl Round {
 pub(crate) fn middle(figures: impl Iterator<Item = f64>) -> Option<[f64; 3]> {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_unstable_by(f64::total_cmp);
-    Some([*figures.get(figures.len() / 2)?, *figures.first()?, *figures.last()?])
+    Some([
+        *figures.get(figures.len() / 2)?,
+        *figures.first()?,
+        *figures.last()?,
+    ])
 }
 
 /// Returns how many rounds are clean.
@@ -53,7 +58,9 @@ impl Results {
     /// The clean rounds; all of them where none is.
     fn counted(&self) -> impl Iterator<Item = &Round> + Clone {
         let is_any = n_clean(&self.rounds) > 0;
-        self.rounds.iter().filter(move |round| !is_any || round.is_clean())
+        self.rounds
+            .iter()
+            .filter(move |round| !is_any || round.is_clean())
     }
 
     /// Returns the middle, least and greatest of a figure over the rounds that count.
@@ -62,22 +69,41 @@ impl Results {
     }
 
     fn figure(&self, contestant: &Contestant, figure: impl Fn(&Rate) -> f64) -> Option<f64> {
-        let over = self.over(|round| Some(figure(round.of(contestant.kind, contestant.guarantee)?)));
+        let over =
+            self.over(|round| Some(figure(round.of(contestant.kind, contestant.guarantee)?)));
         over.map(|[middle, ..]| middle)
     }
 
     /// Returns what a contestant's figure is of another's in the same round.
-    fn ratio(&self, one: (Kind, &str), other: (Kind, &str), figure: impl Fn(&Rate) -> f64) -> Option<[f64; 3]> {
-        self.over(|round| Some(figure(round.of(one.0, one.1)?) / figure(round.of(other.0, other.1)?)))
+    fn ratio(
+        &self,
+        one: (Kind, &str),
+        other: (Kind, &str),
+        figure: impl Fn(&Rate) -> f64,
+    ) -> Option<[f64; 3]> {
+        self.over(|round| {
+            Some(figure(round.of(one.0, one.1)?) / figure(round.of(other.0, other.1)?))
+        })
     }
 
     /// Says how much the figures are worth.
     fn verdict(&self) -> String {
         let (n_clean, n_rounds) = (n_clean(&self.rounds), self.rounds.len());
-        let most = self.rounds.iter().flat_map(|round| &round.rates).map(|rate| rate.span.other_cores).fold(0.0, f64::max);
-        let latency = self.latencies.iter().map(|(_, latency)| latency.other_cores).fold(0.0, f64::max);
+        let most = self
+            .rounds
+            .iter()
+            .flat_map(|round| &round.rates)
+            .map(|rate| rate.span.other_cores)
+            .fold(0.0, f64::max);
+        let latency = self
+            .latencies
+            .iter()
+            .map(|(_, latency)| latency.other_cores)
+            .fold(0.0, f64::max);
         let rounds = match n_clean {
-            0 => format!("NOT CLEAN: none of {n_rounds} rounds was, and all are counted; compare no rates"),
+            0 => format!(
+                "NOT CLEAN: none of {n_rounds} rounds was, and all are counted; compare no rates"
+            ),
             1 | 2 => format!("FEW: {n_clean} of {n_rounds} rounds were clean, and are counted"),
             _ => format!("{n_clean} of {n_rounds} rounds were clean, and are counted"),
         };
@@ -99,7 +125,10 @@ impl fmt::Display for Results {
                 writeln!(formatter, "| {} | {} |", contestant.name, cells.join(" | "))?;
             }
         }
-        writeln!(formatter, "\n| ratio | middle | least | greatest |\n|---|--:|--:|--:|")?;
+        writeln!(
+            formatter,
+            "\n| ratio | middle | least | greatest |\n|---|--:|--:|--:|"
+        )?;
         for (name, ratio) in self.ratios() {
             let [middle, least, greatest] = ratio.map(|ratio| format!("{ratio:.2}"));
             writeln!(formatter, "| {name} | {middle} | {least} | {greatest} |")?;
@@ -110,14 +139,25 @@ impl fmt::Display for Results {
 
 impl Results {
     fn row(&self, contestant: &Contestant) -> Option<Vec<String>> {
-        let latency = self.latencies.iter().find(|(name, _)| *name == contestant.name).map(|(_, latency)| latency);
-        let percentile = |percent| latency.map_or("-".to_owned(), |latency| format!("{:.0}", latency.percentile(percent)));
+        let latency = self
+            .latencies
+            .iter()
+            .find(|(name, _)| *name == contestant.name)
+            .map(|(_, latency)| latency);
+        let percentile = |percent| {
+            latency.map_or("-".to_owned(), |latency| {
+                format!("{:.0}", latency.percentile(percent))
+            })
+        };
         Some(vec![
             format!("{:.0}", self.figure(contestant, Rate::events_a_second)?),
             format!("{:.0}", self.figure(contestant, Rate::records_a_second)?),
             format!("{:.2}", self.figure(contestant, Rate::client_cost)?),
             format!("{:.2}", self.figure(contestant, Rate::broker_cost)?),
-            format!("{:.0}", self.figure(contestant, |rate| crate::meter::float(rate.memory))?),
+            format!(
+                "{:.0}",
+                self.figure(contestant, |rate| crate::meter::float(rate.memory))?
+            ),
             percentile(50),
             percentile(99),
         ])
@@ -135,12 +175,29 @@ impl Results {
         let all = [
             ("groupcast's rate of the limit's", rate(OURS, LIMIT)),
             ("groupcast's CPU of the limit's", cost(OURS, LIMIT)),
-            ("groupcast's rate of Streams'", rate(OURS, (Kind::Streams, ALO))),
-            ("Streams' CPU of groupcast's", cost((Kind::Streams, ALO), OURS)),
-            ("groupcast's rate of Streams', both exactly once", rate(OURS_EOS, (Kind::Streams, EOS))),
-            ("Streams' CPU of groupcast's, both exactly once", cost((Kind::Streams, EOS), OURS_EOS)),
-            ("groupcast's rate exactly once of that at least once", rate(OURS_EOS, OURS)),
+            (
+                "groupcast's rate of Streams'",
+                rate(OURS, (Kind::Streams, ALO)),
+            ),
+            (
+                "Streams' CPU of groupcast's",
+                cost((Kind::Streams, ALO), OURS),
+            ),
+            (
+                "groupcast's rate of Streams', both exactly once",
+                rate(OURS_EOS, (Kind::Streams, EOS)),
+            ),
+            (
+                "Streams' CPU of groupcast's, both exactly once",
+                cost((Kind::Streams, EOS), OURS_EOS),
+            ),
+            (
+                "groupcast's rate exactly once of that at least once",
+                rate(OURS_EOS, OURS),
+            ),
         ];
-        all.into_iter().filter_map(|(name, ratio)| Some((name, ratio?))).collect()
+        all.into_iter()
+            .filter_map(|(name, ratio)| Some((name, ratio?)))
+            .collect()
     }
 }

@@ -20,7 +20,8 @@ use crate::support::{topics, unique, until};
 const BROKER_OPTIONS: [&str; 3] = ["-Xms2g", "-Xmx2g", "-XX:+UseG1GC"];
 
 /// What is deleted after a run makes room for the next at once.
-const BROKER_SETTINGS: &str = "num.network.threads=3\nnum.io.threads=8\nlog.segment.delete.delay.ms=1000\n";
+const BROKER_SETTINGS: &str =
+    "num.network.threads=3\nnum.io.threads=8\nlog.segment.delete.delay.ms=1000\n";
 
 /// Time for the brokers to take what is still queued.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -46,14 +47,25 @@ pub(crate) struct Source {
 impl Source {
     /// Returns the same topic for another job.
     pub(crate) fn with(&self, job: Job) -> Source {
-        Source { topic: self.topic.clone(), job, n_events: self.n_events }
+        Source {
+            topic: self.topic.clone(),
+            job,
+            n_events: self.n_events,
+        }
     }
 }
 
 impl Stage {
     /// Starts Kafka, with settings beside those that all runs want.
     pub(crate) fn start(settings: &str) -> Result<Stage, String> {
-        Stage::on(Ports { client: free_port(), controller: free_port() }, settings, None)
+        Stage::on(
+            Ports {
+                client: free_port(),
+                controller: free_port(),
+            },
+            settings,
+            None,
+        )
     }
 
     /// Starts Kafka, with a proxy between it and the contestants.
@@ -66,21 +78,40 @@ impl Stage {
              advertised.listeners=PLAINTEXT://127.0.0.1:{client},FAR://{address}\n\
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FAR:PLAINTEXT\n"
         );
-        Stage::on(Ports { client, controller }, &listeners, Some((proxy, address)))
+        Stage::on(
+            Ports { client, controller },
+            &listeners,
+            Some((proxy, address)),
+        )
     }
 
     fn on(ports: Ports, settings: &str, proxy: Option<(Proxy, String)>) -> Result<Stage, String> {
         let folder = StateFolder::under(&data_folder());
-        let mut node = Node::format(&folder.path, &jars()?, 0, &[ports], &(BROKER_SETTINGS.to_owned() + settings))?
-            .with_options(&BROKER_OPTIONS);
+        let mut node = Node::format(
+            &folder.path,
+            &jars()?,
+            0,
+            &[ports],
+            &(BROKER_SETTINGS.to_owned() + settings),
+        )?
+        .with_options(&BROKER_OPTIONS);
         node.start()?;
-        Ok(Stage { brokers: node.address(), node, proxy, peers: None, folder })
+        Ok(Stage {
+            brokers: node.address(),
+            node,
+            proxy,
+            peers: None,
+            folder,
+        })
     }
 
     /// Has everything between Kafka and the contestants arrive so much later, each way.
     pub(crate) fn hold_back(&self, latency: Duration) {
         if let Some((proxy, _)) = &self.proxy {
-            proxy.follow(Rules { link: Link::Far { latency }, ..Rules::default() });
+            proxy.follow(Rules {
+                link: Link::Far { latency },
+                ..Rules::default()
+            });
         }
     }
 
@@ -96,7 +127,9 @@ impl Stage {
 
     /// Returns where contestants find Kafka.
     pub(crate) fn contestants_brokers(&self) -> &str {
-        self.proxy.as_ref().map_or(&self.brokers, |(_, address)| address)
+        self.proxy
+            .as_ref()
+            .map_or(&self.brokers, |(_, address)| address)
     }
 
     pub(crate) fn broker_id(&self) -> u32 {
@@ -114,34 +147,53 @@ impl Stage {
 
     /// Creates topics with as many partitions as the job has.
     pub(crate) fn create(&self, names: &[String], job: Job) {
-        let wanted: Vec<(String, topics::Settings<'_>)> = names.iter().map(|name| (name.clone(), &[][..])).collect();
-        topics::create_all(&self.brokers, usize::try_from(job.n_partitions).expect("partitions are few"), &wanted);
+        let wanted: Vec<(String, topics::Settings<'_>)> =
+            names.iter().map(|name| (name.clone(), &[][..])).collect();
+        topics::create_all(
+            &self.brokers,
+            usize::try_from(job.n_partitions).expect("partitions are few"),
+            &wanted,
+        );
     }
 
     /// Deletes topics, and waits until their place is free: data and its successor would be in memory at once.
     pub(crate) fn delete(&self, names: &[String]) {
-        topics::delete(&self.brokers, &names.iter().map(String::as_str).collect::<Vec<_>>());
-        until(LIMIT, "the data of deleted topics is gone", || (!self.holds_deleted()).then_some(()));
+        topics::delete(
+            &self.brokers,
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        until(LIMIT, "the data of deleted topics is gone", || {
+            (!self.holds_deleted()).then_some(())
+        });
     }
 
     /// Kafka renames a partition's folder first.
     fn holds_deleted(&self) -> bool {
         let data = fs::read_dir(self.folder.path.join("node1/data")).expect("Kafka has a folder");
-        data.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with("-delete"))
+        data.flatten()
+            .any(|entry| entry.file_name().to_string_lossy().ends_with("-delete"))
     }
 
     /// Creates a source without events.
     pub(crate) fn create_source(&self, job: Job) -> Source {
         let topic = unique("source");
         self.create(std::slice::from_ref(&topic), job);
-        Source { topic, job, n_events: 0 }
+        Source {
+            topic,
+            job,
+            n_events: 0,
+        }
     }
 
     /// Creates a source of the corpus' events, again and again up to so many.
     pub(crate) fn fill(&self, n_events: u64, job: Job) -> Source {
         let (mut source, events) = (self.create_source(job), Event::all(job));
         let filler = Filler::new(&self.brokers, "20");
-        for event in events.iter().cycle().take(usize::try_from(n_events).expect("events are counted")) {
+        for event in events
+            .iter()
+            .cycle()
+            .take(usize::try_from(n_events).expect("events are counted"))
+        {
             filler.send(&mut source, event);
         }
         filler.finish();
@@ -168,16 +220,25 @@ pub(crate) struct Filler(BaseProducer);
 impl Filler {
     pub(crate) fn new(brokers: &str, linger_ms: &str) -> Filler {
         let mut settings = topics::client(brokers);
-        settings.set("enable.idempotence", "true").set("linger.ms", linger_ms).set("message.timeout.ms", "0");
+        settings
+            .set("enable.idempotence", "true")
+            .set("linger.ms", linger_ms)
+            .set("message.timeout.ms", "0");
         Filler(settings.create().expect("the settings are valid"))
     }
 
     /// Writes the event that comes next in a source.
     pub(crate) fn send(&self, source: &mut Source, event: &Event) {
         let (partition, _) = place(source.n_events, source.job.n_partitions);
-        let mut record = BaseRecord::to(&source.topic).partition(partition).key(&event.key).payload(&event.value);
+        let mut record = BaseRecord::to(&source.topic)
+            .partition(partition)
+            .key(&event.key)
+            .payload(&event.value);
         while let Err((error, back)) = self.0.send(record) {
-            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            assert_eq!(
+                error,
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
+            );
             self.0.poll(Duration::from_millis(20));
             record = back;
         }
@@ -194,17 +255,34 @@ impl Filler {
 /// In memory, where the system has such a folder: a disk's write-back varies more than what is measured.
 fn data_folder() -> PathBuf {
     let memory = || Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
-    let parent = env::var_os("GROUPCAST_FOLDER").map(PathBuf::from).or_else(memory);
-    parent.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR"))).join("groupcast-bench")
+    let parent = env::var_os("GROUPCAST_FOLDER")
+        .map(PathBuf::from)
+        .or_else(memory);
+    parent
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")))
+        .join("groupcast-bench")
 }
 
 fn build_peers() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
     let built = Command::new("mvn")
-        .args(["-q", "-B", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pom.xml"), "package"])
-        .args([format!("-Dkafka.version={}", version()), format!("-Dfolder={}", folder.display())])
+        .args([
+            "-q",
+            "-B",
+            "-f",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pom.xml"),
+            "package",
+        ])
+        .args([
+            format!("-Dkafka.version={}", version()),
+            format!("-Dfolder={}", folder.display()),
+        ])
         .output()
         .map_err(|error| format!("mvn: {error}"))?;
     let said = String::from_utf8_lossy(&built.stdout);
-    if built.status.success() { Ok(folder) } else { Err(format!("mvn cannot build benches/peers:\n{said}")) }
+    if built.status.success() {
+        Ok(folder)
+    } else {
+        Err(format!("mvn cannot build benches/peers:\n{said}"))
+    }
 }

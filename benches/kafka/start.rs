@@ -37,9 +37,13 @@ pub(crate) struct Starts {
 
 /// Measures starts of groupcast with both guarantees, as an ordinary member and as a static one.
 pub(crate) fn measure(stage: &Stage, note: &str) -> Vec<Starts> {
-    let contestants = CONTESTANTS.iter().filter(|contestant| contestant.kind == Kind::Groupcast);
-    let both = contestants.flat_map(|contestant| [false, true].map(|is_static| (contestant, is_static)));
-    let measured = both.map(|(contestant, is_static)| Starts::measure(stage, contestant, is_static, note));
+    let contestants = CONTESTANTS
+        .iter()
+        .filter(|contestant| contestant.kind == Kind::Groupcast);
+    let both =
+        contestants.flat_map(|contestant| [false, true].map(|is_static| (contestant, is_static)));
+    let measured =
+        both.map(|(contestant, is_static)| Starts::measure(stage, contestant, is_static, note));
     measured.inspect(|starts| println!("{starts}")).collect()
 }
 
@@ -50,14 +54,25 @@ impl Starts {
         let source = stage.fill(n_events, Job { is_static, ..BASE });
         let mut running = contestant.prepare(stage, &source);
         // The first founds the group, and is not counted.
-        let times: Vec<(f64, f64)> = (0..=n_starts).map(|_| start(stage, &mut running)).skip(1).collect();
+        let times: Vec<(f64, f64)> = (0..=n_starts)
+            .map(|_| start(stage, &mut running))
+            .skip(1)
+            .collect();
         stage.delete(&running.topics);
         stage.remove(&source);
         let (mut ready, mut first): (Vec<f64>, Vec<f64>) = times.into_iter().unzip();
         ready.sort_unstable_by(f64::total_cmp);
         first.sort_unstable_by(f64::total_cmp);
-        let group = if is_static { "its static member comes back" } else { "its group is empty" };
-        Starts { name: format!("{}, {group}{note}", contestant.name), ready, first }
+        let group = if is_static {
+            "its static member comes back"
+        } else {
+            "its group is empty"
+        };
+        Starts {
+            name: format!("{}, {group}{note}", contestant.name),
+            ready,
+            first,
+        }
     }
 }
 
@@ -67,7 +82,11 @@ impl fmt::Display for Starts {
         for seconds in [&self.ready, &self.first] {
             let (middle, last) = (seconds.len() / 2, seconds.len().saturating_sub(1));
             for index in [middle, 0, last] {
-                write!(formatter, " {:.2} |", seconds.get(index).copied().unwrap_or(f64::NAN))?;
+                write!(
+                    formatter,
+                    " {:.2} |",
+                    seconds.get(index).copied().unwrap_or(f64::NAN)
+                )?;
             }
         }
         Ok(())
@@ -82,7 +101,9 @@ fn start(stage: &Stage, running: &mut Running) -> (f64, f64) {
     running.launch();
     let times = thread::scope(|scope| {
         let ready = scope.spawn(|| seconds_until(began, "ready", || is_ready(port)));
-        let first = seconds_until(began, "a record", || matches!(reader.poll(Duration::from_millis(1)), Some(Ok(_))));
+        let first = seconds_until(began, "a record", || {
+            matches!(reader.poll(Duration::from_millis(1)), Some(Ok(_)))
+        });
         (ready.join().expect("it is ready some time"), first)
     });
     running.stop_cleanly();
@@ -98,22 +119,36 @@ fn seconds_until(began: Instant, what: &str, mut is_there: impl FnMut() -> bool)
 }
 
 fn is_ready(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
     let mut answer = String::new();
     let asked = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200 ")
+    asked
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .is_ok()
+        && answer.starts_with("HTTP/1.1 200 ")
 }
 
 /// Returns a reader of what is committed to these topics from now on, which has asked for it already: else its own beginning
 /// would be measured, too.
 fn reader_at_ends(brokers: &str, outputs: &[String]) -> BaseConsumer {
     let mut settings = topics::client(brokers);
-    settings.set("group.id", "start").set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-    settings.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
+    settings
+        .set("group.id", "start")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed");
+    settings
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "10");
     let reader: BaseConsumer = settings.create().expect("the settings are valid");
     let mut list = TopicPartitionList::new();
-    for ((index, partition), end) in topics::Ends::committed(brokers, outputs).now().expect("the brokers tell the ends") {
-        list.add_partition_offset(&outputs[index], partition, Offset::Offset(end)).expect("it is an offset");
+    for ((index, partition), end) in topics::Ends::committed(brokers, outputs)
+        .now()
+        .expect("the brokers tell the ends")
+    {
+        list.add_partition_offset(&outputs[index], partition, Offset::Offset(end))
+            .expect("it is an offset");
     }
     reader.assign(&list).expect("the partitions exist");
     let mut n_waiting = list.count();

@@ -8,7 +8,10 @@ const SECRET: &str = "q7z-planted";
 
 fuzz_target!(|text: &str| {
     // No file of this machine is to be read, and nobody else may write the secret.
-    if ["file", "definitions", SECRET].iter().any(|word| text.contains(word)) {
+    if ["file", "definitions", SECRET]
+        .iter()
+        .any(|word| text.contains(word))
+    {
         return;
     }
     let environment = [("S".to_owned(), SECRET.to_owned())];

@@ -32,14 +32,37 @@ const NAMES: [&str; 12] = [
 
 fuzz_target!(|input: (Vec<(u8, Option<Vec<u8>>)>, Option<Vec<u8>>)| {
     let (written, value) = input;
-    let named = written.iter().map(|(index, value)| (NAMES[usize::from(*index) % NAMES.len()], value));
-    let headers =
-        named.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
-    let message = OwnedMessage::new(value, None, routers::TOPIC.to_owned(), Timestamp::NotAvailable, 0, 0, Some(headers));
+    let named = written
+        .iter()
+        .map(|(index, value)| (NAMES[usize::from(*index) % NAMES.len()], value));
+    let headers = named.fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header {
+            key,
+            value: value.as_ref(),
+        })
+    });
+    let message = OwnedMessage::new(
+        value,
+        None,
+        routers::TOPIC.to_owned(),
+        Timestamp::NotAvailable,
+        0,
+        0,
+        Some(headers),
+    );
     let record = dead_letter(&message);
     let mut emissions = Emissions::default();
-    ROUTER.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut ());
-    for (_, header) in emissions.iter().flat_map(|emission| emission.headers().collect::<Vec<_>>()) {
+    ROUTER.route(
+        &record,
+        &DefaultLimits,
+        &mut Scratch::default(),
+        &mut emissions,
+        &mut (),
+    );
+    for (_, header) in emissions
+        .iter()
+        .flat_map(|emission| emission.headers().collect::<Vec<_>>())
+    {
         assert!(header.len() < 4096, "a header grows");
     }
 });

@@ -84,16 +84,27 @@ pub(super) fn sorted(names: &[String]) -> Vec<String> {
 impl Job<'_> {
     /// Does the job on the topics of `config`, whose group's name becomes a part of the job's own.
     pub(super) fn run(self, mut config: Config) -> Result<(), Failure> {
-        config.source.group_id = format!("{}.{}.{}", config.source.group_id, self.kind, self.replay.name);
+        config.source.group_id = format!(
+            "{}.{}.{}",
+            config.source.group_id, self.kind, self.replay.name
+        );
         // A quota of its own can be given to it: quotas go by this name.
-        config.kafka.client_id = Some(if self.kind == "redrive" { "groupcast-redrive" } else { "groupcast-replay" });
+        config.kafka.client_id = Some(if self.kind == "redrive" {
+            "groupcast-redrive"
+        } else {
+            "groupcast-replay"
+        });
         // The page's address is the running service's.
         config.http = None;
         run::start_log(&said::quieter(&config.log))?;
         if self.is_latest {
             config = latest::at_least_once(config);
         }
-        Plan { job: &self, config: &Arc::new(config) }.carry_out()
+        Plan {
+            job: &self,
+            config: &Arc::new(config),
+        }
+        .carry_out()
     }
 }
 
@@ -104,12 +115,18 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn carry_out(&self) -> Result<(), Failure> {
-        let (lookup, ledger) = (Lookup::open(self.config).map_err(failure)?, Ledger::open(self.config).map_err(failure)?);
+        let (lookup, ledger) = (
+            Lookup::open(self.config).map_err(failure)?,
+            Ledger::open(self.config).map_err(failure)?,
+        );
         let partitions = lookup.partitions(&self.job.known_topics).map_err(failure)?;
         let begun = ledger.read(&partitions).map_err(failure)?;
         self.check_same(&begun)?;
-        let ranges =
-            if begun.is_empty() { self.find(&lookup)? } else { begun.iter().map(|entry| entry.range.clone()).collect() };
+        let ranges = if begun.is_empty() {
+            self.find(&lookup)?
+        } else {
+            begun.iter().map(|entry| entry.range.clone()).collect()
+        };
         let left: Vec<Range> = match begun.as_slice() {
             [] => ranges.clone(),
             begun => begun.iter().map(Entry::rest).collect(),
@@ -120,7 +137,12 @@ impl Plan<'_> {
         }
         self.check_can_ask()?;
         let superseded = self.superseded(&lookup, &ranges)?;
-        let place = Place { lookup, ledger, partitions, ranges };
+        let place = Place {
+            lookup,
+            ledger,
+            partitions,
+            ranges,
+        };
         if self.job.is_latest {
             return latest::run(self, &place, superseded);
         }
@@ -133,8 +155,16 @@ impl Plan<'_> {
 
     /// Writes down what is to be done, unless that stands there already.
     fn begin(&self, place: &Place) -> Result<(), Failure> {
-        let Place { ledger, partitions, ranges, .. } = place;
-        if ledger.begin(partitions, ranges, self.job.fingerprint).map_err(failure)? {
+        let Place {
+            ledger,
+            partitions,
+            ranges,
+            ..
+        } = place;
+        if ledger
+            .begin(partitions, ranges, self.job.fingerprint)
+            .map_err(failure)?
+        {
             return Ok(());
         }
         self.check_same(&ledger.read(partitions).map_err(failure)?)
@@ -142,7 +172,10 @@ impl Plan<'_> {
 
     /// Refuses a name that stands for something else.
     fn check_same(&self, begun: &[Entry]) -> Result<(), Failure> {
-        if begun.iter().all(|entry| entry.fingerprint == self.job.fingerprint) {
+        if begun
+            .iter()
+            .all(|entry| entry.fingerprint == self.job.fingerprint)
+        {
             return Ok(());
         }
         let (kind, name) = (self.job.kind, &self.job.replay.name);
@@ -154,7 +187,9 @@ impl Plan<'_> {
     /// Finds what is to be read, and says what of it is lost.
     fn find(&self, lookup: &Lookup) -> Result<Vec<Range>, Failure> {
         let (from, to) = (limit("--from", self.job.from)?, limit("--to", self.job.to)?);
-        let (ranges, lost) = lookup.ranges(&self.config.source.topics, &from, &to).map_err(failure)?;
+        let (ranges, lost) = lookup
+            .ranges(&self.config.source.topics, &from, &to)
+            .map_err(failure)?;
         lost.iter().for_each(say_lost);
         Ok(ranges)
     }
@@ -163,8 +198,14 @@ impl Plan<'_> {
         let (name, topics) = (&self.job.replay.name, self.config.source.topics.join(", "));
         let total: i64 = ranges.iter().map(Range::len).sum();
         let left: i64 = begun.iter().map(Entry::left).sum();
-        let (n_filled, n_partitions) = (ranges.iter().filter(|range| !range.is_empty()).count(), ranges.len());
-        say(format_args!("{} {name}: {total} offsets in {n_filled} of {n_partitions} partitions of {topics}", self.job.kind));
+        let (n_filled, n_partitions) = (
+            ranges.iter().filter(|range| !range.is_empty()).count(),
+            ranges.len(),
+        );
+        say(format_args!(
+            "{} {name}: {total} offsets in {n_filled} of {n_partitions} partitions of {topics}",
+            self.job.kind
+        ));
         match (begun, left) {
             ([], _) if total == 0 => say("there is no record in that range"),
             ([], _) => {}
@@ -179,8 +220,17 @@ impl Plan<'_> {
         // A dead letter says nothing of the source behind it.
         if !self.is_redrive() && (self.job.skips_superseded || self.counts_first()) {
             let router = self.router(Groups::default())?;
-            for range in lookup.behind(ranges).map_err(failure)?.iter().filter(|range| !range.is_empty()) {
-                lookup.read_range(range, |message| count::add_group(&router, &message, &mut groups)).map_err(failure)?;
+            for range in lookup
+                .behind(ranges)
+                .map_err(failure)?
+                .iter()
+                .filter(|range| !range.is_empty())
+            {
+                lookup
+                    .read_range(range, |message| {
+                        count::add_group(&router, &message, &mut groups)
+                    })
+                    .map_err(failure)?;
             }
         }
         Ok(groups)
@@ -199,7 +249,11 @@ impl Plan<'_> {
         if !self.counts_first() {
             return Ok(true);
         }
-        let superseded = if self.job.skips_superseded { newer.clone() } else { Groups::default() };
+        let superseded = if self.job.skips_superseded {
+            newer.clone()
+        } else {
+            Groups::default()
+        };
         let shown = Router::new(self.routing(superseded.clone()).redacted())?;
         let router = self.router(superseded)?;
         // What is too large for its topic becomes a dead letter, here as there.
@@ -243,29 +297,56 @@ impl Plan<'_> {
     fn routing(&self, superseded: Groups) -> Routing {
         let mut replay = self.job.replay.clone();
         replay.selection.superseded = superseded;
-        Routing { replay: Some(replay), ..self.job.routing.clone() }
+        Routing {
+            replay: Some(replay),
+            ..self.job.routing.clone()
+        }
     }
 
     fn send(&self, place: &Place, superseded: Groups) -> Result<(), Failure> {
-        let router = self.router(if self.job.skips_superseded { superseded } else { Groups::default() })?;
+        let router = self.router(if self.job.skips_superseded {
+            superseded
+        } else {
+            Groups::default()
+        })?;
         let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
         let meter = Meter::new(self.job.care.rate);
-        let reading = if self.is_redrive() { Reading::Redrive(meter) } else { Reading::Replay(meter) };
-        let service = Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
+        let reading = if self.is_redrive() {
+            Reading::Redrive(meter)
+        } else {
+            Reading::Replay(meter)
+        };
+        let service =
+            Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
         service.stop_on_signals().map_err(failure)?;
         // Where the configuration is broken by then, it ends and says so; the same command goes on with what is left.
         service.start_over_when_stuck(|| Ok(()));
-        let seen = watch::follow(&service, || place.ledger.read(&place.partitions), |entries| place.is_drained(entries));
+        let seen = watch::follow(
+            &service,
+            || place.ledger.read(&place.partitions),
+            |entries| place.is_drained(entries),
+        );
         service.stop();
         let ended = service.wait();
         if ended.is_ok() && seen.is_ok() {
             place.finish_drained().map_err(failure)?;
         }
-        let left: i64 = place.ledger.read(&place.partitions).map_err(failure)?.iter().map(Entry::left).sum();
+        let left: i64 = place
+            .ledger
+            .read(&place.partitions)
+            .map_err(failure)?
+            .iter()
+            .map(Entry::left)
+            .sum();
         let (kind, name) = (self.job.kind, &self.job.replay.name);
         if left > 0 {
-            let why = ended.err().or(seen.err()).map_or_else(String::new, |fault| format!(": {fault}"));
-            say(format_args!("{kind} {name} stopped{why}; {left} offsets are left, and the same command goes on with them"));
+            let why = ended
+                .err()
+                .or(seen.err())
+                .map_or_else(String::new, |fault| format!(": {fault}"));
+            say(format_args!(
+                "{kind} {name} stopped{why}; {left} offsets are left, and the same command goes on with them"
+            ));
             return Err(Failure::Said(1));
         }
         say(format_args!("{kind} {name} is done"));
@@ -274,7 +355,12 @@ impl Plan<'_> {
 }
 
 fn say_lost(lost: &Lost) {
-    let Lost { topic, partition, oldest, offsets } = lost;
+    let Lost {
+        topic,
+        partition,
+        oldest,
+        offsets,
+    } = lost;
     match offsets {
         Some(count) => say(format_args!(
             "warning: {topic}/{partition}: {count} offsets of the range are gone to retention; it begins at {oldest}"

@@ -17,7 +17,10 @@ use super::report::Failure;
 /// For fish: groupcast completions fish > ~/.config/fish/completions/groupcast.fish
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-#[expect(rustdoc::broken_intra_doc_links, reason = "the help text shows a shell's index")]
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "the help text shows a shell's index"
+)]
 pub(super) struct CompletionsArguments {
     /// The shell to write for
     shell: Shell,
@@ -33,7 +36,10 @@ pub(super) struct ManArguments {
     folder: Option<PathBuf>,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command) -> Result<(), Failure> {
+pub(super) fn completions(
+    arguments: &CompletionsArguments,
+    mut command: Command,
+) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "groupcast", &mut script);
     io::stdout().lock().write_all(&script)?;
@@ -48,6 +54,7 @@ pub(super) fn man(arguments: &ManArguments, command: Command) -> Result<(), Fail
         return Ok(());
     };
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    clap_mangen::generate_to(command, folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    clap_mangen::generate_to(command, folder)
+        .with_context(|| format!("cannot write to {}", folder.display()))?;
     Ok(())
 }

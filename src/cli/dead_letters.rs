@@ -95,28 +95,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 impl Choice {
     fn check(&self) -> Result<(), Failure> {
-        check_names("reason", &self.reason, Reason::ALL.iter().map(|reason| reason.code()))
+        check_names(
+            "reason",
+            &self.reason,
+            Reason::ALL.iter().map(|reason| reason.code()),
+        )
     }
 
     fn takes(&self, letter: &Letter<'_>) -> bool {
         (self.reason.is_empty() || self.reason.iter().any(|code| code == letter.reason))
-            && (self.destination.is_empty() || self.destination.iter().any(|name| Some(name.as_str()) == letter.destination))
+            && (self.destination.is_empty()
+                || self
+                    .destination
+                    .iter()
+                    .any(|name| Some(name.as_str()) == letter.destination))
     }
 
     /// Opens a reader of the dead letter topics, and finds what is to be read of them.
     fn find(&self, config: &Config) -> Result<(Lookup, Vec<Range>), Failure> {
         self.check()?;
         let lookup = Lookup::open(config).map_err(failure)?;
-        let (since, until) =
-            (limit("--since", std::slice::from_ref(&self.since))?, limit("--until", std::slice::from_ref(&self.until))?);
-        let (ranges, _) = lookup.ranges(&topics(config), &since, &until).map_err(failure)?;
+        let (since, until) = (
+            limit("--since", std::slice::from_ref(&self.since))?,
+            limit("--until", std::slice::from_ref(&self.until))?,
+        );
+        let (ranges, _) = lookup
+            .ranges(&topics(config), &since, &until)
+            .map_err(failure)?;
         Ok((lookup, ranges))
     }
 }
 
 /// Returns the topics of dead letters, each once.
 fn topics(config: &Config) -> Vec<String> {
-    let mut topics: Vec<String> = config.source.topics.iter().map(|source| config.dead_letters.topic_for(source)).collect();
+    let mut topics: Vec<String> = config
+        .source
+        .topics
+        .iter()
+        .map(|source| config.dead_letters.topic_for(source))
+        .collect();
     topics.sort_unstable();
     topics.dedup();
     topics
@@ -124,11 +141,18 @@ fn topics(config: &Config) -> Vec<String> {
 
 fn list(arguments: &ListArguments) -> Result<(), Failure> {
     let (lookup, ranges) = arguments.choice.find(&arguments.config.load()?)?;
-    let is_meant =
-        |message: &OwnedMessage| kafka::dead_letter(message).letter.is_some_and(|letter| arguments.choice.takes(&letter));
+    let is_meant = |message: &OwnedMessage| {
+        kafka::dead_letter(message)
+            .letter
+            .is_some_and(|letter| arguments.choice.takes(&letter))
+    };
     let mut newest = Vec::new();
     for range in &ranges {
-        newest.extend(lookup.newest(range, arguments.limit, is_meant).map_err(failure)?);
+        newest.extend(
+            lookup
+                .newest(range, arguments.limit, is_meant)
+                .map_err(failure)?,
+        );
     }
     newest.sort_by_key(|message| std::cmp::Reverse(message.timestamp().to_millis()));
     newest.truncate(arguments.limit);
@@ -165,11 +189,17 @@ fn counts(arguments: &CountsArguments) -> Result<(), Failure> {
     for range in ranges.iter().filter(|range| !range.is_empty()) {
         lookup
             .read_range(range, |message| {
-                let Some(letter) = kafka::dead_letter(&message).letter.filter(|letter| arguments.choice.takes(letter)) else {
+                let Some(letter) = kafka::dead_letter(&message)
+                    .letter
+                    .filter(|letter| arguments.choice.takes(letter))
+                else {
                     return;
                 };
                 let at = message.timestamp().to_millis().unwrap_or_default();
-                let kind = (letter.reason.to_owned(), letter.destination.map(str::to_owned));
+                let kind = (
+                    letter.reason.to_owned(),
+                    letter.destination.map(str::to_owned),
+                );
                 let (count, oldest, newest) = counts.entry(kind).or_insert((0, at, at));
                 (*count, *oldest, *newest) = (*count + 1, (*oldest).min(at), (*newest).max(at));
             })
@@ -191,10 +221,23 @@ fn counts(arguments: &CountsArguments) -> Result<(), Failure> {
         writeln!(out)?;
         return Ok(());
     }
-    let mut rows = vec![["reason", "destination", "letters", "oldest", "newest"].map(str::to_owned)];
+    let mut rows =
+        vec![["reason", "destination", "letters", "oldest", "newest"].map(str::to_owned)];
     rows.extend(counts.into_iter().map(|count| {
-        let Count { reason, destination, letters, oldest, newest } = count;
-        [reason, destination.unwrap_or_else(|| "-".to_owned()), letters.to_string(), oldest, newest]
+        let Count {
+            reason,
+            destination,
+            letters,
+            oldest,
+            newest,
+        } = count;
+        [
+            reason,
+            destination.unwrap_or_else(|| "-".to_owned()),
+            letters.to_string(),
+            oldest,
+            newest,
+        ]
     }));
     letter::write_columns(&rows, &mut Disarmed(out))?;
     Ok(())

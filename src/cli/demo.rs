@@ -56,7 +56,11 @@ const TITLES: &[&str] = &[
 
 /// Returns the sample events with what each shows.
 pub(super) fn samples() -> Vec<Sample> {
-    TITLES.iter().zip(EVENTS.lines()).map(|(title, event)| Sample { title, event }).collect()
+    TITLES
+        .iter()
+        .zip(EVENTS.lines())
+        .map(|(title, event)| Sample { title, event })
+        .collect()
 }
 
 /// How long the demo may take before it says that it failed.
@@ -71,7 +75,12 @@ pub(super) struct Arguments {
     #[arg(long)]
     serve: bool,
     /// Where --serve listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", requires = "serve")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9464",
+        requires = "serve"
+    )]
     listen: SocketAddr,
 }
 
@@ -80,23 +89,48 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Arc::new(config(&cluster.brokers())?);
     start_log(&config.log)?;
     let router = Router::new(config.routing())?;
-    cluster.create_topic(SOURCE, 1).context("creating a topic")?;
+    cluster
+        .create_topic(SOURCE, 1)
+        .context("creating a topic")?;
     for topic in router.topics() {
         cluster.create_topic(topic, 1).context("creating a topic")?;
     }
-    let events: Vec<Told<'_>> =
-        (0..).zip(EVENTS.lines()).zip(TITLES).map(|((offset, event), title)| tell(&router, offset, event, title)).collect();
+    let events: Vec<Told<'_>> = (0..)
+        .zip(EVENTS.lines())
+        .zip(TITLES)
+        .map(|((offset, event), title)| tell(&router, offset, event, title))
+        .collect();
     let names: Vec<String> = router.destination_names().map(str::to_owned).collect();
     let topic_names = router.topics().to_vec();
     produce(&config.kafka.brokers)?;
 
-    let mut service =
-        Service::start(Arc::clone(&config), router, Topics::assume(&topic_names), Reading::Live).map_err(failure)?;
-    let left = read_back(&config.kafka.brokers, &topic_names, events.iter().map(|told| told.n_records).sum())?;
-    text::write(&events, &names, &left, io::stdout().is_terminal(), &mut io::stdout().lock())?;
+    let mut service = Service::start(
+        Arc::clone(&config),
+        router,
+        Topics::assume(&topic_names),
+        Reading::Live,
+    )
+    .map_err(failure)?;
+    let left = read_back(
+        &config.kafka.brokers,
+        &topic_names,
+        events.iter().map(|told| told.n_records).sum(),
+    )?;
+    text::write(
+        &events,
+        &names,
+        &left,
+        io::stdout().is_terminal(),
+        &mut io::stdout().lock(),
+    )?;
     if arguments.serve {
         let playground = Playground::of_routing(config.routing(), samples());
-        service.serve(arguments.listen, playground::routes(playground, arguments.listen)).map_err(failure)?;
+        service
+            .serve(
+                arguments.listen,
+                playground::routes(playground, arguments.listen),
+            )
+            .map_err(failure)?;
         keep_up(&service, &config.kafka.brokers)?;
     } else {
         service.stop();
@@ -114,9 +148,13 @@ fn config(brokers: &str) -> Result<Config, Failure> {
 fn keep_up(service: &Service, brokers: &str) -> Result<(), Failure> {
     service.stop_on_signals().map_err(failure)?;
     if let Some(address) = service.http() {
-        say(format_args!("\nStill running. The playground: http://{address}/ and beside it /metrics /healthz /readyz"));
+        say(format_args!(
+            "\nStill running. The playground: http://{address}/ and beside it /metrics /healthz /readyz"
+        ));
     }
-    say(format_args!("More events: produce to the topic {SOURCE} of the broker {brokers}. Ctrl-C ends it."));
+    say(format_args!(
+        "More events: produce to the topic {SOURCE} of the broker {brokers}. Ctrl-C ends it."
+    ));
     Ok(())
 }
 
@@ -142,17 +180,45 @@ impl Observer for Listener {
 }
 
 fn tell<'a>(router: &Router, offset: i64, event: &'a str, title: &'a str) -> Told<'a> {
-    let position = Position { topic: SOURCE, partition: 0, offset };
-    let record =
-        Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
-    let (mut scratch, mut emissions, mut listener) = (Scratch::default(), Emissions::default(), Listener::default());
-    let verdict = router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut listener);
-    Told { title, event, verdict, outcomes: listener.outcomes, n_records: emissions.len() }
+    let position = Position {
+        topic: SOURCE,
+        partition: 0,
+        offset,
+    };
+    let record = Record {
+        position,
+        timestamp: None,
+        key: None,
+        value: Some(event.as_bytes()),
+        traceparent: None,
+        letter: None,
+    };
+    let (mut scratch, mut emissions, mut listener) = (
+        Scratch::default(),
+        Emissions::default(),
+        Listener::default(),
+    );
+    let verdict = router.route(
+        &record,
+        &DefaultLimits,
+        &mut scratch,
+        &mut emissions,
+        &mut listener,
+    );
+    Told {
+        title,
+        event,
+        verdict,
+        outcomes: listener.outcomes,
+        n_records: emissions.len(),
+    }
 }
 
 fn produce(brokers: &str) -> Result<(), Failure> {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().context("opening a producer")?;
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()
+        .context("opening a producer")?;
     for event in EVENTS.lines() {
         producer
             .send(BaseRecord::<(), str>::to(SOURCE).payload(event))
@@ -173,8 +239,16 @@ struct Left {
 }
 
 enum What {
-    Operation { destination: String, operation: String, request: String, body: String },
-    DeadLetter { reason: String, detail: String },
+    Operation {
+        destination: String,
+        operation: String,
+        request: String,
+        body: String,
+    },
+    DeadLetter {
+        reason: String,
+        detail: String,
+    },
 }
 
 /// Reads `count` records from the output topics, in the order of events, topics and offsets.
@@ -188,17 +262,26 @@ fn read_back(brokers: &str, topics: &[String], count: usize) -> Result<Vec<Left>
         .context("opening a consumer")?;
     let mut assignment = TopicPartitionList::new();
     for topic in topics {
-        assignment.add_partition_offset(topic, 0, Offset::Beginning).context("reading the topics")?;
+        assignment
+            .add_partition_offset(topic, 0, Offset::Beginning)
+            .context("reading the topics")?;
     }
     consumer.assign(&assignment).context("reading the topics")?;
     let (mut left, until) = (Vec::new(), Instant::now() + DEADLINE);
     while left.len() < count {
         if Instant::now() > until {
-            return Err(anyhow::anyhow!("{} of {count} records came within {DEADLINE:?}", left.len()).into());
+            return Err(anyhow::anyhow!(
+                "{} of {count} records came within {DEADLINE:?}",
+                left.len()
+            )
+            .into());
         }
         if let Some(message) = consumer.poll(Duration::from_millis(50)) {
             let message = message.context("reading the topics")?;
-            left.push(read(&message, topics).with_context(|| format!("reading {}/{}", message.topic(), message.offset()))?);
+            left.push(
+                read(&message, topics)
+                    .with_context(|| format!("reading {}/{}", message.topic(), message.offset()))?,
+            );
         }
     }
     left.sort_by_key(|left| (left.event, left.topic));
@@ -214,17 +297,37 @@ struct CloudEvent<'a> {
 }
 
 fn read(message: &impl Message, topics: &[String]) -> anyhow::Result<Left> {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-    let topic = topics.iter().position(|topic| topic == message.topic()).context("not one of ours")?;
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let topic = topics
+        .iter()
+        .position(|topic| topic == message.topic())
+        .context("not one of ours")?;
     let key = text(message.key());
     if let Some(headers) = message.headers() {
-        let header = |name| text(headers.iter().find(|header| header.key == name).and_then(|header| header.value));
-        let what = What::DeadLetter { reason: header("reason"), detail: header("detail") };
-        return Ok(Left { event: header("source_offset").parse()?, topic, key, what });
+        let header = |name| {
+            text(
+                headers
+                    .iter()
+                    .find(|header| header.key == name)
+                    .and_then(|header| header.value),
+            )
+        };
+        let what = What::DeadLetter {
+            reason: header("reason"),
+            detail: header("detail"),
+        };
+        return Ok(Left {
+            event: header("source_offset").parse()?,
+            topic,
+            key,
+            what,
+        });
     }
     let event: CloudEvent<'_> = serde_json::from_slice(message.payload().unwrap_or_default())?;
     // topic/partition/offset/timestamp/instance/operation (semantics K4)
-    let [_, _, offset, _, destination, operation] = event.id.split('/').collect::<Vec<_>>()[..] else {
+    let [_, _, offset, _, destination, operation] = event.id.split('/').collect::<Vec<_>>()[..]
+    else {
         bail!("an id of another shape: {}", event.id)
     };
     let what = What::Operation {
@@ -233,7 +336,12 @@ fn read(message: &impl Message, topics: &[String]) -> anyhow::Result<Left> {
         request: event.request,
         body: event.data.get().to_owned(),
     };
-    Ok(Left { event: offset.parse()?, topic, key, what })
+    Ok(Left {
+        event: offset.parse()?,
+        topic,
+        key,
+        what,
+    })
 }
 
 #[cfg(test)]

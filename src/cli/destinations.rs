@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::report::Failure;
 use crate::destination::{
-    self, Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec, SettingValue,
+    self, Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec,
+    SettingValue,
 };
 use crate::diagnostic::nearest;
 
@@ -34,10 +35,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.name {
         Some(id) => {
             let definition = catalogue.get(id).ok_or_else(|| unknown(id, &catalogue))?;
-            if arguments.json { writeln!(out, "{:#}", as_json(definition))? } else { show(definition, &mut out)? }
+            if arguments.json {
+                writeln!(out, "{:#}", as_json(definition))?
+            } else {
+                show(definition, &mut out)?
+            }
         }
         None if arguments.json => {
-            let all: Vec<Value> = catalogue.iter().map(|definition| as_json(definition)).collect();
+            let all: Vec<Value> = catalogue
+                .iter()
+                .map(|definition| as_json(definition))
+                .collect();
             writeln!(out, "{:#}", Value::from(all))?;
         }
         None => list(&catalogue, &mut out)?,
@@ -46,73 +54,161 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn unknown(id: &str, catalogue: &Catalogue) -> Failure {
-    let near = nearest(id, catalogue.iter().map(|definition| definition.id.as_str()));
-    let hint = near.map_or_else(String::new, |near| format!("\n  hint: did you mean: {near}"));
+    let near = nearest(
+        id,
+        catalogue.iter().map(|definition| definition.id.as_str()),
+    );
+    let hint = near.map_or_else(String::new, |near| {
+        format!("\n  hint: did you mean: {near}")
+    });
     Failure::Argument(format!("unknown destination: {id}{hint}"))
 }
 
 fn list(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
     for definition in catalogue.iter() {
-        let opt_in = if definition.enabled_by_default { "" } else { " (opt-in)" };
-        writeln!(out, "{:<12} {}{opt_in}\n{:12} {}", definition.id, definition.name, "", definition.about)?;
-        let calls: Vec<&str> = definition.operations.iter().map(|operation| operation.id.as_str()).collect();
-        let (membership, nulls) = (word(Membership::WORDS, definition.membership), word(NullPolicy::WORDS, definition.nulls));
-        writeln!(out, "{:12} {}; membership {membership}, nulls {nulls}", "", calls.join(", "))?;
+        let opt_in = if definition.enabled_by_default {
+            ""
+        } else {
+            " (opt-in)"
+        };
+        writeln!(
+            out,
+            "{:<12} {}{opt_in}\n{:12} {}",
+            definition.id, definition.name, "", definition.about
+        )?;
+        let calls: Vec<&str> = definition
+            .operations
+            .iter()
+            .map(|operation| operation.id.as_str())
+            .collect();
+        let (membership, nulls) = (
+            word(Membership::WORDS, definition.membership),
+            word(NullPolicy::WORDS, definition.nulls),
+        );
+        writeln!(
+            out,
+            "{:12} {}; membership {membership}, nulls {nulls}",
+            "",
+            calls.join(", ")
+        )?;
         if !definition.settings.is_empty() {
             let settings: Vec<String> = definition.settings.iter().map(brief).collect();
             writeln!(out, "{:12} settings {}", "", settings.join(", "))?;
         }
     }
-    writeln!(out, "\n(*) required. All of one: groupcast destinations NAME")
+    writeln!(
+        out,
+        "\n(*) required. All of one: groupcast destinations NAME"
+    )
 }
 
 fn brief(setting: &SettingSpec) -> String {
-    format!("{}{}", setting.name, if setting.is_required { "*" } else { "" })
+    format!(
+        "{}{}",
+        setting.name,
+        if setting.is_required { "*" } else { "" }
+    )
 }
 
 fn show(definition: &Definition, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{} ({})\n{}\n", definition.name, definition.id, definition.about)?;
-    writeln!(out, "flags       {}", [std::slice::from_ref(&definition.name), &definition.aliases].concat().join(", "))?;
+    writeln!(
+        out,
+        "{} ({})\n{}\n",
+        definition.name, definition.id, definition.about
+    )?;
+    writeln!(
+        out,
+        "flags       {}",
+        [std::slice::from_ref(&definition.name), &definition.aliases]
+            .concat()
+            .join(", ")
+    )?;
     writeln!(
         out,
         "by default  {}",
-        if definition.enabled_by_default { "included" } else { "opt-in: only by a flag of its own" }
+        if definition.enabled_by_default {
+            "included"
+        } else {
+            "opt-in: only by a flag of its own"
+        }
     )?;
-    writeln!(out, "membership  {}", word(Membership::WORDS, definition.membership))?;
-    writeln!(out, "nulls       {}", word(NullPolicy::WORDS, definition.nulls))?;
+    writeln!(
+        out,
+        "membership  {}",
+        word(Membership::WORDS, definition.membership)
+    )?;
+    writeln!(
+        out,
+        "nulls       {}",
+        word(NullPolicy::WORDS, definition.nulls)
+    )?;
     writeln!(out, "\noperations")?;
     for operation in &definition.operations {
-        let repeat = if operation.is_idempotent { "" } else { ", not idempotent" };
-        writeln!(out, "  {:<22} {}\n  {:22} {}{repeat}", operation.id, operation.request(), "", describe(&operation.batch))?;
+        let repeat = if operation.is_idempotent {
+            ""
+        } else {
+            ", not idempotent"
+        };
+        writeln!(
+            out,
+            "  {:<22} {}\n  {:22} {}{repeat}",
+            operation.id,
+            operation.request(),
+            "",
+            describe(&operation.batch)
+        )?;
     }
     writeln!(out, "\nsettings")?;
     for setting in &definition.settings {
-        let default =
-            setting.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {}", shown(value)));
-        writeln!(out, "  {:<22} {}, {default}\n  {:22} {}", setting.name, setting.setting_type.word(), "", setting.about)?;
+        let default = setting.default.as_ref().map_or_else(
+            || "required".to_owned(),
+            |value| format!("default {}", shown(value)),
+        );
+        writeln!(
+            out,
+            "  {:<22} {}, {default}\n  {:22} {}",
+            setting.name,
+            setting.setting_type.word(),
+            "",
+            setting.about
+        )?;
     }
     writeln!(out, "\n{}\n", definition.notes.trim())?;
-    definition.docs.iter().try_for_each(|page| writeln!(out, "{page}"))
+    definition
+        .docs
+        .iter()
+        .try_for_each(|page| writeln!(out, "{page}"))
 }
 
 fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
-    words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| *word)
+    words
+        .iter()
+        .find(|(_, other)| *other == value)
+        .map_or("", |(word, _)| *word)
 }
 
 fn describe(batch: &Batch) -> String {
     let layout = match &batch.layout {
-        Layout::Single if batch.encoding == Encoding::FormFields => return "one item a request, as a form".to_owned(),
+        Layout::Single if batch.encoding == Encoding::FormFields => {
+            return "one item a request, as a form".to_owned();
+        }
         Layout::Single => return "one item a request".to_owned(),
         Layout::Array => "an array".to_owned(),
         Layout::ArrayIn(field) => format!("an array in `{field}`"),
     };
-    let records = batch.records.map(|records| format!(" of at most {records} items"));
+    let records = batch
+        .records
+        .map(|records| format!(" of at most {records} items"));
     let bytes = batch.bytes.map(|bytes| format!(", at most {bytes} bytes"));
     let form = match &batch.encoding {
         Encoding::Json | Encoding::FormFields => String::new(),
         Encoding::Form(field) => format!(", in the form field `{field}`"),
     };
-    format!("{layout}{}{}{form}", records.unwrap_or_default(), bytes.unwrap_or_default())
+    format!(
+        "{layout}{}{}{form}",
+        records.unwrap_or_default(),
+        bytes.unwrap_or_default()
+    )
 }
 
 fn shown(value: &SettingValue) -> String {

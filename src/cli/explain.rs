@@ -59,7 +59,14 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     let routing = config.routing().redacted();
-    check_names("destination", &arguments.destination, routing.destinations.iter().map(|instance| instance.name.as_str()))?;
+    check_names(
+        "destination",
+        &arguments.destination,
+        routing
+            .destinations
+            .iter()
+            .map(|instance| instance.name.as_str()),
+    )?;
     let router = Router::new(routing)?;
     let mut explanation = match on_kafka(arguments, &config)? {
         Some(message) => {
@@ -72,7 +79,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => {
             let event = read(arguments)?;
             let topic = config.source.topics.first().map_or("", String::as_str);
-            let position = Position { topic, partition: 0, offset: 0 };
+            let position = Position {
+                topic,
+                partition: 0,
+                offset: 0,
+            };
             explain(
                 &router,
                 &Record {
@@ -101,7 +112,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Lays an explanation out for people.
 pub(super) fn write_explanation(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
-    Page { out: &mut Disarmed(out), width: terminal::width() }.write(explanation)
+    Page {
+        out: &mut Disarmed(out),
+        width: terminal::width(),
+    }
+    .write(explanation)
 }
 
 /// Returns the record on Kafka that the arguments name, if they name one.
@@ -109,7 +124,9 @@ fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessag
     let depth = arguments.depth;
     let latest = |what: &str, id: &str, is_wanted: &dyn Fn(&[u8]) -> bool| {
         let lookup = Lookup::open(config)?;
-        let found = lookup.latest(&config.source.topics, depth, |message| message.payload().is_some_and(is_wanted))?;
+        let found = lookup.latest(&config.source.topics, depth, |message| {
+            message.payload().is_some_and(is_wanted)
+        })?;
         found.map(Some).ok_or_else(|| {
             kafka::fault::Fault::Fatal(format!(
                 "no event of {what} {id} among the last {depth} records of each partition\n  hint: --depth looks further back"
@@ -117,13 +134,27 @@ fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessag
         })
     };
     let found = match arguments {
-        Arguments { record: Some((topic, partition, offset)), .. } => Lookup::open(config)
-            .and_then(|lookup| lookup.at(Position { topic, partition: *partition, offset: *offset }))
+        Arguments {
+            record: Some((topic, partition, offset)),
+            ..
+        } => Lookup::open(config)
+            .and_then(|lookup| {
+                lookup.at(Position {
+                    topic,
+                    partition: *partition,
+                    offset: *offset,
+                })
+            })
             .map(Some),
-        Arguments { message_id: Some(id), .. } => latest("messageId", id, &|event| says(event, "messageId", id)),
-        Arguments { group_id: Some(id), .. } => {
-            latest("groupId", id, &|event| says(event, "groupId", id) && says(event, "type", "group"))
-        }
+        Arguments {
+            message_id: Some(id),
+            ..
+        } => latest("messageId", id, &|event| says(event, "messageId", id)),
+        Arguments {
+            group_id: Some(id), ..
+        } => latest("groupId", id, &|event| {
+            says(event, "groupId", id) && says(event, "type", "group")
+        }),
         Arguments { .. } => Ok(None),
     };
     Ok(found.map_err(anyhow::Error::from)?)
@@ -132,8 +163,12 @@ fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessag
 /// Returns whether the event's field is that text, or a number of those digits; the event need not be a good one.
 fn says(event: &[u8], field: &str, wanted: &str) -> bool {
     let arena = Bump::new();
-    let event = std::str::from_utf8(event).ok().and_then(|event| Raw::parse(event).ok());
-    let members = event.and_then(|event| event.members(&arena).ok()).unwrap_or_default();
+    let event = std::str::from_utf8(event)
+        .ok()
+        .and_then(|event| Raw::parse(event).ok());
+    let members = event
+        .and_then(|event| event.members(&arena).ok())
+        .unwrap_or_default();
     let member = members.iter().find(|member| member.key == field);
     member.is_some_and(|member| match member.value.string(&arena) {
         Ok(Some(text)) => text == wanted,
@@ -143,8 +178,14 @@ fn says(event: &[u8], field: &str, wanted: &str) -> bool {
 }
 
 fn read(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
-    match arguments.file.as_ref().filter(|file| file.as_os_str() != "-") {
-        Some(file) => Ok(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?),
+    match arguments
+        .file
+        .as_ref()
+        .filter(|file| file.as_os_str() != "-")
+    {
+        Some(file) => {
+            Ok(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)
+        }
         None => {
             let mut event = Vec::new();
             io::stdin().lock().read_to_end(&mut event)?;

@@ -20,7 +20,11 @@ const MAX_ANSWER_BYTES: u64 = 1 << 20;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The page to ask, of http.listen: /healthz (would a restart help), /readyz (do records flow) or /startupz
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464/healthz")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9464/healthz"
+    )]
     url: Uri,
     /// How long to wait for a connection, and then for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -30,14 +34,26 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let url = &arguments.url;
     if url.scheme_str() != Some("http") {
-        return Err(Failure::Argument(format!("the page's address must begin with http://: {url}")));
+        return Err(Failure::Argument(format!(
+            "the page's address must begin with http://: {url}"
+        )));
     }
-    let answer = ask(url, Duration::from_secs(arguments.timeout)).with_context(|| format!("no answer from {url}"))?;
-    let reasons = answer.reasons().ok_or_else(|| anyhow!("no health page of groupcast, status {}: {url}", answer.status))?;
+    let answer = ask(url, Duration::from_secs(arguments.timeout))
+        .with_context(|| format!("no answer from {url}"))?;
+    let reasons = answer.reasons().ok_or_else(|| {
+        anyhow!(
+            "no health page of groupcast, status {}: {url}",
+            answer.status
+        )
+    })?;
     for reason in &reasons {
         say(reason);
     }
-    if answer.status == 200 && reasons.is_empty() { Ok(writeln!(io::stdout(), "ok")?) } else { Err(Failure::Said(1)) }
+    if answer.status == 200 && reasons.is_empty() {
+        Ok(writeln!(io::stdout(), "ok")?)
+    } else {
+        Err(Failure::Said(1))
+    }
 }
 
 struct Answer {
@@ -48,14 +64,26 @@ struct Answer {
 impl Answer {
     fn read(text: &str) -> Option<Answer> {
         let (head, body) = text.split_once("\r\n\r\n")?;
-        let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, body: body.to_owned() })
+        let status = head
+            .strip_prefix("HTTP/1.")?
+            .split(' ')
+            .nth(1)?
+            .parse()
+            .ok()?;
+        Some(Answer {
+            status,
+            body: body.to_owned(),
+        })
     }
 
     /// Returns what the page says is wrong, if it is a page that would.
     fn reasons(&self) -> Option<Vec<String>> {
         let body: Value = serde_json::from_str(&self.body).ok()?;
-        body.get("reasons")?.as_array()?.iter().map(|reason| Some(reason.as_str()?.to_owned())).collect()
+        body.get("reasons")?
+            .as_array()?
+            .iter()
+            .map(|reason| Some(reason.as_str()?.to_owned()))
+            .collect()
     }
 }
 
@@ -65,7 +93,11 @@ fn ask(url: &Uri, timeout: Duration) -> anyhow::Result<Answer> {
     let mut stream = connect(host, url.port_u16().unwrap_or(80), timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    write!(stream, "GET {} HTTP/1.0\r\nHost: {host}\r\n\r\n", url.path())?;
+    write!(
+        stream,
+        "GET {} HTTP/1.0\r\nHost: {host}\r\n\r\n",
+        url.path()
+    )?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
     Answer::read(&answer).context("the answer is not HTTP")

@@ -40,12 +40,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Playground::of_routing(config.routing(), samples())
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let taken = || format!("cannot listen on {}", arguments.listen);
-        let listener = TcpListener::bind(arguments.listen).await.with_context(taken)?;
+        let listener = TcpListener::bind(arguments.listen)
+            .await
+            .with_context(taken)?;
         let address = listener.local_addr().with_context(taken)?;
-        say(format_args!("The playground: http://{address}/ (Ctrl-C ends it)"));
+        say(format_args!(
+            "The playground: http://{address}/ (Ctrl-C ends it)"
+        ));
         let pages = http::playground::routes(playground, address);
         tokio::select! {
             () = http::serve(listener, pages) => {}

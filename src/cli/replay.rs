@@ -61,13 +61,36 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { name, topic, destination, group_id, user_id, wanted, skip_superseded, care, .. } = arguments;
+    let Arguments {
+        name,
+        topic,
+        destination,
+        group_id,
+        user_id,
+        wanted,
+        skip_superseded,
+        care,
+        ..
+    } = arguments;
     let mut config = arguments.config.load()?;
-    check_names("destination", destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
-    check_names("source topic", topic, config.source.topics.iter().map(String::as_str))?;
+    check_names(
+        "destination",
+        destination,
+        config
+            .destinations
+            .iter()
+            .map(|instance| instance.name.as_str()),
+    )?;
+    check_names(
+        "source topic",
+        topic,
+        config.source.topics.iter().map(String::as_str),
+    )?;
     let (mut routing, known_topics) = (config.routing(), config.source.topics.clone());
     if !destination.is_empty() {
-        routing.destinations.retain(|instance| destination.contains(&instance.name));
+        routing
+            .destinations
+            .retain(|instance| destination.contains(&instance.name));
     }
     if !topic.is_empty() {
         config.source.topics.retain(|known| topic.contains(known));
@@ -78,7 +101,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         wanted: wanted.clone(),
         superseded: Groups::default(),
     };
-    let replay = Replay { name: name.clone(), selection, repeats_additions: care.repeat_additions, letters: None };
+    let replay = Replay {
+        name: name.clone(),
+        selection,
+        repeats_additions: care.repeat_additions,
+        letters: None,
+    };
     let job = Job {
         kind: "replay",
         from: &arguments.from,
@@ -95,9 +123,26 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn job_fingerprint(arguments: &Arguments) -> u64 {
-    let Arguments { from, to, topic, destination, group_id, user_id, wanted, .. } = arguments;
-    let Arguments { skip_superseded, latest_per_group, care, .. } = arguments;
+    let Arguments {
+        from,
+        to,
+        topic,
+        destination,
+        group_id,
+        user_id,
+        wanted,
+        ..
+    } = arguments;
+    let Arguments {
+        skip_superseded,
+        latest_per_group,
+        care,
+        ..
+    } = arguments;
     let asked = [topic, destination, group_id, user_id].map(|names| backfill::sorted(names));
-    let how = format!("{skip_superseded} {latest_per_group} {}", care.repeat_additions);
+    let how = format!(
+        "{skip_superseded} {latest_per_group} {}",
+        care.repeat_additions
+    );
     backfill::fingerprint(&format!("{from:?} {to:?} {asked:?} {wanted:?} {how}"))
 }

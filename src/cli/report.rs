@@ -48,7 +48,11 @@ impl Failure {
     pub(super) fn into_text(self) -> String {
         match self {
             Failure::Work(error) => format!("{error:#}"),
-            Failure::Input(diagnostics) => diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            Failure::Input(diagnostics) => diagnostics
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
             Failure::Argument(message) => message,
             Failure::Said(_) => String::new(),
         }
@@ -74,7 +78,9 @@ impl From<io::Error> for Failure {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints diagnostics to standard error with their source lines, and how many there are if any is an error.
@@ -83,8 +89,14 @@ pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
         say(format_args!("{text}\n"));
     }
     if has_errors(diagnostics) {
-        let count = diagnostics.iter().filter(|diagnostic| has_errors(std::slice::from_ref(diagnostic))).count();
-        say(format_args!("{count} {}", if count == 1 { "error" } else { "errors" }));
+        let count = diagnostics
+            .iter()
+            .filter(|diagnostic| has_errors(std::slice::from_ref(diagnostic)))
+            .count();
+        say(format_args!(
+            "{count} {}",
+            if count == 1 { "error" } else { "errors" }
+        ));
     }
 }
 

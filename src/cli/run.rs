@@ -46,24 +46,38 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         0 => Topics::check(&config, router.topics()).map_err(failure)?,
         _ => Topics::unasked(router.topics()),
     };
-    let service = Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
+    let service =
+        Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
     service.stop_on_signals().map_err(failure)?;
     let files = arguments.config.clone();
     service.start_over_when_stuck(move || check(&files).map(drop));
     let again = arguments.config.clone();
-    service.reload_on_hangup(Arc::clone(&config), move || again.load().map_err(Failure::into_text)).map_err(failure)?;
+    service
+        .reload_on_hangup(Arc::clone(&config), move || {
+            again.load().map_err(Failure::into_text)
+        })
+        .map_err(failure)?;
     let files = arguments.config.clone();
     service.follow_credentials(config.credentials.clone(), move || try_out(&files));
     let (workers, group_id) = (config.source.workers, &config.source.group_id);
     let http = service.http().map(|address| address.to_string());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, group_id, http, "running");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        workers,
+        group_id,
+        http,
+        "running"
+    );
     // Each fault is in the log by now.
     match service.wait().map_err(|_| Failure::Said(1))? {
         Ended::Stopped => {
             tracing::info!("stopped");
             Ok(())
         }
-        Ended::ToStartOver => Err(Failure::Work(anyhow!("the process cannot start over: {}", process::start_over()))),
+        Ended::ToStartOver => Err(Failure::Work(anyhow!(
+            "the process cannot start over: {}",
+            process::start_over()
+        ))),
     }
 }
 
@@ -72,7 +86,10 @@ fn load(arguments: &ConfigArguments) -> Result<Config, Failure> {
     let until = Instant::now() + LOAD_PATIENCE;
     let mut result = arguments.load();
     if result.is_err() && Process::this().restarts > 0 {
-        say(format_args!("the configuration does not load; it is read again for {} s", LOAD_PATIENCE.as_secs()));
+        say(format_args!(
+            "the configuration does not load; it is read again for {} s",
+            LOAD_PATIENCE.as_secs()
+        ));
         while result.is_err() && Instant::now() < until {
             thread::sleep(Duration::from_millis(200));
             result = arguments.load();
@@ -84,12 +101,19 @@ fn load(arguments: &ConfigArguments) -> Result<Config, Failure> {
 /// Reads the configuration again, and asks the brokers with it.
 fn try_out(arguments: &ConfigArguments) -> Result<(), String> {
     let (config, router) = check(arguments)?;
-    Topics::check(&config, router.topics()).map(drop).map_err(|fault| fault.to_string())
+    Topics::check(&config, router.topics())
+        .map(drop)
+        .map_err(|fault| fault.to_string())
 }
 
 /// Reads the configuration again, as the next start will.
 fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
-    let told = |diagnostics: Vec<Diagnostic>| diagnostics.first().map(ToString::to_string).unwrap_or_default();
+    let told = |diagnostics: Vec<Diagnostic>| {
+        diagnostics
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
     let (config, _) = Config::load(&arguments.config, &arguments.overrides).map_err(told)?;
     let router = Router::new(config.routing()).map_err(told)?;
     Ok((config, router))
@@ -101,8 +125,11 @@ pub(super) fn failure(fault: Fault) -> Failure {
 
 /// Sends log lines to standard error, in the configured format.
 pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| Failure::Argument(format!("log.level: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|error| Failure::Argument(format!("log.level: {error}")))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let started = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -11,14 +11,25 @@ use crate::destination::{self, Catalogue};
 use crate::diagnostic::{Diagnostic, Place, Severity, nearest};
 
 /// What the name of a key holds whose value is nobody else's business, whatever definition it is of.
-const SECRETS: [&str; 8] = ["password", "passphrase", "secret", "token", "credential", "key", "auth", "oauthbearer.config"];
+const SECRETS: [&str; 8] = [
+    "password",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "key",
+    "auth",
+    "oauthbearer.config",
+];
 
 /// Returns each diagnostic as text, with its source line where its file can be read.
 pub(super) fn rendered(diagnostics: &[Diagnostic]) -> Vec<String> {
     let renderer = Renderer::styled().term_width(terminal::width());
     let secrets = secret_settings();
     let text = |diagnostic: &Diagnostic| {
-        let line = diagnostic.place.and_then(|place| source_line(&diagnostic.file, place, &secrets));
+        let line = diagnostic
+            .place
+            .and_then(|place| source_line(&diagnostic.file, place, &secrets));
         renderer.render(&[group(diagnostic, line.as_deref())])
     };
     diagnostics.iter().map(text).collect()
@@ -37,7 +48,11 @@ fn group<'d>(diagnostic: &'d Diagnostic, line: Option<&'d str>) -> Group<'d> {
                 .path(&*diagnostic.file)
                 .annotation(AnnotationKind::Primary.span(span(line, place))),
         ),
-        (Some(place), None) => title.element(Origin::path(&*diagnostic.file).line(place.line).char_column(place.column)),
+        (Some(place), None) => title.element(
+            Origin::path(&*diagnostic.file)
+                .line(place.line)
+                .char_column(place.column),
+        ),
         (None, _) => title.element(Origin::path(&*diagnostic.file)),
     };
     match &diagnostic.hint {
@@ -48,14 +63,20 @@ fn group<'d>(diagnostic: &'d Diagnostic, line: Option<&'d str>) -> Group<'d> {
 
 /// Returns the bytes of `line` that `place` marks.
 fn span(line: &str, place: Place) -> Range<usize> {
-    let at = |characters: usize| line.char_indices().nth(characters).map_or(line.len(), |(index, _)| index);
+    let at = |characters: usize| {
+        line.char_indices()
+            .nth(characters)
+            .map_or(line.len(), |(index, _)| index)
+    };
     let start = at(place.column.saturating_sub(1));
     start..at(place.column.saturating_sub(1) + place.length)
 }
 
 /// Reads the line that `place` is on, its secrets masked; the file may be one that is built in.
 fn source_line(file: &str, place: Place, secrets: &BTreeSet<String>) -> Option<String> {
-    let text = fs::read_to_string(file).ok().or_else(|| destination::built_in_text(file))?;
+    let text = fs::read_to_string(file)
+        .ok()
+        .or_else(|| destination::built_in_text(file))?;
     let line = text.lines().nth(place.line.checked_sub(1)?)?;
     Some(masked(line, |key| is_secret(key, secrets)))
 }
@@ -63,14 +84,21 @@ fn source_line(file: &str, place: Place, secrets: &BTreeSet<String>) -> Option<S
 /// Returns whether a value of that key is to be hidden: a slip of the pen makes a secret none the less one.
 fn is_secret(key: &str, settings: &BTreeSet<String>) -> bool {
     const PROPERTIES: [&str; 3] = ["sasl.password", "ssl.key.password", "ssl.keystore.password"];
-    let names = settings.iter().map(String::as_str).chain(SECRETS).chain(PROPERTIES);
+    let names = settings
+        .iter()
+        .map(String::as_str)
+        .chain(SECRETS)
+        .chain(PROPERTIES);
     SECRETS.iter().any(|part| key.to_lowercase().contains(part)) || nearest(key, names).is_some()
 }
 
 fn secret_settings() -> BTreeSet<String> {
     let catalogue = Catalogue::built_in();
     let settings = catalogue.iter().flat_map(|definition| &definition.settings);
-    settings.filter(|setting| setting.is_secret).map(|setting| setting.name.clone()).collect()
+    settings
+        .filter(|setting| setting.is_secret)
+        .map(|setting| setting.name.clone())
+        .collect()
 }
 
 /// Returns the line with `*` for each character of a value whose key is secret, so that all columns stay. A reference to a
@@ -78,17 +106,28 @@ fn secret_settings() -> BTreeSet<String> {
 fn masked(line: &str, is_secret: impl Fn(&str) -> bool) -> String {
     let mut masked = line.to_owned();
     for (colon, _) in line.match_indices(':') {
-        let (before, after) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+        let (before, after) = (
+            line.get(..colon).unwrap_or_default(),
+            line.get(colon + 1..).unwrap_or_default(),
+        );
         let key = before.trim_end_matches(['"', '\'']);
-        let key = key.rsplit(|character: char| !(character.is_alphanumeric() || "_.-".contains(character))).next();
+        let key = key
+            .rsplit(|character: char| !(character.is_alphanumeric() || "_.-".contains(character)))
+            .next();
         let value = after.trim_start();
-        if !key.is_some_and(&is_secret) || value.starts_with(['{', '|', '>', '#']) || value.len() == after.len() {
+        if !key.is_some_and(&is_secret)
+            || value.starts_with(['{', '|', '>', '#'])
+            || value.len() == after.len()
+        {
             continue;
         }
         let start = line.len() - value.len();
         let hidden = value.get(..value_length(value)).unwrap_or_default();
         // A letter of more bytes than one becomes as many columns as it has, or nearly: the mark is off by a little then.
-        let stars: String = hidden.chars().flat_map(|character| std::iter::repeat_n('*', character.len_utf8())).collect();
+        let stars: String = hidden
+            .chars()
+            .flat_map(|character| std::iter::repeat_n('*', character.len_utf8()))
+            .collect();
         masked.replace_range(start..start + hidden.len(), &stars);
     }
     masked
@@ -96,9 +135,15 @@ fn masked(line: &str, is_secret: impl Fn(&str) -> bool) -> String {
 
 /// Returns how long the scalar is that `text` begins with.
 fn value_length(text: &str) -> usize {
-    let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let quote = text
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '"' | '\''));
     let end = match quote {
-        Some(quote) => text.get(1..).and_then(|rest| rest.find(quote)).map(|end| end + 2),
+        Some(quote) => text
+            .get(1..)
+            .and_then(|rest| rest.find(quote))
+            .map(|end| end + 2),
         None => text.find([',', '}', ']']).or_else(|| text.find(" #")),
     };
     end.unwrap_or(text.len())
@@ -112,7 +157,10 @@ mod tests {
     fn masks_values_of_secret_keys_and_nothing_else() {
         let is_secret = |key: &str| key.contains("token");
         for (line, expected) in [
-            ("settings: { token: abc, region: eu }", "settings: { token: ***, region: eu }"),
+            (
+                "settings: { token: abc, region: eu }",
+                "settings: { token: ***, region: eu }",
+            ),
             ("  api_token: \"a b\" # why", "  api_token: ***** # why"),
             ("  token: { env: TOKEN }", "  token: { env: TOKEN }"),
             ("\"token\": 'a, b', x: 1", "\"token\": ******, x: 1"),
@@ -125,7 +173,11 @@ mod tests {
 
     #[test]
     fn marks_characters_not_bytes() {
-        let place = Place { line: 1, column: 3, length: 2 };
+        let place = Place {
+            line: 1,
+            column: 3,
+            length: 2,
+        };
         assert_eq!(span("äöüß", place), 4..8);
         assert_eq!(span("a", place), 1..1);
     }

@@ -42,10 +42,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let topic = config.source.topics.first().map_or("", String::as_str);
     match (arguments.sample, &arguments.file) {
         (Some(count), _) => Lookup::open(&config)
-            .and_then(|lookup| lookup.last(&config.source.topics, count, |message| sample.add(&kafka::record(message))))
+            .and_then(|lookup| {
+                lookup.last(&config.source.topics, count, |message| {
+                    sample.add(&kafka::record(message))
+                })
+            })
             .map_err(anyhow::Error::from)?,
         (None, Some(file)) if file.as_os_str() != "-" => {
-            add_lines(File::open(file).with_context(|| format!("cannot read {}", file.display()))?, topic, &mut sample)?;
+            add_lines(
+                File::open(file).with_context(|| format!("cannot read {}", file.display()))?,
+                topic,
+                &mut sample,
+            )?;
         }
         (None, _) => add_lines(io::stdin().lock(), topic, &mut sample)?,
     }
@@ -65,8 +73,19 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
         let line = line?;
         let event = line.trim_ascii();
         if !event.is_empty() {
-            let position = Position { topic, partition: 0, offset };
-            sample.add(&Record { position, timestamp: None, key: None, value: Some(event), traceparent: None, letter: None });
+            let position = Position {
+                topic,
+                partition: 0,
+                offset,
+            };
+            sample.add(&Record {
+                position,
+                timestamp: None,
+                key: None,
+                value: Some(event),
+                traceparent: None,
+                letter: None,
+            });
         }
     }
     Ok(())
@@ -90,18 +109,38 @@ const MAX_SHOWN: usize = 20;
 fn write_report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{HEADING}{} records{HEADING:#}", report.records)?;
     for count in &report.verdicts {
-        let reason = if count.reason.is_empty() { String::new() } else { format!(" ({})", count.reason) };
-        writeln!(out, "  {:>7}  {}{reason}", count.records, count.verdict.replace('_', "-"))?;
+        let reason = if count.reason.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", count.reason)
+        };
+        writeln!(
+            out,
+            "  {:>7}  {}{reason}",
+            count.records,
+            count.verdict.replace('_', "-")
+        )?;
     }
     for (kind, heading) in KINDS {
-        let findings: Vec<&Finding> = report.findings.iter().filter(|finding| finding.kind == kind).collect();
+        let findings: Vec<&Finding> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == kind)
+            .collect();
         write_findings(heading, &findings, out)?;
     }
     if report.findings.is_empty() {
-        return writeln!(out, "\n{GOOD}nothing found{GOOD:#}: these events and this configuration fit");
+        return writeln!(
+            out,
+            "\n{GOOD}nothing found{GOOD:#}: these events and this configuration fit"
+        );
     }
     if !report.configuration.is_empty() {
-        writeln!(out, "\n{HEADING}to add to the configuration{HEADING:#}\n\n{}", report.configuration.trim_end())?;
+        writeln!(
+            out,
+            "\n{HEADING}to add to the configuration{HEADING:#}\n\n{}",
+            report.configuration.trim_end()
+        )?;
     }
     Ok(())
 }
@@ -111,7 +150,12 @@ fn write_findings(heading: &str, findings: &[&Finding], out: &mut impl Write) ->
         return Ok(());
     }
     writeln!(out, "\n{CALM}{heading}{CALM:#}")?;
-    let name_width = findings.iter().map(|finding| columns(&finding.subject)).max().unwrap_or_default().min(24);
+    let name_width = findings
+        .iter()
+        .map(|finding| columns(&finding.subject))
+        .max()
+        .unwrap_or_default()
+        .min(24);
     for finding in findings.iter().take(MAX_SHOWN) {
         write_finding(finding, name_width, out)?;
     }
@@ -123,9 +167,13 @@ fn write_findings(heading: &str, findings: &[&Finding], out: &mut impl Write) ->
 
 fn write_finding(finding: &Finding, name_width: usize, out: &mut impl Write) -> io::Result<()> {
     let padding = (name_width + 2).saturating_sub(columns(&finding.subject));
-    let head = format!("  {:>7}  \"{}\"{:padding$}", finding.events, finding.subject, "");
+    let head = format!(
+        "  {:>7}  \"{}\"{:padding$}",
+        finding.events, finding.subject, ""
+    );
     let indent = 15 + name_width;
-    let mut lines = wrapped(&finding.sentence, terminal::width().saturating_sub(indent)).into_iter();
+    let mut lines =
+        wrapped(&finding.sentence, terminal::width().saturating_sub(indent)).into_iter();
     // A name that is too long leaves its sentence the next line.
     if columns(&head) > indent {
         writeln!(out, "{head}")?;

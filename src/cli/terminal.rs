@@ -25,7 +25,9 @@ const MIN_WIDTH: usize = 40;
 
 /// Returns how many columns there are: what `COLUMNS` says, else the terminal.
 pub(super) fn width() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let said = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
     let asked = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     said.or_else(asked).unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH)
 }
@@ -45,7 +47,9 @@ pub(super) fn set_color(choice: clap::ColorChoice) {
 pub(super) struct Disarmed<W>(pub(super) W);
 
 /// What the styles above are written with.
-const STYLES: [&str; 6] = ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"];
+const STYLES: [&str; 6] = [
+    "\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m",
+];
 
 impl<W: Write> Write for Disarmed<W> {
     /// Takes all of what comes: formatting hands it whole texts, in which no character is cut.
@@ -53,7 +57,8 @@ impl<W: Write> Write for Disarmed<W> {
         let text = String::from_utf8_lossy(bytes);
         let mut rest = &*text;
         while let Some(character) = rest.chars().next() {
-            let obeyed = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+            let obeyed =
+                |character: char| character.is_control() && !matches!(character, '\n' | '\t');
             let length = match STYLES.iter().find(|style| rest.starts_with(**style)) {
                 Some(style) => style.len(),
                 None if obeyed(character) => {
@@ -84,7 +89,10 @@ pub(super) fn columns(text: &str) -> usize {
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        match lines.last_mut().filter(|line| columns(line) + 1 + columns(word) <= width) {
+        match lines
+            .last_mut()
+            .filter(|line| columns(line) + 1 + columns(word) <= width)
+        {
             Some(line) => {
                 line.push(' ');
                 line.push_str(word);
@@ -118,7 +126,10 @@ mod tests {
     fn breaks_between_words_by_columns() {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("公司 公司", 8), ["公司", "公司"]);
-        assert_eq!(wrapped("incomprehensible word", 5), ["incomprehensible", "word"]);
+        assert_eq!(
+            wrapped("incomprehensible word", 5),
+            ["incomprehensible", "word"]
+        );
     }
 
     #[test]
@@ -136,7 +147,10 @@ mod tests {
             assert_eq!(String::from_utf8(out.0).unwrap(), expected);
         };
         check("naïve\n\ttext", "naïve\n\ttext");
-        check(&format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"), &format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"));
+        check(
+            &format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"),
+            &format!("{BAD}bad{BAD:#}, {HEADING}é{HEADING:#}"),
+        );
         check("a\x1b]0;title\x07b", "a\\u{1b}]0;title\\u{7}b");
         check("\x1b[2J\x1b[8mhidden\r", "\\u{1b}[2J\\u{1b}[8mhidden\\r");
         check("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}");

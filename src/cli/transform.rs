@@ -28,12 +28,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     let router = Router::new(config.routing())?;
     let topic = config.source.topics.first().map_or("", String::as_str);
-    transform(&router, topic, BufReader::new(io::stdin().lock()), io::BufWriter::new(io::stdout().lock()))?;
+    transform(
+        &router,
+        topic,
+        BufReader::new(io::stdin().lock()),
+        io::BufWriter::new(io::stdout().lock()),
+    )?;
     Ok(())
 }
 
-fn transform<R: io::Read>(router: &Router, topic: &str, mut input: BufReader<R>, mut output: impl Write) -> io::Result<()> {
-    let (mut scratch, mut emissions, mut line) = (Scratch::default(), Emissions::default(), Vec::new());
+fn transform<R: io::Read>(
+    router: &Router,
+    topic: &str,
+    mut input: BufReader<R>,
+    mut output: impl Write,
+) -> io::Result<()> {
+    let (mut scratch, mut emissions, mut line) =
+        (Scratch::default(), Emissions::default(), Vec::new());
     for number in 0.. {
         line.clear();
         if input.read_until(b'\n', &mut line)? == 0 {
@@ -43,10 +54,27 @@ fn transform<R: io::Read>(router: &Router, topic: &str, mut input: BufReader<R>,
         if event.trim_ascii_start().is_empty() {
             continue;
         }
-        let position = Position { topic, partition: 0, offset: number };
-        let record = Record { position, timestamp: None, key: None, value: Some(event), traceparent: None, letter: None };
+        let position = Position {
+            topic,
+            partition: 0,
+            offset: number,
+        };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(event),
+            traceparent: None,
+            letter: None,
+        };
         emissions.clear();
-        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
+        router.route(
+            &record,
+            &DefaultLimits,
+            &mut scratch,
+            &mut emissions,
+            &mut (),
+        );
         for emission in emissions.iter() {
             write_line(router, &emission, number + 1, &mut output)?;
         }
@@ -86,13 +114,21 @@ struct DeadLetterFields<'a> {
     value_base64: Option<String>,
 }
 
-fn write_line(router: &Router, emission: &Emission<'_>, line: i64, output: &mut impl Write) -> io::Result<()> {
+fn write_line(
+    router: &Router,
+    emission: &Emission<'_>,
+    line: i64,
+    output: &mut impl Write,
+) -> io::Result<()> {
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     match (emission.operation(), emission.destination) {
         (Some(operation), Some(destination)) => {
             let line = OperationLine {
                 destination: router.destination_name(destination),
-                topic: router.topics().get(emission.topic.0).map_or("", String::as_str),
+                topic: router
+                    .topics()
+                    .get(emission.topic.0)
+                    .map_or("", String::as_str),
                 operation: router.operation_id(destination, operation.index),
                 request: operation.request,
                 id: operation.id,
@@ -102,7 +138,12 @@ fn write_line(router: &Router, emission: &Emission<'_>, line: i64, output: &mut 
             serde_json::to_writer(&mut *output, &line)?;
         }
         (Some(_) | None, _) => {
-            let header = |name| emission.headers().find(|(header, _)| *header == name).map(|(_, value)| text(value));
+            let header = |name| {
+                emission
+                    .headers()
+                    .find(|(header, _)| *header == name)
+                    .map(|(_, value)| text(value))
+            };
             let value = emission.value.unwrap_or_default();
             let utf8 = std::str::from_utf8(value).ok();
             let dead_letter = DeadLetterFields {

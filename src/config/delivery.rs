@@ -26,8 +26,10 @@ pub enum Guarantee {
 
 impl Guarantee {
     /// The guarantees by the word that configuration uses.
-    pub const WORDS: &'static [(&'static str, Guarantee)] =
-        &[("at_least_once", Guarantee::AtLeastOnce), ("exactly_once", Guarantee::ExactlyOnce)];
+    pub const WORDS: &'static [(&'static str, Guarantee)] = &[
+        ("at_least_once", Guarantee::AtLeastOnce),
+        ("exactly_once", Guarantee::ExactlyOnce),
+    ];
 }
 
 /// How large queues and epochs are unless they are set one by one.
@@ -41,7 +43,8 @@ pub enum Profile {
 
 impl Profile {
     /// The profiles by the word that configuration uses.
-    pub const WORDS: &'static [(&'static str, Profile)] = &[("standard", Profile::Standard), ("small", Profile::Small)];
+    pub const WORDS: &'static [(&'static str, Profile)] =
+        &[("standard", Profile::Standard), ("small", Profile::Small)];
 
     /// Returns [`EpochBounds::bytes`] where nothing else is said.
     #[must_use]

@@ -16,6 +16,10 @@ impl Config {
             ("http", self.http == next.http),
             ("log", self.log == next.log),
         ];
-        sections.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+        sections
+            .into_iter()
+            .filter(|(_, is_same)| !is_same)
+            .map(|(name, _)| name)
+            .collect()
     }
 }

@@ -8,18 +8,34 @@ use crate::yaml::{Fields, Node, Scalar, Value};
 
 /// What stands where nothing is written: null, at the beginning of the file.
 static NOTHING: Node = Node {
-    place: Place { line: 1, column: 1, length: 1 },
-    value: Value::Scalar(Scalar { text: String::new(), is_plain: true, is_secret: false }),
+    place: Place {
+        line: 1,
+        column: 1,
+        length: 1,
+    },
+    value: Value::Scalar(Scalar {
+        text: String::new(),
+        is_plain: true,
+        is_secret: false,
+    }),
 };
 
 /// Starts to read the mapping under `key`; where there is none, an empty one.
-pub(super) fn section<'n>(fields: &mut Fields<'n>, key: &'static str, diagnostics: &mut Diagnostics) -> Fields<'n> {
+pub(super) fn section<'n>(
+    fields: &mut Fields<'n>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Fields<'n> {
     let node = fields.node(key).unwrap_or(&NOTHING);
     Fields::new(node, &fields.name_of(key), diagnostics)
 }
 
 /// Reads a list of strings with their places; a single string is a list of one.
-pub(super) fn strings(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Vec<(String, Place)> {
+pub(super) fn strings(
+    node: &Node,
+    name: &str,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(String, Place)> {
     let nodes = match &node.value {
         Value::List(nodes) => nodes.as_slice(),
         Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
@@ -38,11 +54,24 @@ pub(super) fn strings(node: &Node, name: &str, diagnostics: &mut Diagnostics) ->
 }
 
 /// Takes a string and its place.
-pub(super) fn text(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
+pub(super) fn text(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Option<(String, Place)> {
     let node = fields.node(key)?;
-    let text = node.as_scalar().map(|scalar| (scalar.text.clone(), node.place));
+    let text = node
+        .as_scalar()
+        .map(|scalar| (scalar.text.clone(), node.place));
     if text.is_none() {
-        diagnostics.error(node.place, format!("{} must be a string, not {}", fields.name_of(key), node.describe()));
+        diagnostics.error(
+            node.place,
+            format!(
+                "{} must be a string, not {}",
+                fields.name_of(key),
+                node.describe()
+            ),
+        );
     }
     text
 }
@@ -54,7 +83,8 @@ pub(super) fn filled(
     default: &str,
     diagnostics: &mut Diagnostics,
 ) -> (String, Place) {
-    let (text, place) = text(fields, key, diagnostics).unwrap_or_else(|| (default.to_owned(), fields.place()));
+    let (text, place) =
+        text(fields, key, diagnostics).unwrap_or_else(|| (default.to_owned(), fields.place()));
     if text.trim().is_empty() {
         diagnostics.error(place, format!("must not be empty: {}", fields.name_of(key)));
     }
@@ -80,13 +110,22 @@ pub(super) fn whole<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
     diagnostics: &mut Diagnostics,
 ) -> T {
-    let Some(node) = fields.node(key) else { return default };
+    let Some(node) = fields.node(key) else {
+        return default;
+    };
     let written = node.as_scalar().map(|scalar| scalar.text.as_str());
-    let number = written.and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
-    number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| {
-        let (name, start, end) = (fields.name_of(key), range.start(), range.end());
-        let found = written.unwrap_or(node.describe());
-        diagnostics.error(node.place, format!("{name} must be a whole number from {start} to {end}, not: {found}"));
-        default
-    })
+    let number = written
+        .and_then(|text| text.parse().ok())
+        .filter(|number| range.contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .unwrap_or_else(|| {
+            let (name, start, end) = (fields.name_of(key), range.start(), range.end());
+            let found = written.unwrap_or(node.describe());
+            diagnostics.error(
+                node.place,
+                format!("{name} must be a whole number from {start} to {end}, not: {found}"),
+            );
+            default
+        })
 }

@@ -9,8 +9,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::yaml::{self, Entry, Node, Scalar};
 
 /// The mappings whose keys are the user's own: what is left of a path below them is one key, dots and all.
-pub(super) const OPEN_MAPPINGS: &[&str] =
-    &["kafka.properties", "kafka.consumer_properties", "kafka.producer_properties", "traits.aliases"];
+pub(super) const OPEN_MAPPINGS: &[&str] = &[
+    "kafka.properties",
+    "kafka.consumer_properties",
+    "kafka.producer_properties",
+    "traits.aliases",
+];
 
 /// The lists of strings: outside the file they are written with commas.
 const LISTS: &[&str] = &["source.topics", "traits.known"];
@@ -34,11 +38,17 @@ pub(super) fn merge(
         origins.names.push(origin);
     }
     // Not through `Config::get`, which forgets where a value comes from.
-    let merged = builder.build().and_then(|merged| merged.cache.into_table()).map(|mut table| table.remove(ROOT));
+    let merged = builder
+        .build()
+        .and_then(|merged| merged.cache.into_table())
+        .map(|mut table| table.remove(ROOT));
     let tree = match merged {
         Ok(merged) => origins.restore(merged.unwrap_or_default(), Some(file), file.place, ""),
         Err(error) => {
-            diagnostics.error(None, format!("cannot be merged with the environment: {error}"));
+            diagnostics.error(
+                None,
+                format!("cannot be merged with the environment: {error}"),
+            );
             file.clone()
         }
     };
@@ -47,21 +57,28 @@ pub(super) fn merge(
 
 /// Returns origin, path and text of each variable that is ours, in a stable order.
 fn variables(environment: &[(String, String)]) -> Vec<(String, String, String)> {
-    let mut found: Vec<_> = environment.iter().filter_map(|(name, text)| variable(name, text)).collect();
+    let mut found: Vec<_> = environment
+        .iter()
+        .filter_map(|(name, text)| variable(name, text))
+        .collect();
     found.sort();
     found
 }
 
 fn variable(name: &str, text: &str) -> Option<(String, String, String)> {
     // An empty variable is one that compose or a unit file did not fill in.
-    let variables = Environment::with_prefix("GROUPCAST").separator("__").ignore_empty(true);
+    let variables = Environment::with_prefix("GROUPCAST")
+        .separator("__")
+        .ignore_empty(true);
     let alone = variables.source(Some(Map::from([(name.to_owned(), text.to_owned())])));
     let (path, _) = alone.collect().ok()?.into_iter().next()?;
     Some((format!("environment {name}"), path, text.to_owned()))
 }
 
 fn flags(overrides: &[(String, String)]) -> impl Iterator<Item = (String, String, String)> {
-    overrides.iter().map(|(path, text)| (format!("command line {path}"), path.clone(), text.clone()))
+    overrides
+        .iter()
+        .map(|(path, text)| (format!("command line {path}"), path.clone(), text.clone()))
 }
 
 /// One layer of configuration, as the `config` crate takes it.
@@ -84,7 +101,10 @@ fn to_value(node: &Node) -> Value {
         // A list is replaced as a whole or comes back as it stands in the file: nothing in it is merged.
         yaml::Value::List(_) => Value::new(None, Vec::<Value>::new()),
         yaml::Value::Map(entries) => {
-            let table: Map<String, Value> = entries.iter().map(|entry| (entry.key.clone(), to_value(&entry.value))).collect();
+            let table: Map<String, Value> = entries
+                .iter()
+                .map(|entry| (entry.key.clone(), to_value(&entry.value)))
+                .collect();
             Value::new(None, table)
         }
     }
@@ -96,7 +116,8 @@ fn nested(path: &str, leaf: Value) -> Value {
 }
 
 fn keys(path: &str) -> Vec<&str> {
-    let below = |mapping: &&'static str| Some((*mapping, path.strip_prefix(mapping)?.strip_prefix('.')?));
+    let below =
+        |mapping: &&'static str| Some((*mapping, path.strip_prefix(mapping)?.strip_prefix('.')?));
     match OPEN_MAPPINGS.iter().find_map(below) {
         Some((mapping, key)) => mapping.split('.').chain([key]).collect(),
         None => path.split('.').collect(),
@@ -116,7 +137,10 @@ impl Origins {
     /// Names the origin as the diagnostic's file where its place stands for one.
     pub(super) fn name(&self, mut diagnostic: Diagnostic) -> Diagnostic {
         let line = diagnostic.place.map_or(0, |place| place.line);
-        if let Some(name) = line.checked_sub(FIRST_LINE).and_then(|index| self.names.get(index)) {
+        if let Some(name) = line
+            .checked_sub(FIRST_LINE)
+            .and_then(|index| self.names.get(index))
+        {
             diagnostic.file = name.as_str().into();
             diagnostic.place = None;
         }
@@ -124,62 +148,115 @@ impl Origins {
     }
 
     fn place(&self, origin: &str) -> Place {
-        let index = self.names.iter().position(|name| name == origin).unwrap_or_default();
-        Place { line: FIRST_LINE + index, column: 1, length: 1 }
+        let index = self
+            .names
+            .iter()
+            .position(|name| name == origin)
+            .unwrap_or_default();
+        Place {
+            line: FIRST_LINE + index,
+            column: 1,
+            length: 1,
+        }
     }
 
     /// Turns a merged value back into a node. `written` is what the file has there, `around` where the mapping around it stands.
     fn restore(&self, merged: Value, written: Option<&Node>, around: Place, path: &str) -> Node {
         let origin = merged.origin().map(|origin| self.place(origin));
         match (merged.kind, origin, written) {
-            (ValueKind::Table(table), _, written) => self.restore_mapping(table, written, around, path),
+            (ValueKind::Table(table), _, written) => {
+                self.restore_mapping(table, written, around, path)
+            }
             (_, None, Some(written)) => written.clone(),
             (kind, origin, _) => replacement(&kind.to_string(), origin.unwrap_or(around), path),
         }
     }
 
-    fn restore_mapping(&self, mut table: Map<String, Value>, written: Option<&Node>, around: Place, path: &str) -> Node {
+    fn restore_mapping(
+        &self,
+        mut table: Map<String, Value>,
+        written: Option<&Node>,
+        around: Place,
+        path: &str,
+    ) -> Node {
         let mut entries = Vec::new();
         let place = written.map_or(around, |node| node.place);
-        if let Some(Node { value: yaml::Value::Map(written), .. }) = written {
+        if let Some(Node {
+            value: yaml::Value::Map(written),
+            ..
+        }) = written
+        {
             for entry in written {
-                let Some(merged) = table.remove(&entry.key) else { continue };
-                let value = self.restore(merged, Some(&entry.value), place, &join(path, &entry.key));
-                entries.push(Entry { value, ..entry.clone() });
+                let Some(merged) = table.remove(&entry.key) else {
+                    continue;
+                };
+                let value =
+                    self.restore(merged, Some(&entry.value), place, &join(path, &entry.key));
+                entries.push(Entry {
+                    value,
+                    ..entry.clone()
+                });
             }
         }
         let mut added: Vec<_> = table.into_iter().collect();
         added.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, merged) in added {
             let value = self.restore(merged, None, place, &join(path, &key));
-            entries.push(Entry { key_place: first_leaf(&value), key, value });
+            entries.push(Entry {
+                key_place: first_leaf(&value),
+                key,
+                value,
+            });
         }
-        Node { place, value: yaml::Value::Map(entries) }
+        Node {
+            place,
+            value: yaml::Value::Map(entries),
+        }
     }
 }
 
 fn replacement(text: &str, place: Place, path: &str) -> Node {
     let scalar = |text: &str| {
-        let scalar = Scalar { text: text.trim().to_owned(), is_plain: true, is_secret: false };
-        Node { place, value: yaml::Value::Scalar(scalar) }
+        let scalar = Scalar {
+            text: text.trim().to_owned(),
+            is_plain: true,
+            is_secret: false,
+        };
+        Node {
+            place,
+            value: yaml::Value::Scalar(scalar),
+        }
     };
     if !LISTS.contains(&path) {
         return scalar(text);
     }
-    let items = text.split(',').filter(|item| !item.trim().is_empty()).map(scalar).collect();
-    Node { place, value: yaml::Value::List(items) }
+    let items = text
+        .split(',')
+        .filter(|item| !item.trim().is_empty())
+        .map(scalar)
+        .collect();
+    Node {
+        place,
+        value: yaml::Value::List(items),
+    }
 }
 
 /// Returns where a mapping that is not in the file comes from.
 fn first_leaf(node: &Node) -> Place {
     match &node.value {
-        yaml::Value::Map(entries) => entries.first().map_or(node.place, |entry| first_leaf(&entry.value)),
+        yaml::Value::Map(entries) => entries
+            .first()
+            .map_or(node.place, |entry| first_leaf(&entry.value)),
         yaml::Value::Scalar(_) | yaml::Value::List(_) => node.place,
     }
 }
 
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 #[cfg(test)]
@@ -189,13 +266,21 @@ mod tests {
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 
     fn pairs(pairs: Pairs<'_>) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn merged(file: &str, environment: Pairs<'_>, overrides: Pairs<'_>) -> (Node, Origins) {
         let mut diagnostics = Diagnostics::new("g.yaml");
         let file = yaml::parse(file, &mut diagnostics).unwrap();
-        let merged = merge(&file, &pairs(environment), &pairs(overrides), &mut diagnostics);
+        let merged = merge(
+            &file,
+            &pairs(environment),
+            &pairs(overrides),
+            &mut diagnostics,
+        );
         assert_eq!(diagnostics.into_sorted(), []);
         merged
     }
@@ -205,14 +290,43 @@ mod tests {
         let rows: &[(&str, Pairs<'_>, Pairs<'_>, &str)] = &[
             ("a: 1", &[], &[], r#"{"a":1}"#),
             ("a: 1", &[("GROUPCAST__A", "2")], &[], r#"{"a":2}"#),
-            ("a: 1", &[("GROUPCAST__A", "2")], &[("a", "3")], r#"{"a":3}"#),
-            ("a: 1", &[("groupcast__a", "2"), ("GROUPCAST_A", "4"), ("OTHER__A", "5")], &[], r#"{"a":2}"#),
+            (
+                "a: 1",
+                &[("GROUPCAST__A", "2")],
+                &[("a", "3")],
+                r#"{"a":3}"#,
+            ),
+            (
+                "a: 1",
+                &[
+                    ("groupcast__a", "2"),
+                    ("GROUPCAST_A", "4"),
+                    ("OTHER__A", "5"),
+                ],
+                &[],
+                r#"{"a":2}"#,
+            ),
             // An empty variable is one that nobody set; an empty flag was typed.
             ("a: 1", &[("GROUPCAST__A", "")], &[], r#"{"a":1}"#),
             ("a: 1", &[], &[("a", "")], r#"{"a":null}"#),
-            ("", &[("GROUPCAST__KAFKA__BROKERS", "b:1,c:2")], &[], r#"{"kafka":{"brokers":"b:1,c:2"}}"#),
-            ("kafka:", &[("GROUPCAST__KAFKA__BROKERS", "b")], &[], r#"{"kafka":{"brokers":"b"}}"#),
-            ("kafka: {brokers: a}", &[("GROUPCAST__KAFKA", "x")], &[], r#"{"kafka":"x"}"#),
+            (
+                "",
+                &[("GROUPCAST__KAFKA__BROKERS", "b:1,c:2")],
+                &[],
+                r#"{"kafka":{"brokers":"b:1,c:2"}}"#,
+            ),
+            (
+                "kafka:",
+                &[("GROUPCAST__KAFKA__BROKERS", "b")],
+                &[],
+                r#"{"kafka":{"brokers":"b"}}"#,
+            ),
+            (
+                "kafka: {brokers: a}",
+                &[("GROUPCAST__KAFKA", "x")],
+                &[],
+                r#"{"kafka":"x"}"#,
+            ),
             // Order, spelling and quotes of the file survive; what is new comes last.
             (
                 "z: 1.50\ny: '7'\nx: 12345678901234567890\nw: [3, {v: 1e3}]",
@@ -231,16 +345,34 @@ mod tests {
                 r#"{"kafka":{"properties":{"fetch.min.bytes":2,"group.protocol":"a","group.protocol.type":"b"},"producer_properties":{"linger.ms":9}}}"#,
             ),
             // The same in the file's own keys: a dotted top key is no path.
-            ("kafka.brokers: a\nkafka: {}", &[], &[], r#"{"kafka.brokers":"a","kafka":{}}"#),
+            (
+                "kafka.brokers: a\nkafka: {}",
+                &[],
+                &[],
+                r#"{"kafka.brokers":"a","kafka":{}}"#,
+            ),
             (
                 "source: {topics: [a]}",
-                &[("GROUPCAST__SOURCE__TOPICS", "b, c,"), ("GROUPCAST__TRAITS__KNOWN", "x")],
+                &[
+                    ("GROUPCAST__SOURCE__TOPICS", "b, c,"),
+                    ("GROUPCAST__TRAITS__KNOWN", "x"),
+                ],
                 &[],
                 r#"{"source":{"topics":["b","c"]},"traits":{"known":["x"]}}"#,
             ),
-            ("source: {group_id: g}", &[], &[("source.group_id", "a,b")], r#"{"source":{"group_id":"a,b"}}"#),
+            (
+                "source: {group_id: g}",
+                &[],
+                &[("source.group_id", "a,b")],
+                r#"{"source":{"group_id":"a,b"}}"#,
+            ),
             // A secret's reference is replaced as a whole.
-            ("kafka: {brokers: {env: X}}", &[("GROUPCAST__KAFKA__BROKERS", "b")], &[], r#"{"kafka":{"brokers":"b"}}"#),
+            (
+                "kafka: {brokers: {env: X}}",
+                &[("GROUPCAST__KAFKA__BROKERS", "b")],
+                &[],
+                r#"{"kafka":{"brokers":"b"}}"#,
+            ),
         ];
         for (file, environment, overrides, expected) in rows {
             let mut json = String::new();
@@ -252,8 +384,11 @@ mod tests {
     #[test]
     fn each_value_says_where_it_comes_from() {
         let file = "kafka:\n  brokers: a\n";
-        let (tree, origins) =
-            merged(file, &[("GROUPCAST__KAFKA__BROKRS", "b")], &[("http.listen", "c"), ("kafka.brokers", "d")]);
+        let (tree, origins) = merged(
+            file,
+            &[("GROUPCAST__KAFKA__BROKRS", "b")],
+            &[("http.listen", "c"), ("kafka.brokers", "d")],
+        );
         let mut diagnostics = Diagnostics::new("g.yaml");
         let kafka = tree.get("kafka").unwrap();
         let mut fields = yaml::Fields::new(kafka, "kafka", &mut diagnostics);
@@ -262,7 +397,11 @@ mod tests {
         diagnostics.error(tree.get("http").unwrap().place, "http");
         fields.finish(&mut diagnostics);
         yaml::Fields::new(&tree, "", &mut diagnostics).finish(&mut diagnostics);
-        let named: Vec<String> = diagnostics.into_sorted().into_iter().map(|found| origins.name(found).to_string()).collect();
+        let named: Vec<String> = diagnostics
+            .into_sorted()
+            .into_iter()
+            .map(|found| origins.name(found).to_string())
+            .collect();
         assert_eq!(
             named,
             [

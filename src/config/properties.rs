@@ -24,32 +24,55 @@ struct Property {
 impl Properties {
     /// Returns each name and value, secrets in clear: for the client only.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|property| (property.name.as_str(), property.value.as_str()))
+        self.entries
+            .iter()
+            .map(|property| (property.name.as_str(), property.value.as_str()))
     }
 
     /// Returns the value of `name`, in clear: for the client only.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
     }
 
     /// Reads a mapping of properties, which messages call `context`.
-    pub(super) fn read(node: Option<&Node>, context: &str, diagnostics: &mut Diagnostics) -> Properties {
+    pub(super) fn read(
+        node: Option<&Node>,
+        context: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Properties {
         let entries = match node.map(|node| (node, &node.value)) {
             None => &[],
             Some((_, Value::Map(entries))) => entries.as_slice(),
             Some((node, Value::Scalar(_) | Value::List(_))) => {
-                diagnostics.error(node.place, format!("{context} must be a mapping, not {}", node.describe()));
+                diagnostics.error(
+                    node.place,
+                    format!("{context} must be a mapping, not {}", node.describe()),
+                );
                 &[]
             }
         };
-        Properties { entries: entries.iter().filter_map(|entry| Property::read(entry, context, diagnostics)).collect() }
+        Properties {
+            entries: entries
+                .iter()
+                .filter_map(|entry| Property::read(entry, context, diagnostics))
+                .collect(),
+        }
     }
 }
 
 impl fmt::Debug for Properties {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.entries.iter().map(|property| (&property.name, property.shown()))).finish()
+        formatter
+            .debug_map()
+            .entries(
+                self.entries
+                    .iter()
+                    .map(|property| (&property.name, property.shown())),
+            )
+            .finish()
     }
 }
 
@@ -64,7 +87,11 @@ impl Property {
             return None;
         };
         let is_secret = scalar.is_secret || SECRETS.iter().any(|part| entry.key.contains(part));
-        let property = Property { name: entry.key.clone(), value: scalar.text.clone(), is_secret };
+        let property = Property {
+            name: entry.key.clone(),
+            value: scalar.text.clone(),
+            is_secret,
+        };
         match RULES.iter().find(|rule| rule.refuses(&property)) {
             Some(rule) => rule.report(&name, entry.key_place, diagnostics),
             None => property.check(&name, entry, diagnostics),
@@ -73,16 +100,31 @@ impl Property {
     }
 
     fn shown(&self) -> &str {
-        if self.is_secret { "(secret)" } else { &self.value }
+        if self.is_secret {
+            "(secret)"
+        } else {
+            &self.value
+        }
     }
 
     /// Asks librdkafka itself, so that a slip of the pen has a line and not only a client that will not start.
     fn check(&self, name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
-        let Err(error) = ClientConfig::new().set(&self.name, &self.value).create_native_config() else { return };
-        let is_unknown = matches!(&error, KafkaError::ClientConfig(_, text, ..) if text.starts_with("No such"));
+        let Err(error) = ClientConfig::new()
+            .set(&self.name, &self.value)
+            .create_native_config()
+        else {
+            return;
+        };
+        let is_unknown =
+            matches!(&error, KafkaError::ClientConfig(_, text, ..) if text.starts_with("No such"));
         if is_unknown {
             let hint = "librdkafka's CONFIGURATION.md lists what there is";
-            diagnostics.error(entry.key_place, format!("librdkafka has no such property: {name}")).hint(hint);
+            diagnostics
+                .error(
+                    entry.key_place,
+                    format!("librdkafka has no such property: {name}"),
+                )
+                .hint(hint);
             return;
         }
         let message = format!("{name} is not as librdkafka wants it: {}", self.shown());
@@ -94,7 +136,13 @@ impl Property {
 }
 
 /// What a name contains whose value is a secret, wherever it was written.
-const SECRETS: &[&str] = &["password", "passphrase", "secret", "key.pem", "oauthbearer.config"];
+const SECRETS: &[&str] = &[
+    "password",
+    "passphrase",
+    "secret",
+    "key.pem",
+    "oauthbearer.config",
+];
 
 /// Properties that groupcast sets itself or that would break what it promises, and what to do instead.
 struct Rule {
@@ -110,7 +158,10 @@ struct Rule {
 
 impl Rule {
     fn refuses(&self, property: &Property) -> bool {
-        let is_allowed = self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&property.value));
+        let is_allowed = self
+            .allowed
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(&property.value));
         self.names.contains(&property.name.as_str()) && !is_allowed
     }
 
@@ -119,7 +170,9 @@ impl Rule {
             [] => self.instead.to_owned(),
             allowed => format!("{}, or write: {}", self.instead, allowed.join(" or ")),
         };
-        diagnostics.error(place, format!("refused, {}: {name}", self.reason)).hint(hint);
+        diagnostics
+            .error(place, format!("refused, {}: {name}", self.reason))
+            .hint(hint);
     }
 }
 
@@ -133,7 +186,12 @@ const RULES: &[Rule] = &[
         reason: "there is a key for it",
         instead: "set kafka.brokers",
     },
-    Rule { names: &["group.id"], allowed: &[], reason: "there is a key for it", instead: "set source.group_id" },
+    Rule {
+        names: &["group.id"],
+        allowed: &[],
+        reason: "there is a key for it",
+        instead: "set source.group_id",
+    },
     Rule {
         names: &["auto.offset.reset"],
         allowed: &[],
@@ -141,7 +199,11 @@ const RULES: &[Rule] = &[
         instead: "set source.start and source.on_gap",
     },
     Rule {
-        names: &["enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store"],
+        names: &[
+            "enable.auto.commit",
+            "auto.commit.enable",
+            "enable.auto.offset.store",
+        ],
         allowed: &["false"],
         reason: "offsets move only when all that was sent is acknowledged",
         instead: LEAVE_OUT,
@@ -201,7 +263,12 @@ const RULES: &[Rule] = &[
         instead: LEAVE_OUT,
     },
     Rule {
-        names: &["message.send.max.retries", "retries", "message.timeout.ms", "delivery.timeout.ms"],
+        names: &[
+            "message.send.max.retries",
+            "retries",
+            "message.timeout.ms",
+            "delivery.timeout.ms",
+        ],
         allowed: &[],
         reason: "a record that is given up would be lost or out of order",
         instead: "leave it out: a refused record is tried until it is taken, and readiness says so",
@@ -247,7 +314,11 @@ mod tests {
         let mut diagnostics = Diagnostics::new("g.yaml");
         let node = yaml::parse(text, &mut diagnostics).unwrap();
         let properties = Properties::read(Some(&node), "kafka.properties", &mut diagnostics);
-        let found: Vec<String> = diagnostics.into_sorted().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = diagnostics
+            .into_sorted()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         (properties, found.join("\n"))
     }
 
@@ -266,11 +337,20 @@ mod tests {
     #[test]
     fn refuses_by_name_what_would_break_the_guarantee() {
         let rows = [
-            ("bootstrap.servers: x", "there is a key for it: kafka.properties.bootstrap.servers\n  hint: set kafka.brokers"),
+            (
+                "bootstrap.servers: x",
+                "there is a key for it: kafka.properties.bootstrap.servers\n  hint: set kafka.brokers",
+            ),
             ("metadata.broker.list: x", "set kafka.brokers"),
             ("group.id: x", "set source.group_id"),
-            ("auto.offset.reset: earliest", "set source.start and source.on_gap"),
-            ("enable.auto.commit: true", "hint: leave it out, or write: false"),
+            (
+                "auto.offset.reset: earliest",
+                "set source.start and source.on_gap",
+            ),
+            (
+                "enable.auto.commit: true",
+                "hint: leave it out, or write: false",
+            ),
             ("auto.commit.enable: true", "write: false"),
             ("enable.auto.offset.store: true", "write: false"),
             ("offset.store.method: file", "write: broker"),
@@ -283,7 +363,10 @@ mod tests {
             ("acks: 1", "write: all or -1"),
             ("request.required.acks: 0", "write: all or -1"),
             ("max.in.flight: 6", "write: 1 or 2 or 3 or 4 or 5"),
-            ("max.in.flight.requests.per.connection: 0", "one to five requests"),
+            (
+                "max.in.flight.requests.per.connection: 0",
+                "one to five requests",
+            ),
             ("retries: 3", "given up"),
             ("message.send.max.retries: 0", "given up"),
             ("message.timeout.ms: 300000", "given up"),
@@ -298,7 +381,10 @@ mod tests {
         ];
         for (text, expected) in rows {
             let (_, found) = read(text);
-            assert!(found.starts_with("g.yaml:1:1: error: refused, "), "{text}: {found}");
+            assert!(
+                found.starts_with("g.yaml:1:1: error: refused, "),
+                "{text}: {found}"
+            );
             assert!(found.contains(expected), "{text}: {found}");
         }
         let named: usize = RULES.iter().map(|rule| rule.names.len()).sum();
@@ -308,8 +394,14 @@ mod tests {
     #[test]
     fn every_refused_name_is_one_that_librdkafka_has() {
         for name in RULES.iter().flat_map(|rule| rule.names) {
-            let error = ClientConfig::new().set(*name, "").create_native_config().err();
-            assert!(!error.is_some_and(|error| error.to_string().contains("No such")), "{name}");
+            let error = ClientConfig::new()
+                .set(*name, "")
+                .create_native_config()
+                .err();
+            assert!(
+                !error.is_some_and(|error| error.to_string().contains("No such")),
+                "{name}"
+            );
         }
     }
 
@@ -332,8 +424,14 @@ mod tests {
                 "client.id:",
                 "g.yaml:1:10: error: kafka.properties.client.id must be a string, not null\n  hint: a property is written as librdkafka names it: fetch.min.bytes: 1",
             ),
-            ("[a]", "g.yaml:1:1: error: kafka.properties must be a mapping, not a list"),
-            ("client.id: \"a\\0b\"", "g.yaml:1:12: error: kafka.properties.client.id is not as librdkafka wants it: a\0b"),
+            (
+                "[a]",
+                "g.yaml:1:1: error: kafka.properties must be a mapping, not a list",
+            ),
+            (
+                "client.id: \"a\\0b\"",
+                "g.yaml:1:12: error: kafka.properties.client.id is not as librdkafka wants it: a\0b",
+            ),
         ];
         for (text, expected) in rows {
             assert_eq!(read(text).1, expected, "{text}");
@@ -350,6 +448,9 @@ mod tests {
         assert!(shown.contains(r#""sasl.username": "me""#), "{shown}");
         assert_eq!(properties.get("sasl.password"), Some("hunter2"));
         let (_, found) = read("sasl.password: \"hunter2\\0\"");
-        assert_eq!(found, "g.yaml:1:16: error: kafka.properties.sasl.password is not as librdkafka wants it: (secret)");
+        assert_eq!(
+            found,
+            "g.yaml:1:16: error: kafka.properties.sasl.password is not as librdkafka wants it: (secret)"
+        );
     }
 }

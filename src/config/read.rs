@@ -9,8 +9,8 @@ use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
 use crate::config::properties::Properties;
 use crate::config::{
-    Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap, OnUndecodable, Profile, Source,
-    Start,
+    Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap,
+    OnUndecodable, Profile, Source, Start,
 };
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
@@ -26,7 +26,11 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     let kafka = kafka(&mut fields, diagnostics);
     let source = source(&mut fields, diagnostics);
     let delivery = delivery(&mut fields, diagnostics);
-    let catalogue = destinations::catalogue(text(&mut fields, "definitions", diagnostics), folder, diagnostics);
+    let catalogue = destinations::catalogue(
+        text(&mut fields, "definitions", diagnostics),
+        folder,
+        diagnostics,
+    );
     let placed: Vec<Placed> = match fields.node("destinations") {
         Some(node) => destinations::instances(node, &catalogue, diagnostics),
         None => {
@@ -36,7 +40,12 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     };
     let format = format(&mut fields, diagnostics);
     let (dead_letters, dead_letter_place) = dead_letters(&mut fields, diagnostics);
-    destinations::check_topics(&source.topics, &placed, (&dead_letters, dead_letter_place), diagnostics);
+    destinations::check_topics(
+        &source.topics,
+        &placed,
+        (&dead_letters, dead_letter_place),
+        diagnostics,
+    );
     let traits = traits(&mut fields, diagnostics);
     let flags = flags(&mut fields, diagnostics);
     destinations::check_flags(&placed, &catalogue, flags, diagnostics);
@@ -71,18 +80,32 @@ fn kafka(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Kafka {
             String::new()
         }
     };
-    let mut properties = |key| Properties::read(fields.node(key), &fields.name_of(key), diagnostics);
-    let properties_of = (properties("properties"), properties("consumer_properties"), properties("producer_properties"));
+    let mut properties =
+        |key| Properties::read(fields.node(key), &fields.name_of(key), diagnostics);
+    let properties_of = (
+        properties("properties"),
+        properties("consumer_properties"),
+        properties("producer_properties"),
+    );
     fields.finish(diagnostics);
     let (properties, consumer_properties, producer_properties) = properties_of;
-    Kafka { brokers, client_id: None, properties, consumer_properties, producer_properties }
+    Kafka {
+        brokers,
+        client_id: None,
+        properties,
+        consumer_properties,
+        producer_properties,
+    }
 }
 
 fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
     let written = yaml::strings(node).unwrap_or_default().join(",");
     let brokers: Vec<&str> = written.split(',').map(str::trim).collect();
     if brokers.contains(&"") {
-        diagnostics.error(node.place, "kafka.brokers must be addresses, comma separated: host:port,host:port");
+        diagnostics.error(
+            node.place,
+            "kafka.brokers must be addresses, comma separated: host:port,host:port",
+        );
     }
     brokers.join(",")
 }
@@ -91,14 +114,36 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let mut fields = section(fields, "source", diagnostics);
     let topics = source_topics(&mut fields, diagnostics);
     let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
-    let start = fields.node("start").map_or(Start::Earliest, |node| start(node, diagnostics));
-    let on_gap = fields.choice("on_gap", &[("stop", OnGap::Stop), ("continue", OnGap::Continue)], diagnostics);
+    let start = fields
+        .node("start")
+        .map_or(Start::Earliest, |node| start(node, diagnostics));
+    let on_gap = fields.choice(
+        "on_gap",
+        &[("stop", OnGap::Stop), ("continue", OnGap::Continue)],
+        diagnostics,
+    );
     let words = &[("hold", OnUndecodable::Hold), ("skip", OnUndecodable::Skip)];
-    let on_undecodable = fields.choice("on_undecodable", words, diagnostics).unwrap_or(OnUndecodable::Hold);
-    let max_batch_bytes = whole(&mut fields, "max_batch_bytes", MAX_BATCH_BYTES, 1_048_576..=333_000_000, diagnostics);
+    let on_undecodable = fields
+        .choice("on_undecodable", words, diagnostics)
+        .unwrap_or(OnUndecodable::Hold);
+    let max_batch_bytes = whole(
+        &mut fields,
+        "max_batch_bytes",
+        MAX_BATCH_BYTES,
+        1_048_576..=333_000_000,
+        diagnostics,
+    );
     let workers = whole(&mut fields, "workers", 1, 1..=1024, diagnostics);
     fields.finish(diagnostics);
-    Source { topics, group_id, start, on_gap: on_gap.unwrap_or(OnGap::Stop), on_undecodable, max_batch_bytes, workers }
+    Source {
+        topics,
+        group_id,
+        start,
+        on_gap: on_gap.unwrap_or(OnGap::Stop),
+        on_undecodable,
+        max_batch_bytes,
+        workers,
+    }
 }
 
 fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
@@ -115,7 +160,9 @@ fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<
             diagnostics.error(place, format!("source.topics has it twice: {topic}"));
         } else if topic.starts_with('^') {
             let message = format!("source.topics are literal names, not patterns: {topic}");
-            diagnostics.error(place, message).hint("write every topic out, so that its outputs are known at the start");
+            diagnostics
+                .error(place, message)
+                .hint("write every topic out, so that its outputs are known at the start");
         } else if !destinations::is_legal_topic(&topic) {
             destinations::report_illegal(&topic, place, diagnostics);
         }
@@ -131,8 +178,11 @@ fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {
         ("latest", _) => Start::Latest,
         (_, Ok(time)) => Start::Time(time.as_millisecond()),
         (_, Err(_)) => {
-            let message = format!("source.start must be earliest, latest or a time, not: {written}");
-            diagnostics.error(node.place, message).hint("write a time with its offset: 2026-01-31T08:00:00Z");
+            let message =
+                format!("source.start must be earliest, latest or a time, not: {written}");
+            diagnostics
+                .error(node.place, message)
+                .hint("write a time with its offset: 2026-01-31T08:00:00Z");
             Start::Earliest
         }
     }
@@ -141,15 +191,30 @@ fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {
 fn delivery(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Delivery {
     let mut fields = section(fields, "delivery", diagnostics);
     let guarantee = guarantee(&mut fields, diagnostics);
-    let profile = fields.choice("profile", Profile::WORDS, diagnostics).unwrap_or(Profile::Standard);
+    let profile = fields
+        .choice("profile", Profile::WORDS, diagnostics)
+        .unwrap_or(Profile::Standard);
     let epoch = epoch(&mut fields, profile, diagnostics);
-    let shutdown_timeout = milliseconds(&mut fields, "shutdown_timeout_ms", 30_000, 100..=3_600_000, diagnostics);
+    let shutdown_timeout = milliseconds(
+        &mut fields,
+        "shutdown_timeout_ms",
+        30_000,
+        100..=3_600_000,
+        diagnostics,
+    );
     fields.finish(diagnostics);
-    Delivery { guarantee, profile, epoch, shutdown_timeout }
+    Delivery {
+        guarantee,
+        profile,
+        epoch,
+        shutdown_timeout,
+    }
 }
 
 fn guarantee(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Guarantee {
-    fields.choice("guarantee", Guarantee::WORDS, diagnostics).unwrap_or(Guarantee::AtLeastOnce)
+    fields
+        .choice("guarantee", Guarantee::WORDS, diagnostics)
+        .unwrap_or(Guarantee::AtLeastOnce)
 }
 
 fn epoch(fields: &mut Fields<'_>, profile: Profile, diagnostics: &mut Diagnostics) -> EpochBounds {
@@ -157,7 +222,13 @@ fn epoch(fields: &mut Fields<'_>, profile: Profile, diagnostics: &mut Diagnostic
     let bounds = EpochBounds {
         interval: milliseconds(&mut fields, "interval_ms", 100, 1..=10_000, diagnostics),
         records: whole(&mut fields, "records", 100_000, 1..=10_000_000, diagnostics),
-        bytes: whole(&mut fields, "bytes", profile.epoch_bytes(), 1..=1_073_741_824, diagnostics),
+        bytes: whole(
+            &mut fields,
+            "bytes",
+            profile.epoch_bytes(),
+            1..=1_073_741_824,
+            diagnostics,
+        ),
     };
     fields.finish(diagnostics);
     bounds
@@ -170,28 +241,58 @@ fn format(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Format {
     format.unwrap_or_default()
 }
 
-fn dead_letters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> (DeadLetterRules, Place) {
+fn dead_letters(
+    fields: &mut Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> (DeadLetterRules, Place) {
     let mut fields = section(fields, "dead_letters", diagnostics);
     let topic = text(&mut fields, "topic", diagnostics);
     let place = topic.as_ref().map_or(fields.place(), |(_, place)| *place);
     let events = fields.boolean("events", diagnostics).unwrap_or(true);
     fields.finish(diagnostics);
-    (DeadLetterRules { topic: topic.map(|(topic, _)| topic), events }, place)
+    (
+        DeadLetterRules {
+            topic: topic.map(|(topic, _)| topic),
+            events,
+        },
+        place,
+    )
 }
 
 fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
     let mut fields = section(fields, "traits", diagnostics);
-    let known = fields.node("known").map(|node| strings(node, "traits.known", diagnostics)).unwrap_or_default();
-    let aliases = fields.node("aliases").map(|node| aliases(node, diagnostics)).unwrap_or_default();
+    let known = fields
+        .node("known")
+        .map(|node| strings(node, "traits.known", diagnostics))
+        .unwrap_or_default();
+    let aliases = fields
+        .node("aliases")
+        .map(|node| aliases(node, diagnostics))
+        .unwrap_or_default();
     fields.finish(diagnostics);
     let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
-    let pairs: Vec<(String, String)> = aliases.iter().map(|(entry, name)| (entry.key.clone(), name.clone())).collect();
+    let pairs: Vec<(String, String)> = aliases
+        .iter()
+        .map(|(entry, name)| (entry.key.clone(), name.clone()))
+        .collect();
     Vocabulary::new(&names, &pairs).unwrap_or_else(|faults| {
         for fault in faults {
             // The culprit stands last in the message; of two alike the second is the one too many.
-            let is_culprit = |name: &str| fault.strip_suffix(name).is_some_and(|rest| rest.ends_with(": "));
-            let alias = aliases.iter().rfind(|(entry, _)| is_culprit(&entry.key)).map(|(entry, _)| entry.key_place);
-            let place = alias.or_else(|| known.iter().rfind(|(name, _)| is_culprit(name)).map(|(_, place)| *place));
+            let is_culprit = |name: &str| {
+                fault
+                    .strip_suffix(name)
+                    .is_some_and(|rest| rest.ends_with(": "))
+            };
+            let alias = aliases
+                .iter()
+                .rfind(|(entry, _)| is_culprit(&entry.key))
+                .map(|(entry, _)| entry.key_place);
+            let place = alias.or_else(|| {
+                known
+                    .iter()
+                    .rfind(|(name, _)| is_culprit(name))
+                    .map(|(_, place)| *place)
+            });
             diagnostics.error(place, format!("traits: {fault}"));
         }
         Vocabulary::default()
@@ -201,7 +302,9 @@ fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary 
 fn aliases<'n>(node: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(&'n Entry, String)> {
     let Value::Map(entries) = &node.value else {
         let message = format!("traits.aliases must be a mapping, not {}", node.describe());
-        diagnostics.error(node.place, message).hint("write `alias: trait`");
+        diagnostics
+            .error(node.place, message)
+            .hint("write `alias: trait`");
         return Vec::new();
     };
     let mut aliases = Vec::new();
@@ -209,7 +312,11 @@ fn aliases<'n>(node: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(&'n Entry,
         match entry.value.as_scalar().filter(|_| !entry.value.is_null()) {
             Some(scalar) => aliases.push((entry, scalar.text.clone())),
             None => {
-                let message = format!("traits.aliases.{} must be a trait's name, not {}", entry.key, entry.value.describe());
+                let message = format!(
+                    "traits.aliases.{} must be a trait's name, not {}",
+                    entry.key,
+                    entry.value.describe()
+                );
                 diagnostics.error(entry.value.place, message);
             }
         }
@@ -228,10 +335,28 @@ fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
     let mut fields = section(fields, "limits", diagnostics);
     let default = Limits::default();
     let limits = Limits {
-        record_bytes: whole(&mut fields, "record_bytes", default.record_bytes, 1..=1_000_000_000, diagnostics),
+        record_bytes: whole(
+            &mut fields,
+            "record_bytes",
+            default.record_bytes,
+            1..=1_000_000_000,
+            diagnostics,
+        ),
         // Deeper ones would use up a worker's stack: what is nested is read by recursion.
-        nesting: whole(&mut fields, "nesting", default.nesting, 1..=1_000, diagnostics),
-        traits: whole(&mut fields, "traits", default.traits, 1..=1_000_000, diagnostics),
+        nesting: whole(
+            &mut fields,
+            "nesting",
+            default.nesting,
+            1..=1_000,
+            diagnostics,
+        ),
+        traits: whole(
+            &mut fields,
+            "traits",
+            default.traits,
+            1..=1_000_000,
+            diagnostics,
+        ),
     };
     fields.finish(diagnostics);
     limits
@@ -241,7 +366,9 @@ fn http(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Socket
     let mut fields = section(fields, "http", diagnostics);
     let listen = fields.node("listen");
     fields.finish(diagnostics);
-    let Some(node) = listen else { return Some(SocketAddr::from(([127, 0, 0, 1], 9464))) };
+    let Some(node) = listen else {
+        return Some(SocketAddr::from(([127, 0, 0, 1], 9464)));
+    };
     let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
     if written == "off" {
         return None;
@@ -249,19 +376,30 @@ fn http(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Socket
     let address = written.parse().ok();
     if address.is_none() {
         let message = format!("http.listen must be an address and a port, or off, not: {written}");
-        diagnostics.error(node.place, message).hint("write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere");
+        diagnostics
+            .error(node.place, message)
+            .hint("write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere");
     }
     address
 }
 
 fn log(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Log {
     let mut fields = section(fields, "log", diagnostics);
-    let format = fields.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], diagnostics);
+    let format = fields.choice(
+        "format",
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        diagnostics,
+    );
     let (level, place) = filled(&mut fields, "level", "info", diagnostics);
     fields.finish(diagnostics);
     if EnvFilter::try_new(&level).is_err() {
         let hint = "write a level, or levels by module: groupcast=debug,warn";
-        diagnostics.error(place, format!("log.level is no filter: {level}")).hint(hint);
+        diagnostics
+            .error(place, format!("log.level is no filter: {level}"))
+            .hint(hint);
     }
-    Log { format: format.unwrap_or(LogFormat::Text), level }
+    Log {
+        format: format.unwrap_or(LogFormat::Text),
+        level,
+    }
 }

@@ -22,7 +22,13 @@ pub(super) struct Secrets<'a> {
 impl<'a> Secrets<'a> {
     /// Starts with none. Paths are relative to `folder`.
     pub(super) fn new(folder: &'a Path, environment: &'a [(String, String)]) -> Self {
-        Secrets { folder, environment, texts: Vec::new(), files: Vec::new(), unresolved: Vec::new() }
+        Secrets {
+            folder,
+            environment,
+            texts: Vec::new(),
+            files: Vec::new(),
+            unresolved: Vec::new(),
+        }
     }
 
     /// Replaces every reference in `root`. One that leads nowhere is reported and reads as an empty string.
@@ -40,7 +46,11 @@ impl<'a> Secrets<'a> {
                     String::new()
                 });
                 self.texts.extend((!text.is_empty()).then(|| text.clone()));
-                node.value = Value::Scalar(Scalar { text, is_plain: false, is_secret: true });
+                node.value = Value::Scalar(Scalar {
+                    text,
+                    is_plain: false,
+                    is_secret: true,
+                });
             }
             Value::Map(entries) => {
                 for entry in entries {
@@ -56,24 +66,49 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    fn read(&mut self, place: Place, entries: &[Entry], diagnostics: &mut Diagnostics) -> Option<String> {
+    fn read(
+        &mut self,
+        place: Place,
+        entries: &[Entry],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<String> {
         let [Entry { key, value, .. }] = entries else {
             diagnostics.error(place, "a secret is either a file or a variable, not both");
             return None;
         };
-        let Some(target) = value.as_scalar().filter(|_| !value.is_null()).map(|scalar| scalar.text.as_str()) else {
-            diagnostics.error(value.place, format!("the secret's {key} must be a string, not {}", value.describe()));
+        let Some(target) = value
+            .as_scalar()
+            .filter(|_| !value.is_null())
+            .map(|scalar| scalar.text.as_str())
+        else {
+            diagnostics.error(
+                value.place,
+                format!(
+                    "the secret's {key} must be a string, not {}",
+                    value.describe()
+                ),
+            );
             return None;
         };
-        if key == "env" { self.variable(target, value.place, diagnostics) } else { self.file(target, value.place, diagnostics) }
+        if key == "env" {
+            self.variable(target, value.place, diagnostics)
+        } else {
+            self.file(target, value.place, diagnostics)
+        }
     }
 
     fn variable(&self, name: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<String> {
-        let found = self.environment.iter().find(|(found, _)| found == name).map(|(_, text)| text);
+        let found = self
+            .environment
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, text)| text);
         match found {
             Some(text) if !text.is_empty() => return Some(text.clone()),
             // Compose and unit files pass on a variable that nobody set as an empty one.
-            Some(_) => diagnostics.error(place, format!("the environment variable is empty: {name}")),
+            Some(_) => {
+                diagnostics.error(place, format!("the environment variable is empty: {name}"))
+            }
             None => diagnostics.error(place, format!("no such environment variable: {name}")),
         };
         None
@@ -88,7 +123,13 @@ impl<'a> Secrets<'a> {
                 Some(line.strip_suffix('\r').unwrap_or(line).to_owned())
             }
             Err(error) => {
-                diagnostics.error(place, format!("cannot read the secret's file ({error}): {}", path.display()));
+                diagnostics.error(
+                    place,
+                    format!(
+                        "cannot read the secret's file ({error}): {}",
+                        path.display()
+                    ),
+                );
                 None
             }
         }
@@ -96,7 +137,9 @@ impl<'a> Secrets<'a> {
 
     /// Returns whether `diagnostic` only follows from a reference that leads nowhere.
     pub(super) fn is_consequence(&self, diagnostic: &Diagnostic) -> bool {
-        diagnostic.place.is_some_and(|place| self.unresolved.contains(&place))
+        diagnostic
+            .place
+            .is_some_and(|place| self.unresolved.contains(&place))
     }
 
     /// Takes every secret out of a diagnostic's message and hint.
@@ -118,10 +161,16 @@ pub(super) fn redact(mut text: String, secrets: &[String]) -> String {
         let quoted = format!("{secret:?}");
         text = text.replace(&quoted, REDACTED);
         if secret.len() < SHORT {
-            let shown = text.strip_suffix(secret.as_str()).filter(|rest| rest.ends_with(": "));
-            text = shown.map(|rest| format!("{rest}{REDACTED}")).unwrap_or(text);
+            let shown = text
+                .strip_suffix(secret.as_str())
+                .filter(|rest| rest.ends_with(": "));
+            text = shown
+                .map(|rest| format!("{rest}{REDACTED}"))
+                .unwrap_or(text);
         } else {
-            text = text.replace(secret, REDACTED).replace(quoted.trim_matches('"'), REDACTED);
+            text = text
+                .replace(secret, REDACTED)
+                .replace(quoted.trim_matches('"'), REDACTED);
         }
     }
     text
@@ -133,7 +182,10 @@ const REDACTED: &str = "(secret)";
 const SHORT: usize = 4;
 
 fn is_reference(entries: &[Entry]) -> bool {
-    !entries.is_empty() && entries.iter().all(|entry| matches!(entry.key.as_str(), "file" | "env"))
+    !entries.is_empty()
+        && entries
+            .iter()
+            .all(|entry| matches!(entry.key.as_str(), "file" | "env"))
 }
 
 /// Returns whether a mapping belongs there, whatever its keys are called.

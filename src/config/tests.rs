@@ -3,10 +3,14 @@ use std::time::Duration;
 use super::*;
 use crate::router::Router;
 
-const MINIMAL: &str = "kafka: {brokers: b:9092}\nsource: {topics: [in]}\ndestinations: [{use: webhook}]\n";
+const MINIMAL: &str =
+    "kafka: {brokers: b:9092}\nsource: {topics: [in]}\ndestinations: [{use: webhook}]\n";
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn load(
@@ -23,7 +27,8 @@ fn lines(diagnostics: &[Diagnostic]) -> Vec<String> {
 
 /// Loads what must be faultless.
 fn good(text: &str, environment: &[(&str, &str)]) -> Config {
-    let (config, warnings) = load(text, environment, &[]).unwrap_or_else(|found| panic!("{text}\n{:#?}", lines(&found)));
+    let (config, warnings) =
+        load(text, environment, &[]).unwrap_or_else(|found| panic!("{text}\n{:#?}", lines(&found)));
     assert_eq!(lines(&warnings), Vec::<String>::new(), "{text}");
     config
 }
@@ -39,7 +44,10 @@ fn told(text: &str, environment: &[(&str, &str)]) -> String {
 /// Returns the minimal file with the section `more` instead of its own, or before them.
 fn with(more: &str) -> String {
     let section = more.split(':').next().unwrap_or_default();
-    let rest: Vec<&str> = MINIMAL.lines().filter(|line| !line.starts_with(section)).collect();
+    let rest: Vec<&str> = MINIMAL
+        .lines()
+        .filter(|line| !line.starts_with(section))
+        .collect();
     format!("{more}\n{}\n", rest.join("\n"))
 }
 
@@ -47,25 +55,97 @@ fn with(more: &str) -> String {
 fn defaults() {
     let config = good(MINIMAL, &[]);
     assert_eq!(config.kafka.brokers, "b:9092");
-    assert_eq!(config.kafka.consumer().count() + config.kafka.producer().count(), 0);
-    assert_eq!((config.source.topics.as_slice(), config.source.group_id.as_str()), (["in".to_owned()].as_slice(), "groupcast"));
-    assert_eq!((config.source.start, config.source.on_gap, config.source.workers), (Start::Earliest, OnGap::Stop, 1));
-    assert_eq!((config.source.on_undecodable, config.source.max_batch_bytes), (OnUndecodable::Hold, 33_554_432));
-    assert_eq!((config.delivery.guarantee, config.delivery.profile), (Guarantee::AtLeastOnce, Profile::Standard));
-    let epoch = EpochBounds { interval: Duration::from_millis(100), records: 100_000, bytes: 134_217_728 };
-    assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_secs(30)));
-    assert_eq!((config.format, config.flags, config.limits), (Format::Structured, FlagMatch::Fold, Limits::default()));
-    assert_eq!((config.dead_letters.topic.as_deref(), config.dead_letters.events), (None, true));
+    assert_eq!(
+        config.kafka.consumer().count() + config.kafka.producer().count(),
+        0
+    );
+    assert_eq!(
+        (
+            config.source.topics.as_slice(),
+            config.source.group_id.as_str()
+        ),
+        (["in".to_owned()].as_slice(), "groupcast")
+    );
+    assert_eq!(
+        (
+            config.source.start,
+            config.source.on_gap,
+            config.source.workers
+        ),
+        (Start::Earliest, OnGap::Stop, 1)
+    );
+    assert_eq!(
+        (config.source.on_undecodable, config.source.max_batch_bytes),
+        (OnUndecodable::Hold, 33_554_432)
+    );
+    assert_eq!(
+        (config.delivery.guarantee, config.delivery.profile),
+        (Guarantee::AtLeastOnce, Profile::Standard)
+    );
+    let epoch = EpochBounds {
+        interval: Duration::from_millis(100),
+        records: 100_000,
+        bytes: 134_217_728,
+    };
+    assert_eq!(
+        (config.delivery.epoch, config.delivery.shutdown_timeout),
+        (epoch, Duration::from_secs(30))
+    );
+    assert_eq!(
+        (config.format, config.flags, config.limits),
+        (Format::Structured, FlagMatch::Fold, Limits::default())
+    );
+    assert_eq!(
+        (
+            config.dead_letters.topic.as_deref(),
+            config.dead_letters.events
+        ),
+        (None, true)
+    );
     assert_eq!(config.http, "127.0.0.1:9464".parse().ok());
-    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    assert_eq!(
+        config.log,
+        Log {
+            format: LogFormat::Text,
+            level: "info".to_owned()
+        }
+    );
     let destination = &config.destinations[0];
-    assert_eq!((destination.name.as_str(), destination.is_named, destination.topic.as_deref()), ("webhook", false, None));
-    assert_eq!((destination.definition.id.as_str(), destination.enabled_by_default), ("webhook", None));
+    assert_eq!(
+        (
+            destination.name.as_str(),
+            destination.is_named,
+            destination.topic.as_deref()
+        ),
+        ("webhook", false, None)
+    );
+    assert_eq!(
+        (
+            destination.definition.id.as_str(),
+            destination.enabled_by_default
+        ),
+        ("webhook", None)
+    );
     let routing = config.routing();
-    assert_eq!((routing.source_topics.len(), routing.destinations.len(), routing.replay.is_none()), (1, 1, true));
+    assert_eq!(
+        (
+            routing.source_topics.len(),
+            routing.destinations.len(),
+            routing.replay.is_none()
+        ),
+        (1, 1, true)
+    );
     // F4 needs the names of all definitions, configured or not.
-    assert!(routing.known_names.iter().any(|name| name == "Mixpanel"), "{:?}", routing.known_names);
-    let aliases: usize = config.catalogue.iter().map(|definition| definition.aliases.len() + 1).sum();
+    assert!(
+        routing.known_names.iter().any(|name| name == "Mixpanel"),
+        "{:?}",
+        routing.known_names
+    );
+    let aliases: usize = config
+        .catalogue
+        .iter()
+        .map(|definition| definition.aliases.len() + 1)
+        .sum();
     assert_eq!(routing.known_names.len(), aliases);
 }
 
@@ -77,7 +157,10 @@ fn a_small_profile_has_small_epochs_unless_they_are_set() {
         config.delivery.epoch.bytes
     };
     assert_eq!(epoch_bytes("{profile: small}"), 16 << 20);
-    assert_eq!(epoch_bytes("{profile: small, epoch: {bytes: 5000000}}"), 5_000_000);
+    assert_eq!(
+        epoch_bytes("{profile: small, epoch: {bytes: 5000000}}"),
+        5_000_000
+    );
 }
 
 #[test]
@@ -100,25 +183,86 @@ log: {format: json, level: 'groupcast=debug,warn'}
 ";
     let config = good(text, &[]);
     assert_eq!(config.kafka.brokers, "a:1,b:2");
-    assert_eq!(config.kafka.consumer().collect::<Vec<_>>(), [("client.id", "x"), ("fetch.wait.max.ms", "10")]);
-    assert_eq!(config.kafka.producer().collect::<Vec<_>>(), [("client.id", "x"), ("client.id", "y")]);
-    assert_eq!((config.source.topics.join("+").as_str(), config.source.group_id.as_str()), ("in+more", "g"));
-    assert_eq!((config.source.start, config.source.on_gap), (Start::Time(1_769_842_800_000), OnGap::Continue));
-    assert_eq!((config.source.on_undecodable, config.source.max_batch_bytes), (OnUndecodable::Skip, 2_000_000));
+    assert_eq!(
+        config.kafka.consumer().collect::<Vec<_>>(),
+        [("client.id", "x"), ("fetch.wait.max.ms", "10")]
+    );
+    assert_eq!(
+        config.kafka.producer().collect::<Vec<_>>(),
+        [("client.id", "x"), ("client.id", "y")]
+    );
+    assert_eq!(
+        (
+            config.source.topics.join("+").as_str(),
+            config.source.group_id.as_str()
+        ),
+        ("in+more", "g")
+    );
+    assert_eq!(
+        (config.source.start, config.source.on_gap),
+        (Start::Time(1_769_842_800_000), OnGap::Continue)
+    );
+    assert_eq!(
+        (config.source.on_undecodable, config.source.max_batch_bytes),
+        (OnUndecodable::Skip, 2_000_000)
+    );
     assert_eq!(config.source.workers, 3);
-    let epoch = EpochBounds { interval: Duration::from_millis(5), records: 6, bytes: 7 };
-    assert_eq!((config.delivery.epoch, config.delivery.shutdown_timeout), (epoch, Duration::from_millis(800)));
-    let instances: Vec<_> = config.destinations.iter().map(|instance| (instance.name.as_str(), instance.is_named)).collect();
-    assert_eq!(instances, [("mixpanel-eu", true), ("mixpanel", false), ("salesforce", false)]);
+    let epoch = EpochBounds {
+        interval: Duration::from_millis(5),
+        records: 6,
+        bytes: 7,
+    };
+    assert_eq!(
+        (config.delivery.epoch, config.delivery.shutdown_timeout),
+        (epoch, Duration::from_millis(800))
+    );
+    let instances: Vec<_> = config
+        .destinations
+        .iter()
+        .map(|instance| (instance.name.as_str(), instance.is_named))
+        .collect();
+    assert_eq!(
+        instances,
+        [
+            ("mixpanel-eu", true),
+            ("mixpanel", false),
+            ("salesforce", false)
+        ]
+    );
     assert_eq!(config.destinations[0].topic.as_deref(), Some("eu"));
     assert_eq!(config.destinations[0].enabled_by_default, Some(false));
-    assert_eq!((config.format, config.flags), (Format::Binary, FlagMatch::Exact));
-    assert_eq!((config.dead_letters.topic.as_deref(), config.dead_letters.events), (Some("dead"), false));
-    assert_eq!(config.limits, Limits { record_bytes: 8, nesting: 9, traits: 10 });
+    assert_eq!(
+        (config.format, config.flags),
+        (Format::Binary, FlagMatch::Exact)
+    );
+    assert_eq!(
+        (
+            config.dead_letters.topic.as_deref(),
+            config.dead_letters.events
+        ),
+        (Some("dead"), false)
+    );
+    assert_eq!(
+        config.limits,
+        Limits {
+            record_bytes: 8,
+            nesting: 9,
+            traits: 10
+        }
+    );
     assert_eq!(config.http, None);
-    assert_eq!(config.log, Log { format: LogFormat::Json, level: "groupcast=debug,warn".to_owned() });
+    assert_eq!(
+        config.log,
+        Log {
+            format: LogFormat::Json,
+            level: "groupcast=debug,warn".to_owned()
+        }
+    );
     let shown = format!("{:?}", config.traits);
-    assert!(shown.contains("total billed") && shown.contains("headcount"), "{shown}");
+    assert!(
+        shown.contains("total billed") && shown.contains("headcount"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -133,22 +277,39 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
         ("GROUPCAST__LOG__LEVEL", ""),
     ];
     let text = MINIMAL.replace("b:9092", "file:1");
-    let (config, _) = load(&text, &environment, &[("source.workers", "4"), ("kafka.properties.linger.ms", "7")]).unwrap();
+    let (config, _) = load(
+        &text,
+        &environment,
+        &[("source.workers", "4"), ("kafka.properties.linger.ms", "7")],
+    )
+    .unwrap();
     assert_eq!(config.kafka.brokers, "env:1,env:2");
     assert_eq!(config.source.topics, ["a", "b"]);
     assert_eq!(config.source.workers, 4);
     assert!(!config.dead_letters.events);
     assert_eq!(config.http, None);
     assert_eq!(config.log.level, "info");
-    assert_eq!(config.kafka.producer().collect::<Vec<_>>(), [("client.id", "e"), ("linger.ms", "7")]);
+    assert_eq!(
+        config.kafka.producer().collect::<Vec<_>>(),
+        [("client.id", "e"), ("linger.ms", "7")]
+    );
 }
 
 #[test]
 fn faults_of_values() {
     let rows = [
-        ("source: {topics: []}", "g.yaml:1:18: error: source.topics must not be empty"),
-        ("source: {topics: {a: b}}", "g.yaml:1:18: error: source.topics must be a list of strings, not a mapping"),
-        ("source: {topics: [a, a]}", "g.yaml:1:22: error: source.topics has it twice: a"),
+        (
+            "source: {topics: []}",
+            "g.yaml:1:18: error: source.topics must not be empty",
+        ),
+        (
+            "source: {topics: {a: b}}",
+            "g.yaml:1:18: error: source.topics must be a list of strings, not a mapping",
+        ),
+        (
+            "source: {topics: [a, a]}",
+            "g.yaml:1:22: error: source.topics has it twice: a",
+        ),
         (
             "source: {topics: [^a.*]}",
             "g.yaml:1:19: error: source.topics are literal names, not patterns: ^a.*\n  hint: write every topic out, so that its outputs are known at the start",
@@ -157,7 +318,10 @@ fn faults_of_values() {
             "source: {topics: a/b}",
             "g.yaml:1:18: error: not a legal topic name: a/b\n  hint: a topic name has 1 to 249 letters, digits, `.`, `_` and `-`",
         ),
-        ("source: {topics: [in], group_id: ' '}", "g.yaml:1:34: error: must not be empty: source.group_id"),
+        (
+            "source: {topics: [in], group_id: ' '}",
+            "g.yaml:1:34: error: must not be empty: source.group_id",
+        ),
         (
             "source: {topics: [in], start: 2026-01-31}",
             "g.yaml:1:31: error: source.start must be earliest, latest or a time, not: 2026-01-31\n  hint: write a time with its offset: 2026-01-31T08:00:00Z",
@@ -187,7 +351,10 @@ fn faults_of_values() {
             "g.yaml:1:18: error: kafka.brokers must be addresses, comma separated: host:port,host:port",
         ),
         ("kafka: {}", "g.yaml:1:8: error: missing key: kafka.brokers"),
-        ("kafka: [a]", "g.yaml:1:8: error: kafka must be a mapping, not a list\ng.yaml:1:8: error: missing key: kafka.brokers"),
+        (
+            "kafka: [a]",
+            "g.yaml:1:8: error: kafka must be a mapping, not a list\ng.yaml:1:8: error: missing key: kafka.brokers",
+        ),
         (
             "delivery: {guarantee: at_least_one}",
             "g.yaml:1:23: error: delivery.guarantee must be one of at_least_once, exactly_once, not: at_least_one\n  hint: did you mean: at_least_once",
@@ -208,32 +375,62 @@ fn faults_of_values() {
             "records: {format: cloudevents}",
             "g.yaml:1:19: error: records.format must be one of structured, binary, body, not: cloudevents",
         ),
-        ("dead_letters: {events: 'yes'}", "g.yaml:1:24: error: dead_letters.events must be true or false, not a string"),
-        ("traits: {known: [x, name]}", "g.yaml:1:21: error: traits: means name already: name"),
-        ("traits: {known: [x, y, X]}", "g.yaml:1:24: error: traits: means x already: X"),
-        ("traits: {aliases: {Email: name}}", "g.yaml:1:20: error: traits: means email already: Email"),
+        (
+            "dead_letters: {events: 'yes'}",
+            "g.yaml:1:24: error: dead_letters.events must be true or false, not a string",
+        ),
+        (
+            "traits: {known: [x, name]}",
+            "g.yaml:1:21: error: traits: means name already: name",
+        ),
+        (
+            "traits: {known: [x, y, X]}",
+            "g.yaml:1:24: error: traits: means x already: X",
+        ),
+        (
+            "traits: {aliases: {Email: name}}",
+            "g.yaml:1:20: error: traits: means email already: Email",
+        ),
         (
             "traits: {aliases: [a]}",
             "g.yaml:1:19: error: traits.aliases must be a mapping, not a list\n  hint: write `alias: trait`",
         ),
-        ("traits: {aliases: {a: }}", "g.yaml:1:21: error: traits.aliases.a must be a trait's name, not null"),
+        (
+            "traits: {aliases: {a: }}",
+            "g.yaml:1:21: error: traits.aliases.a must be a trait's name, not null",
+        ),
         (
             "flags: {match: folded}",
             "g.yaml:1:16: error: flags.match must be one of fold, exact, not: folded\n  hint: did you mean: fold",
         ),
-        ("limits: {traits: many}", "g.yaml:1:18: error: limits.traits must be a whole number from 1 to 1000000, not: many"),
+        (
+            "limits: {traits: many}",
+            "g.yaml:1:18: error: limits.traits must be a whole number from 1 to 1000000, not: many",
+        ),
         (
             "http: {listen: localhost}",
             "g.yaml:1:16: error: http.listen must be an address and a port, or off, not: localhost\n  hint: write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere",
         ),
-        ("dead_letters: {topic: {source_topic}}", "g.yaml:1:23: error: dead_letters.topic must be a string, not a mapping"),
-        ("definitions: [a]", "g.yaml:1:14: error: definitions must be a string, not a list"),
-        ("log: {format: xml}", "g.yaml:1:15: error: log.format must be one of text, json, not: xml"),
+        (
+            "dead_letters: {topic: {source_topic}}",
+            "g.yaml:1:23: error: dead_letters.topic must be a string, not a mapping",
+        ),
+        (
+            "definitions: [a]",
+            "g.yaml:1:14: error: definitions must be a string, not a list",
+        ),
+        (
+            "log: {format: xml}",
+            "g.yaml:1:15: error: log.format must be one of text, json, not: xml",
+        ),
         (
             "log: {level: 'groupcast=loud'}",
             "g.yaml:1:14: error: log.level is no filter: groupcast=loud\n  hint: write a level, or levels by module: groupcast=debug,warn",
         ),
-        ("logs: {}", "g.yaml:1:1: error: unknown key: logs\n  hint: did you mean: log"),
+        (
+            "logs: {}",
+            "g.yaml:1:1: error: unknown key: logs\n  hint: did you mean: log",
+        ),
         ("a: {", "g.yaml:2:1: error: not valid YAML"),
     ];
     for (more, expected) in rows {
@@ -248,16 +445,22 @@ fn faults_of_values() {
         told("", &[]),
         "g.yaml:1:1: error: missing key: kafka.brokers\ng.yaml:1:1: error: missing key: source.topics\ng.yaml:1:1: error: missing key: destinations"
     );
-    assert!(told("[a]", &[]).starts_with("g.yaml:1:1: error: the file must be a mapping, not a list"));
+    assert!(
+        told("[a]", &[]).starts_with("g.yaml:1:1: error: the file must be a mapping, not a list")
+    );
 }
 
 #[test]
 fn every_fault_is_reported_at_once_and_names_its_origin() {
-    let text =
-        "kafka:\n  broker: a\nsource:\n  topics: [in]\n  workers: none\ndestinations:\n  - use: mixpanel\n  - use: hubspt\n";
-    let environment =
-        [("GROUPCAST__LIMITS__NESTING", "deep"), ("GROUPCAST__KAFCA__BROKERS", "x"), ("GROUPCAST__SOURCE__TOPICS", "^a")];
-    let found = load(text, &environment, &[("log.format", "xml")]).err().unwrap();
+    let text = "kafka:\n  broker: a\nsource:\n  topics: [in]\n  workers: none\ndestinations:\n  - use: mixpanel\n  - use: hubspt\n";
+    let environment = [
+        ("GROUPCAST__LIMITS__NESTING", "deep"),
+        ("GROUPCAST__KAFCA__BROKERS", "x"),
+        ("GROUPCAST__SOURCE__TOPICS", "^a"),
+    ];
+    let found = load(text, &environment, &[("log.format", "xml")])
+        .err()
+        .unwrap();
     assert_eq!(
         lines(&found),
         [
@@ -281,13 +484,22 @@ fn faults_of_destinations() {
             "destinations: {use: webhook}",
             "g.yaml:1:15: error: destinations must be a list, not a mapping\n  hint: begin each with `- use:` and a definition's id",
         ),
-        ("destinations: []", "g.yaml:1:15: error: destinations must not be empty"),
-        ("destinations: [{name: a}]", "g.yaml:1:16: error: missing key: destinations[0].use"),
+        (
+            "destinations: []",
+            "g.yaml:1:15: error: destinations must not be empty",
+        ),
+        (
+            "destinations: [{name: a}]",
+            "g.yaml:1:16: error: missing key: destinations[0].use",
+        ),
         (
             "destinations: [webhook]",
             "g.yaml:1:16: error: destinations[0] must be a mapping, not a string\ng.yaml:1:16: error: missing key: destinations[0].use",
         ),
-        ("destinations: [{use: web_hook}]", "g.yaml:1:22: error: no such definition: web_hook\n  hint: did you mean: webhook"),
+        (
+            "destinations: [{use: web_hook}]",
+            "g.yaml:1:22: error: no such definition: web_hook\n  hint: did you mean: webhook",
+        ),
         (
             "destinations: [{use: webhook, names: x}]",
             "g.yaml:1:31: error: unknown key: destinations[0].names\n  hint: did you mean: name",
@@ -334,8 +546,14 @@ fn faults_of_destinations() {
             "destinations: [{use: salesforce}]",
             "g.yaml:1:22: warning: only events whose `integrations` name it reach this opt-in destination: Salesforce\n  hint: write `enabled_by_default: true` beside it to include every event",
         ),
-        ("destinations: [{use: salesforce, enabled_by_default: false}]", ""),
-        ("destinations: [{use: salesforce, enabled_by_default: true}]", ""),
+        (
+            "destinations: [{use: salesforce, enabled_by_default: false}]",
+            "",
+        ),
+        (
+            "destinations: [{use: salesforce, enabled_by_default: true}]",
+            "",
+        ),
         (
             "source: {topics: [in, in.webhook]}",
             "g.yaml:3:22: error: the output of webhook is also a source topic: in.webhook\n  hint: what leaves would be read again: choose another topic",
@@ -349,31 +567,59 @@ fn faults_of_destinations() {
 
 #[test]
 fn rules_of_traits_are_read_and_their_faults_told() {
-    let one = |traits: &str| with(&format!("destinations: [{{use: webhook, traits: {traits}}}]"));
+    let one = |traits: &str| {
+        with(&format!(
+            "destinations: [{{use: webhook, traits: {traits}}}]"
+        ))
+    };
     let salted = [("SALT", "sixteen characters"), ("SHORT", "too short")];
-    let config = good(&one("{allow: [name], deny: email, hash: [phone, address.city], salt: {env: SALT}}"), &salted);
+    let config = good(
+        &one("{allow: [name], deny: email, hash: [phone, address.city], salt: {env: SALT}}"),
+        &salted,
+    );
     let rules = &config.destinations[0].traits;
     assert_eq!(rules.allow.as_deref(), Some(["name".to_owned()].as_slice()));
-    assert_eq!((rules.deny.as_slice(), rules.hash.len()), (["email".to_owned()].as_slice(), 2));
+    assert_eq!(
+        (rules.deny.as_slice(), rules.hash.len()),
+        (["email".to_owned()].as_slice(), 2)
+    );
     assert_eq!(rules.salt, "sixteen characters");
     assert!(!format!("{:?}", config.destinations).contains("sixteen"));
     let rows = [
-        ("{hash: email}", "missing: destinations[0].traits.salt\n  hint: a hash without one is undone"),
+        (
+            "{hash: email}",
+            "missing: destinations[0].traits.salt\n  hint: a hash without one is undone",
+        ),
         (
             "{hash: email, salt: in the clear of this file}",
             "destinations[0].traits.salt must be a secret\n  hint: write { file: PATH }",
         ),
-        ("{hash: email, salt: {env: SHORT}}", "destinations[0].traits.salt must have 16 characters at least"),
-        ("{deny: email, hash: E-Mail, salt: {env: SALT}}", "destinations[0].traits.hash: two rules for one trait: E-Mail"),
+        (
+            "{hash: email, salt: {env: SHORT}}",
+            "destinations[0].traits.salt must have 16 characters at least",
+        ),
+        (
+            "{deny: email, hash: E-Mail, salt: {env: SALT}}",
+            "destinations[0].traits.hash: two rules for one trait: E-Mail",
+        ),
         ("{deny: [email, email]}", "two rules for one trait: email"),
-        ("{denied: email}", "unknown key: destinations[0].traits.denied"),
+        (
+            "{denied: email}",
+            "unknown key: destinations[0].traits.denied",
+        ),
         ("email", "destinations[0].traits must be a mapping"),
-        ("{deny: {a: b}}", "destinations[0].traits.deny must be a list of strings"),
+        (
+            "{deny: {a: b}}",
+            "destinations[0].traits.deny must be a list of strings",
+        ),
     ];
     for (traits, expected) in rows {
         let told = told(&one(traits), &salted);
         assert!(told.contains(expected), "{traits}: {told}");
-        assert!(!told.contains("sixteen characters") && !told.contains("too short"), "{told}");
+        assert!(
+            !told.contains("sixteen characters") && !told.contains("too short"),
+            "{told}"
+        );
     }
 }
 
@@ -387,7 +633,10 @@ fn topic_names_have_kafkas_limits() {
         assert!(!destinations::is_legal_topic(topic), "{topic}");
     }
     let found = told(&with(&format!("source: {{topics: [{long}]}}")), &[]);
-    assert!(found.contains("not a legal topic name: aaa") && found.contains("a.webhook"), "{found}");
+    assert!(
+        found.contains("not a legal topic name: aaa") && found.contains("a.webhook"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -397,28 +646,63 @@ fn a_secret_is_read_and_never_printed() {
     fs::write(folder.path().join("password"), "hunter2\"file\n").unwrap();
     let text = "kafka: {brokers: {env: BROKERS}, properties: {sasl.password: {file: password}, client.id: {env: ID}}}\n\
                 source: {topics: [in]}\ndestinations: [{use: mixpanel, settings: {token: {env: TOKEN}}}]";
-    let environment = pairs(&[("BROKERS", "hunter2-a:1"), ("ID", "hunter2-id"), ("TOKEN", "hunter2-token")]);
-    let (config, _) = Config::from_text(&file, text, &environment, &[]).map_err(|found| lines(&found)).unwrap();
+    let environment = pairs(&[
+        ("BROKERS", "hunter2-a:1"),
+        ("ID", "hunter2-id"),
+        ("TOKEN", "hunter2-token"),
+    ]);
+    let (config, _) = Config::from_text(&file, text, &environment, &[])
+        .map_err(|found| lines(&found))
+        .unwrap();
     assert_eq!(config.kafka.brokers, "hunter2-a:1");
-    assert_eq!(config.kafka.properties.get("sasl.password"), Some("hunter2\"file"));
+    assert_eq!(
+        config.kafka.properties.get("sasl.password"),
+        Some("hunter2\"file")
+    );
     assert_eq!(config.kafka.properties.get("client.id"), Some("hunter2-id"));
-    for shown in [format!("{config:?}"), format!("{config:#?}"), format!("{:?}", config.kafka.properties)] {
+    for shown in [
+        format!("{config:?}"),
+        format!("{config:#?}"),
+        format!("{:?}", config.kafka.properties),
+    ] {
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("(secret)"), "{shown}");
     }
 
     // As an editor leaves a file: with an end of line, of which one is not part of the secret.
-    for (written, secret) in [("p", "p"), ("p\n", "p"), ("p\r\n", "p"), ("p\n\n", "p\n"), (" p", " p")] {
+    for (written, secret) in [
+        ("p", "p"),
+        ("p\n", "p"),
+        ("p\r\n", "p"),
+        ("p\n\n", "p\n"),
+        (" p", " p"),
+    ] {
         fs::write(folder.path().join("password"), written).unwrap();
-        let (config, _) = Config::from_text(&file, text, &environment, &[]).map_err(|found| lines(&found)).unwrap();
-        assert_eq!(config.kafka.properties.get("sasl.password"), Some(secret), "{written:?}");
+        let (config, _) = Config::from_text(&file, text, &environment, &[])
+            .map_err(|found| lines(&found))
+            .unwrap();
+        assert_eq!(
+            config.kafka.properties.get("sasl.password"),
+            Some(secret),
+            "{written:?}"
+        );
     }
 
     // A fault in a secret says where, not what.
     let text = MINIMAL
         .replace("[in]", "[{env: TOPIC}], on_gap: {env: GAP}")
-        .replace("b:9092", "b:9092, properties: {acks: {env: ACKS}, fetch.min.bytes: {env: GAP}}");
-    let found = told(&text, &[("TOPIC", "hunter 2"), ("GAP", "hunter-3"), ("ACKS", "hunter_4")]);
+        .replace(
+            "b:9092",
+            "b:9092, properties: {acks: {env: ACKS}, fetch.min.bytes: {env: GAP}}",
+        );
+    let found = told(
+        &text,
+        &[
+            ("TOPIC", "hunter 2"),
+            ("GAP", "hunter-3"),
+            ("ACKS", "hunter_4"),
+        ],
+    );
     assert_eq!(found.matches(": error: ").count(), 4, "{found}");
     assert!(!found.contains("hunter"), "{found}");
 }
@@ -426,10 +710,22 @@ fn a_secret_is_read_and_never_printed() {
 #[test]
 fn a_secret_that_leads_nowhere_is_named_and_nothing_else_is_said_of_it() {
     let rows = [
-        ("source: {topics: [{env: NONE}]}", "g.yaml:1:25: error: no such environment variable: NONE"),
-        ("source: {topics: [{env: EMPTY}]}", "g.yaml:1:25: error: the environment variable is empty: EMPTY"),
-        ("kafka: {brokers: {env: }}", "g.yaml:1:22: error: the secret's env must be a string, not null"),
-        ("kafka: {brokers: {env: A, file: b}}", "g.yaml:1:18: error: a secret is either a file or a variable, not both"),
+        (
+            "source: {topics: [{env: NONE}]}",
+            "g.yaml:1:25: error: no such environment variable: NONE",
+        ),
+        (
+            "source: {topics: [{env: EMPTY}]}",
+            "g.yaml:1:25: error: the environment variable is empty: EMPTY",
+        ),
+        (
+            "kafka: {brokers: {env: }}",
+            "g.yaml:1:22: error: the secret's env must be a string, not null",
+        ),
+        (
+            "kafka: {brokers: {env: A, file: b}}",
+            "g.yaml:1:18: error: a secret is either a file or a variable, not both",
+        ),
         (
             "kafka: {brokers: {env: A, x: b}}",
             "g.yaml:1:18: error: kafka.brokers must be addresses, comma separated: host:port,host:port",
@@ -453,17 +749,25 @@ fn a_secret_that_leads_nowhere_is_named_and_nothing_else_is_said_of_it() {
 #[test]
 fn f4_names_that_differ_only_in_spelling_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let definition =
-        "about: A test.\nmembership: many\nnulls: keep\noperations: [{ id: a, request: POST /, body: { a: 1 } }]\n";
-    for (file, names) in
-        [("acme", "name: Acme CRM"), ("other", "name: Other\naliases: [ACME-CRM]"), ("third", "name: Acme CRM")]
-    {
-        std::fs::write(folder.path().join(format!("{file}.yaml")), format!("{names}\n{definition}")).unwrap();
+    let definition = "about: A test.\nmembership: many\nnulls: keep\noperations: [{ id: a, request: POST /, body: { a: 1 } }]\n";
+    for (file, names) in [
+        ("acme", "name: Acme CRM"),
+        ("other", "name: Other\naliases: [ACME-CRM]"),
+        ("third", "name: Acme CRM"),
+    ] {
+        std::fs::write(
+            folder.path().join(format!("{file}.yaml")),
+            format!("{names}\n{definition}"),
+        )
+        .unwrap();
     }
     let spelled = |destinations: &str, flags: &str| {
         let text = with(&format!("destinations: {destinations}"));
         let folder = folder.path().display();
-        told(&format!("{text}definitions: {folder}\nflags: {flags}\n"), &[])
+        told(
+            &format!("{text}definitions: {folder}\nflags: {flags}\n"),
+            &[],
+        )
     };
     let rows = [
         // Two definitions' names, and two of one definition's instances, which F6 means together.
@@ -485,13 +789,27 @@ fn f4_names_that_differ_only_in_spelling_are_told() {
         ("[{use: acme, name: acme-crm}]", ""),
     ];
     for (destinations, expected) in rows {
-        assert_eq!(spelled(destinations, "{match: fold}"), expected, "{destinations}");
-        assert_eq!(spelled(destinations, "{match: exact}"), "", "{destinations}");
+        assert_eq!(
+            spelled(destinations, "{match: fold}"),
+            expected,
+            "{destinations}"
+        );
+        assert_eq!(
+            spelled(destinations, "{match: exact}"),
+            "",
+            "{destinations}"
+        );
     }
     // What is one name to the letter no setting tells apart.
     let expected = "g.yaml:1:35: warning: a flag may mean both acme and third: Acme CRM, Acme CRM\n  hint: one of them needs another name, if each is to have flags of its own";
-    assert_eq!(spelled("[{use: acme}, {use: third}]", "{match: fold}"), expected);
-    assert_eq!(spelled("[{use: acme}, {use: third}]", "{match: exact}"), expected);
+    assert_eq!(
+        spelled("[{use: acme}, {use: third}]", "{match: fold}"),
+        expected
+    );
+    assert_eq!(
+        spelled("[{use: acme}, {use: third}]", "{match: exact}"),
+        expected
+    );
 }
 
 #[test]
@@ -500,7 +818,10 @@ fn definitions_of_a_folder_come_with_their_diagnostics() {
     let file = folder.path().join("g.yaml").display().to_string();
     let text = with("definitions: more");
     let told = |text: &str| match Config::from_text(&file, text, &[], &[]) {
-        Ok((config, warnings)) => (config.catalogue.get("own").is_some(), lines(&warnings).join("\n")),
+        Ok((config, warnings)) => (
+            config.catalogue.get("own").is_some(),
+            lines(&warnings).join("\n"),
+        ),
         Err(found) => (false, lines(&found).join("\n")),
     };
     let more = folder.path().join("more");
@@ -515,17 +836,26 @@ fn definitions_of_a_folder_come_with_their_diagnostics() {
         )
     );
     fs::create_dir(&more).unwrap();
-    let warning = format!("{file}:1:14: warning: no definitions (*.yaml) in the folder: {}", more.display());
+    let warning = format!(
+        "{file}:1:14: warning: no definitions (*.yaml) in the folder: {}",
+        more.display()
+    );
     assert_eq!(told(&text), (false, warning));
     let webhook = include_str!("../../crates/core/destinations/webhook.yaml");
     fs::write(more.join("own.yaml"), webhook).unwrap();
     fs::write(more.join(".hidden.yaml"), "bad").unwrap();
     fs::write(more.join("read.me"), "bad").unwrap();
     assert_eq!(told(&text), (true, String::new()));
-    assert_eq!(told(&text.replace("use: webhook", "use: own")), (true, String::new()));
+    assert_eq!(
+        told(&text.replace("use: webhook", "use: own")),
+        (true, String::new())
+    );
     fs::write(more.join("worse.yaml"), "bad").unwrap();
     let (_, found) = told(&text);
-    assert!(found.starts_with(&format!("{}:", more.join("worse.yaml").display())), "{found}");
+    assert!(
+        found.starts_with(&format!("{}:", more.join("worse.yaml").display())),
+        "{found}"
+    );
 }
 
 #[test]
@@ -533,7 +863,13 @@ fn load_reads_the_file_and_says_if_it_cannot() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("g.yaml");
     let found = Config::load(&file, &[]).err().unwrap();
-    assert_eq!(lines(&found), [format!("{}: error: cannot be read: No such file or directory (os error 2)", file.display())]);
+    assert_eq!(
+        lines(&found),
+        [format!(
+            "{}: error: cannot be read: No such file or directory (os error 2)",
+            file.display()
+        )]
+    );
     fs::write(&file, MINIMAL).unwrap();
     let (config, _) = Config::load(&file, &pairs(&[("source.group_id", "other")])).unwrap();
     assert_eq!(config.source.group_id, "other");
@@ -544,21 +880,61 @@ fn load_reads_the_file_and_says_if_it_cannot() {
 fn the_sample_is_sound_and_says_the_defaults() {
     let sample = include_str!("../../deploy/groupcast.yaml");
     let environment = [("MIXPANEL_TOKEN", "t")];
-    let (config, warnings) = load(sample, &environment, &[]).map_err(|found| lines(&found)).unwrap();
-    assert!(warnings.iter().all(|warning| warning.message.contains("opt-in")), "{:#?}", lines(&warnings));
-    let minimal = MINIMAL.replace("b:9092", "localhost:9092").replace("[in]", "[group-events]");
+    let (config, warnings) = load(sample, &environment, &[])
+        .map_err(|found| lines(&found))
+        .unwrap();
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.message.contains("opt-in")),
+        "{:#?}",
+        lines(&warnings)
+    );
+    let minimal = MINIMAL
+        .replace("b:9092", "localhost:9092")
+        .replace("[in]", "[group-events]");
     let minimal = minimal.replace("use: webhook", "use: mixpanel, settings: {token: t}");
     let same = |config: &Config| {
-        let Config { kafka, source, delivery, format, flags, limits, http, log, traits, .. } = config;
+        let Config {
+            kafka,
+            source,
+            delivery,
+            format,
+            flags,
+            limits,
+            http,
+            log,
+            traits,
+            ..
+        } = config;
         let lengths = format!("{traits:?}").len();
-        format!("{kafka:?} {source:?} {delivery:?} {format:?} {flags:?} {limits:?} {http:?} {log:?} {lengths}")
+        format!(
+            "{kafka:?} {source:?} {delivery:?} {format:?} {flags:?} {limits:?} {http:?} {log:?} {lengths}"
+        )
     };
     assert_eq!(same(&config), same(&good(&minimal, &[])));
-    assert_eq!(config.dead_letters.topic.as_deref(), Some("{source_topic}.dead"));
-    assert_eq!(config.destinations[0].topic.as_deref(), Some("{source_topic}.{instance}"));
+    assert_eq!(
+        config.dead_letters.topic.as_deref(),
+        Some("{source_topic}.dead")
+    );
+    assert_eq!(
+        config.destinations[0].topic.as_deref(),
+        Some("{source_topic}.{instance}")
+    );
     let router = Router::new(config.routing()).unwrap();
-    let topics = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook", "dead"];
-    assert_eq!(router.topics(), topics.map(|name| format!("group-events.{name}")));
+    let topics = [
+        "mixpanel",
+        "salesforce",
+        "hubspot",
+        "customerio",
+        "intercom",
+        "webhook",
+        "dead",
+    ];
+    assert_eq!(
+        router.topics(),
+        topics.map(|name| format!("group-events.{name}"))
+    );
     // What is shown in comments must be right too.
     let uncommented = |line: &str| match line.strip_prefix("    # ") {
         Some(example) => format!("    {example}\n"),
@@ -566,7 +942,12 @@ fn the_sample_is_sound_and_says_the_defaults() {
     };
     let uncommented: String = sample.lines().map(uncommented).collect();
     let uncommented = uncommented.replace("{ file: /run/secrets/kafka-password }", "x");
-    for shown in ["\n    sasl.password: x", "\n    group.instance.id:", "\n    compression.type:", "\n    headcount:"] {
+    for shown in [
+        "\n    sasl.password: x",
+        "\n    group.instance.id:",
+        "\n    compression.type:",
+        "\n    headcount:",
+    ] {
         assert!(uncommented.contains(shown), "{shown}");
     }
     let found = told(&uncommented, &environment);

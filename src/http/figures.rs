@@ -10,7 +10,11 @@ use crate::status::report::Report;
 /// Says all that one worker's status tells.
 pub(super) fn say(page: &mut Page, status: &Status) {
     let (view, worker) = (status.view_at(Instant::now()), status.worker.to_string());
-    let uncommitted = status.progress().uncommitted_since().map(|since| since.elapsed()).unwrap_or_default();
+    let uncommitted = status
+        .progress()
+        .uncommitted_since()
+        .map(|since| since.elapsed())
+        .unwrap_or_default();
     for (family, value) in [
         (family::PARTITIONS, count(view.partitions)),
         (family::BLOCKED, count(view.blocked.len())),
@@ -18,7 +22,10 @@ pub(super) fn say(page: &mut Page, status: &Status) {
         (family::IN_FLIGHT_LIMIT, count(view.in_flight_limit)),
         (family::HELD, f64::from(u8::from(view.is_held))),
         (family::UNCOMMITTED_AGE, uncommitted.as_secs_f64()),
-        (family::LAST_COMMIT, view.committed_at.elapsed().as_secs_f64()),
+        (
+            family::LAST_COMMIT,
+            view.committed_at.elapsed().as_secs_f64(),
+        ),
     ] {
         page.say(family, &[&worker], value);
     }
@@ -26,15 +33,33 @@ pub(super) fn say(page: &mut Page, status: &Status) {
         let Some(lag) = known.lag() else { continue };
         let labels = [known.topic.as_str(), &known.partition.to_string()];
         page.say(family::LAG, &labels, approximately(lag));
-        page.say(family::UNPROCESSED_AGE, &labels, known.waits_since().map_or(0.0, |since| since.elapsed().as_secs_f64()));
+        page.say(
+            family::UNPROCESSED_AGE,
+            &labels,
+            known
+                .waits_since()
+                .map_or(0.0, |since| since.elapsed().as_secs_f64()),
+        );
     }
     if let Some((_, report)) = status.consumer.latest() {
-        page.say(family::QUEUE, &["consumer", &worker], approximately(report.fetched_bytes()));
+        page.say(
+            family::QUEUE,
+            &["consumer", &worker],
+            approximately(report.fetched_bytes()),
+        );
         say_brokers(page, "consumer", &worker, &report);
     }
     if let Some((_, report)) = status.producer.latest() {
-        page.say(family::QUEUE, &["producer", &worker], approximately(report.msg_size));
-        page.say(family::QUEUE_LIMIT, &["producer", &worker], approximately(report.msg_size_max));
+        page.say(
+            family::QUEUE,
+            &["producer", &worker],
+            approximately(report.msg_size),
+        );
+        page.say(
+            family::QUEUE_LIMIT,
+            &["producer", &worker],
+            approximately(report.msg_size_max),
+        );
         say_brokers(page, "producer", &worker, &report);
     }
 }
@@ -44,10 +69,26 @@ fn say_brokers(page: &mut Page, client: &str, worker: &str, report: &Report) {
     for broker in report.brokers.values().filter(|broker| broker.nodeid >= 0) {
         let id = broker.nodeid.to_string();
         let labels = [client, worker, id.as_str()];
-        page.say(family::BROKER_UP, &labels, f64::from(u8::from(broker.state == "UP")));
-        page.say(family::ROUND_TRIP, &labels, approximately(broker.rtt.p99.max(0).unsigned_abs()) / 1e6);
-        page.say(family::THROTTLE, &labels, approximately(broker.throttle.avg.max(0).unsigned_abs()) / 1e3);
-        page.say(family::TIMEOUTS, &labels, approximately(broker.req_timeouts));
+        page.say(
+            family::BROKER_UP,
+            &labels,
+            f64::from(u8::from(broker.state == "UP")),
+        );
+        page.say(
+            family::ROUND_TRIP,
+            &labels,
+            approximately(broker.rtt.p99.max(0).unsigned_abs()) / 1e6,
+        );
+        page.say(
+            family::THROTTLE,
+            &labels,
+            approximately(broker.throttle.avg.max(0).unsigned_abs()) / 1e3,
+        );
+        page.say(
+            family::TIMEOUTS,
+            &labels,
+            approximately(broker.req_timeouts),
+        );
     }
 }
 

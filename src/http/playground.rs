@@ -41,19 +41,33 @@ struct Served {
 
 /// Returns the page at `/` and all that it asks for, for a listener at `address`.
 pub fn routes(playground: Playground, address: SocketAddr) -> Router {
-    let asset = |media_type: &'static str, text: &'static str| get(async move || ([(header::CONTENT_TYPE, media_type)], text));
+    let asset = |media_type: &'static str, text: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, media_type)], text))
+    };
     Router::new()
         .route("/", asset("text/html; charset=utf-8", PAGE))
-        .route("/playground/page.css", asset("text/css; charset=utf-8", STYLE))
-        .route("/playground/page.js", asset("text/javascript; charset=utf-8", SCRIPT))
-        .route("/playground/json.js", asset("text/javascript; charset=utf-8", JSON_SCRIPT))
+        .route(
+            "/playground/page.css",
+            asset("text/css; charset=utf-8", STYLE),
+        )
+        .route(
+            "/playground/page.js",
+            asset("text/javascript; charset=utf-8", SCRIPT),
+        )
+        .route(
+            "/playground/json.js",
+            asset("text/javascript; charset=utf-8", JSON_SCRIPT),
+        )
         .route("/playground/icon.svg", asset("image/svg+xml", ICON))
         .route("/playground/offer", get(offer))
         .route("/playground/explain", post(explain))
         .layer(DefaultBodyLimit::max(MAX_QUESTION_BYTES))
         .layer(from_fn_with_state(address, check_host))
         .layer(map_response(guarded))
-        .with_state(Served { playground: Arc::new(playground), places: Arc::new(Semaphore::new(MAX_ANSWERING)) })
+        .with_state(Served {
+            playground: Arc::new(playground),
+            places: Arc::new(Semaphore::new(MAX_ANSWERING)),
+        })
 }
 
 /// Adds what keeps a browser from doing more with an answer than is meant.
@@ -62,18 +76,27 @@ async fn guarded(mut response: Response) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
 /// Sends away who came by another name to a loopback address: a page elsewhere that had its own name point here.
 async fn check_host(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     if address.ip().is_loopback() && !is_loopback(host) {
         let text = "this address answers to localhost only; --listen takes another address\n";
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
@@ -82,9 +105,15 @@ async fn check_host(State(address): State<SocketAddr>, request: Request, next: N
 }
 
 fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .map_or(host, |(name, _)| name);
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    name == "localhost"
+        || address
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 async fn offer(State(served): State<Served>) -> Response {
@@ -94,10 +123,20 @@ async fn offer(State(served): State<Served>) -> Response {
 async fn explain(State(Served { playground, places }): State<Served>, question: Bytes) -> Response {
     let question = match serde_json::from_slice(&question) {
         Ok(question) => question,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("not a question: {error}\n")).into_response(),
+        Err(error) => {
+            return (
+                StatusCode::BAD_REQUEST,
+                format!("not a question: {error}\n"),
+            )
+                .into_response();
+        }
     };
     let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, places.acquire_owned()).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many questions at once\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many questions at once\n",
+        )
+            .into_response();
     };
     // Routing takes a processor for as long as the event is large, and others are served meanwhile.
     let answered = tokio::task::spawn_blocking(move || {
@@ -108,7 +147,9 @@ async fn explain(State(Served { playground, places }): State<Served>, question: 
             Err(unknown) => (StatusCode::BAD_REQUEST, unknown + "\n").into_response(),
         }
     });
-    answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    answered
+        .await
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn json(value: &impl Serialize) -> Response {
@@ -124,11 +165,25 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_ours() {
-        for host in ["localhost", "localhost:9465", "127.0.0.1", "127.0.0.1:80", "[::1]:9465", "127.8.8.8"] {
+        for host in [
+            "localhost",
+            "localhost:9465",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "[::1]:9465",
+            "127.8.8.8",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", "example.com", "localhost.example.com:80", "10.0.0.1", "127.0.0.1.example.com", "[::2]", "localhost:x"]
-        {
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com:80",
+            "10.0.0.1",
+            "127.0.0.1.example.com",
+            "[::2]",
+            "localhost:x",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }

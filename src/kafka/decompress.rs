@@ -1,6 +1,9 @@
 //! Batches that would become too large once decompressed. librdkafka calls the two functions here in place of its own; beside
 //! `native.rs` the only module with `unsafe` code, since that one is part of a benchmark too, and a program has each once.
-#![expect(unsafe_code, reason = "librdkafka has no limit for gzip and lz4, and no setting for one")]
+#![expect(
+    unsafe_code,
+    reason = "librdkafka has no limit for gzip and lz4, and no setting for one"
+)]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io::Read;
@@ -22,7 +25,10 @@ pub(crate) fn limit_batches(bytes: u64) {
 }
 
 // The functions below take the place of librdkafka's own, whose signatures may change with its version.
-const _: () = assert!(sys::RD_KAFKA_VERSION == 0x020c_01ff, "compare what follows with librdkafka's rdgz.h and rdkafka_lz4.h");
+const _: () = assert!(
+    sys::RD_KAFKA_VERSION == 0x020c_01ff,
+    "compare what follows with librdkafka's rdgz.h and rdkafka_lz4.h"
+);
 
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
@@ -47,14 +53,22 @@ unsafe extern "C" fn rd_gz_decompress(
     // SAFETY: as the caller says. The memory is librdkafka's from here on, which frees it; it is null or has `size` bytes and a
     // zero behind them, as rdgz.h promises.
     unsafe {
-        let compressed = bytes(compressed.cast::<u8>(), usize::try_from(compressed_len).unwrap_or_default());
-        let Some(size) = gzip_size(compressed, LIMIT.load(Ordering::Relaxed)) else { return ptr::null_mut() };
+        let compressed = bytes(
+            compressed.cast::<u8>(),
+            usize::try_from(compressed_len).unwrap_or_default(),
+        );
+        let Some(size) = gzip_size(compressed, LIMIT.load(Ordering::Relaxed)) else {
+            return ptr::null_mut();
+        };
         let memory = malloc(size + 1).cast::<u8>();
         if memory.is_null() {
             return ptr::null_mut();
         }
         ptr::write_bytes(memory, 0, size + 1);
-        if GzDecoder::new(compressed).read_exact(std::slice::from_raw_parts_mut(memory, size)).is_err() {
+        if GzDecoder::new(compressed)
+            .read_exact(std::slice::from_raw_parts_mut(memory, size))
+            .is_err()
+        {
             free(memory.cast());
             return ptr::null_mut();
         }
@@ -97,7 +111,10 @@ unsafe extern "C" fn __wrap_rd_kafka_lz4_decompress(
 ) -> sys::rd_kafka_resp_err_t {
     // SAFETY: as the caller says: `compressed` begins `compressed_len` bytes, `decompressed` can be written.
     unsafe {
-        if !lz4::fits(bytes(compressed.cast::<u8>(), compressed_len), LIMIT.load(Ordering::Relaxed)) {
+        if !lz4::fits(
+            bytes(compressed.cast::<u8>(), compressed_len),
+            LIMIT.load(Ordering::Relaxed),
+        ) {
             *decompressed = ptr::null_mut();
             return sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_COMPRESSION;
         }
@@ -117,7 +134,11 @@ unsafe extern "C" fn __wrap_rd_kafka_lz4_decompress(
 fn gzip_size(compressed: &[u8], limit: u64) -> Option<usize> {
     let mut bounded = GzDecoder::new(compressed).take(limit.saturating_add(1));
     let size = std::io::copy(&mut bounded, &mut std::io::sink()).ok()?;
-    if size > limit { None } else { usize::try_from(size).ok() }
+    if size > limit {
+        None
+    } else {
+        usize::try_from(size).ok()
+    }
 }
 
 /// Returns bytes of librdkafka's, none where the pointer is null.
@@ -126,5 +147,9 @@ fn gzip_size(compressed: &[u8], limit: u64) -> Option<usize> {
 /// `first` is null, or begins `count` bytes that live for `'a`.
 unsafe fn bytes<'a>(first: *const u8, count: usize) -> &'a [u8] {
     // SAFETY: as the caller says.
-    if first.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(first, count) } }
+    if first.is_null() {
+        &[]
+    } else {
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
 }

@@ -73,15 +73,24 @@ impl Delivery {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong, [`Fault::Rewind`] where no broker tells the topics' partitions.
-    pub fn open(config: &Config, topics: Arc<Topics>, status: Arc<Status>) -> Result<Delivery, Fault> {
+    pub fn open(
+        config: &Config,
+        topics: Arc<Topics>,
+        status: Arc<Status>,
+    ) -> Result<Delivery, Fault> {
         status.call("topic limits", || topics.settle_refused_batches(config));
         let settings = producer_settings(config, status.worker, &topics);
         let producer = open_producer(&settings, &status)?;
         let mut partitions = Vec::with_capacity(topics.names.len());
         for name in &topics.names {
             let count = status
-                .call("metadata", || partition_count(producer.client(), name, REQUEST_TIMEOUT))
-                .map_err(|detail| Fault::Rewind { cause: Cause::Producer, detail })?;
+                .call("metadata", || {
+                    partition_count(producer.client(), name, REQUEST_TIMEOUT)
+                })
+                .map_err(|detail| Fault::Rewind {
+                    cause: Cause::Producer,
+                    detail,
+                })?;
             partitions.push(count);
         }
         let delivery = Delivery {
@@ -124,7 +133,9 @@ impl Delivery {
         let known = self.partitions.get_mut(topic).ok_or(UNKNOWN)?;
         if known.is_err() {
             let name = name(&self.topics, topic);
-            let asked = self.status.call("metadata", || partition_count(self.producer.client(), name, PARTITIONS_PATIENCE));
+            let asked = self.status.call("metadata", || {
+                partition_count(self.producer.client(), name, PARTITIONS_PATIENCE)
+            });
             *known = asked.unwrap_or(Err(UNKNOWN));
         }
         *known
@@ -147,23 +158,39 @@ impl Delivery {
         let mut refusing = refusing_topics(&reports.returned);
         if refusing.is_empty() && reaction(Call::Send, failure.code) == Reaction::Hold {
             // Only the coordinator said so, and it is not known which topic failed: one that is missing keeps it from adding any.
-            refusing = reports.returned.iter().map(|(message, ..)| (message.topic().to_owned(), failure.code)).collect();
+            refusing = reports
+                .returned
+                .iter()
+                .map(|(message, ..)| (message.topic().to_owned(), failure.code))
+                .collect();
             refusing.sort_by(|one, other| one.0.cmp(&other.0));
             refusing.dedup_by(|one, other| one.0 == other.0);
         }
         if let Some((topic, code)) = refusing.first() {
             let (cause, detail) = if *code == RDKafkaErrorCode::MessageTimedOut {
-                (Cause::Transaction, format!("records for topic {topic} were not acknowledged within transaction.timeout.ms"))
+                (
+                    Cause::Transaction,
+                    format!(
+                        "records for topic {topic} were not acknowledged within transaction.timeout.ms"
+                    ),
+                )
             } else {
-                (Cause::TopicRefused, format!("topic {topic} refused a record: {code}"))
+                (
+                    Cause::TopicRefused,
+                    format!("topic {topic} refused a record: {code}"),
+                )
             };
             self.keep_suspects(reports.returned, &refusing);
             return Fault::Rewind { cause, detail };
         }
         if let Some(topic) = reports.unconfirmed {
-            let detail =
-                format!("a record for topic {topic} was reported as delivered without an offset, and may be in no log");
-            return Fault::Rewind { cause: Cause::Producer, detail };
+            let detail = format!(
+                "a record for topic {topic} was reported as delivered without an offset, and may be in no log"
+            );
+            return Fault::Rewind {
+                cause: Cause::Producer,
+                detail,
+            };
         }
         error.unwrap_or(failure.fault)
     }
@@ -171,21 +198,37 @@ impl Delivery {
     fn keep_suspects(&mut self, returned: Vec<Returned>, refusing: &[(String, RDKafkaErrorCode)]) {
         let mut by_topic: Vec<Vec<HeldRecord>> = refusing.iter().map(|_| Vec::new()).collect();
         for (message, opaque, _) in returned {
-            let index = refusing.iter().position(|(topic, _)| topic == message.topic());
+            let index = refusing
+                .iter()
+                .position(|(topic, _)| topic == message.topic());
             if let Some(records) = index.and_then(|index| by_topic.get_mut(index)) {
                 let (partition, sequence) = from_opaque(opaque);
-                records.push(HeldRecord { message, partition, sequence });
+                records.push(HeldRecord {
+                    message,
+                    partition,
+                    sequence,
+                });
             }
         }
         let mut suspects = Vec::new();
         for ((name, code), records) in refusing.iter().zip(by_topic) {
-            let Some(topic) = self.topics.names.iter().position(|other| other == name) else { continue };
+            let Some(topic) = self.topics.names.iter().position(|other| other == name) else {
+                continue;
+            };
             if *code == RDKafkaErrorCode::MessageSizeTooLarge {
                 self.topics.note_refused_batch(topic, self.batch_size);
             }
-            let n_partitions = self.partitions.get(topic).and_then(|known| known.ok()).unwrap_or(1);
+            let n_partitions = self
+                .partitions
+                .get(topic)
+                .and_then(|known| known.ok())
+                .unwrap_or(1);
             let firsts = first_of_each_partition(records, n_partitions);
-            suspects.extend(firsts.into_iter().map(|record| Suspect { topic, code: *code, record }));
+            suspects.extend(firsts.into_iter().map(|record| Suspect {
+                topic,
+                code: *code,
+                record,
+            }));
             self.forget_partitions(topic);
         }
         self.refused = Some(Probe::new(suspects, self.n_limits));
@@ -197,14 +240,21 @@ impl Delivery {
             return Ok(());
         }
         let (handed_over, confirmed) = (self.n_handed_over, self.n_confirmed);
-        let detail = format!("{handed_over} records were handed over and {confirmed} were confirmed");
-        Err(Fault::Rewind { cause: Cause::Producer, detail })
+        let detail =
+            format!("{handed_over} records were handed over and {confirmed} were confirmed");
+        Err(Fault::Rewind {
+            cause: Cause::Producer,
+            detail,
+        })
     }
 
     /// Forgets what is in flight, and returns what comes back of it: the client waits with an abort until that is taken.
     fn purge(&self) -> Reports {
         let until = Instant::now() + PURGE_TIMEOUT;
-        self.status.call("purge", || self.producer.purge(PurgeConfig::default().queue().inflight()));
+        self.status.call("purge", || {
+            self.producer
+                .purge(PurgeConfig::default().queue().inflight())
+        });
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(Duration::from_millis(1));
         }
@@ -299,21 +349,29 @@ impl Outlet for Delivery {
     }
 }
 
-fn open_producer(settings: &ClientConfig, status: &Arc<Status>) -> Result<Arc<BaseProducer<DeliveryContext>>, Fault> {
+fn open_producer(
+    settings: &ClientConfig,
+    status: &Arc<Status>,
+) -> Result<Arc<BaseProducer<DeliveryContext>>, Fault> {
     let context = DeliveryContext {
         log: ClientLog::new("producer", status.worker),
         status: Arc::clone(status),
         reports: Mutex::default(),
     };
     let opened = status.call("open producer", || settings.create_with_context(context));
-    opened.map(Arc::new).map_err(|error| Fault::of(Call::Open, &error))
+    opened
+        .map(Arc::new)
+        .map_err(|error| Fault::of(Call::Open, &error))
 }
 
 /// Returns the topics that refused one of `returned`, each with the first reason. What was purged says nothing of its topic.
 fn refusing_topics(returned: &[Returned]) -> Vec<(String, RDKafkaErrorCode)> {
     let mut refusing: Vec<(String, RDKafkaErrorCode)> = Vec::new();
     for (message, _, code) in returned {
-        let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+        let is_purged = matches!(
+            code,
+            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+        );
         let is_known = refusing.iter().any(|(topic, _)| topic == message.topic());
         if !is_purged && !is_known && reaction(Call::Delivery, *code) == Reaction::Hold {
             refusing.push((message.topic().to_owned(), *code));
@@ -327,8 +385,19 @@ fn name(topics: &Topics, topic: usize) -> &str {
 }
 
 fn owned(emission: &Emission<'_>, topic: &str) -> OwnedMessage {
-    let (value, key) = (emission.value.map(<[u8]>::to_vec), emission.key.map(<[u8]>::to_vec));
-    OwnedMessage::new(value, key, topic.to_owned(), Timestamp::NotAvailable, -1, -1, headers(emission))
+    let (value, key) = (
+        emission.value.map(<[u8]>::to_vec),
+        emission.key.map(<[u8]>::to_vec),
+    );
+    OwnedMessage::new(
+        value,
+        key,
+        topic.to_owned(),
+        Timestamp::NotAvailable,
+        -1,
+        -1,
+        headers(emission),
+    )
 }
 
 fn headers(emission: &Emission<'_>) -> Option<OwnedHeaders> {
@@ -337,7 +406,9 @@ fn headers(emission: &Emission<'_>) -> Option<OwnedHeaders> {
 }
 
 fn headers_of<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> OwnedHeaders {
-    headers.fold(OwnedHeaders::new(), |list, (key, value)| list.insert(Header { key, value }))
+    headers.fold(OwnedHeaders::new(), |list, (key, value)| {
+        list.insert(Header { key, value })
+    })
 }
 
 /// What comes back with a refused record, beside the record: the partition it wanted, and its number among all.
@@ -350,7 +421,11 @@ fn to_opaque(partition: Partition, sequence: u32) -> usize {
 }
 
 fn from_opaque(opaque: usize) -> (Partition, u32) {
-    let partition = match u32::try_from(opaque & 0xFFFF_FFFF).ok().and_then(|wanted| wanted.checked_sub(1)).map(i32::try_from) {
+    let partition = match u32::try_from(opaque & 0xFFFF_FFFF)
+        .ok()
+        .and_then(|wanted| wanted.checked_sub(1))
+        .map(i32::try_from)
+    {
         Some(Ok(source)) => Partition::AsSource(source),
         Some(Err(_)) | None => Partition::ByKey,
     };
@@ -376,7 +451,9 @@ struct Reports {
 
 impl Reports {
     fn len(&self) -> usize {
-        usize::try_from(self.n_confirmed).unwrap_or(usize::MAX).saturating_add(self.returned.len())
+        usize::try_from(self.n_confirmed)
+            .unwrap_or(usize::MAX)
+            .saturating_add(self.returned.len())
     }
 }
 
@@ -413,10 +490,14 @@ impl ProducerContext for DeliveryContext {
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let mut reports = self.reports();
         match result {
-            Ok(message) if message.offset() < 0 => reports.unconfirmed = Some(message.topic().to_owned()),
+            Ok(message) if message.offset() < 0 => {
+                reports.unconfirmed = Some(message.topic().to_owned())
+            }
             Ok(_) => reports.n_confirmed += 1,
             Err((error, message)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                let code = error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown);
                 reports.returned.push((message.detach(), opaque, code));
             }
         }
@@ -429,9 +510,16 @@ mod tests {
 
     #[test]
     fn the_wanted_partition_comes_back_with_the_record() {
-        for partition in [Partition::ByKey, Partition::AsSource(0), Partition::AsSource(i32::MAX)] {
+        for partition in [
+            Partition::ByKey,
+            Partition::AsSource(0),
+            Partition::AsSource(i32::MAX),
+        ] {
             for sequence in [0, 1, u32::MAX] {
-                assert_eq!(from_opaque(to_opaque(partition, sequence)), (partition, sequence));
+                assert_eq!(
+                    from_opaque(to_opaque(partition, sequence)),
+                    (partition, sequence)
+                );
             }
         }
     }

@@ -24,7 +24,12 @@ impl EmbeddedCluster {
         let mut settings = ClientConfig::new();
         settings.set("test.mock.num.brokers", brokers.to_string());
         let native_settings = settings.create_native_config()?;
-        let client = Client::new(&settings, native_settings, RDKafkaType::RD_KAFKA_PRODUCER, DefaultClientContext)?;
+        let client = Client::new(
+            &settings,
+            native_settings,
+            RDKafkaType::RD_KAFKA_PRODUCER,
+            DefaultClientContext,
+        )?;
         native::skip_rebalance_delay(&client);
         Ok(EmbeddedCluster { client })
     }
@@ -32,7 +37,10 @@ impl EmbeddedCluster {
     /// Returns the addresses to connect to.
     #[must_use]
     pub fn brokers(&self) -> String {
-        self.client.mock_cluster().map(|cluster| cluster.bootstrap_servers()).unwrap_or_default()
+        self.client
+            .mock_cluster()
+            .map(|cluster| cluster.bootstrap_servers())
+            .unwrap_or_default()
     }
 
     /// Creates a topic.
@@ -40,7 +48,9 @@ impl EmbeddedCluster {
     /// # Errors
     /// Where it exists or the numbers make no sense.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), KafkaError> {
-        self.client.mock_cluster().map_or(Ok(()), |cluster| cluster.create_topic(name, partitions, 1))
+        self.client
+            .mock_cluster()
+            .map_or(Ok(()), |cluster| cluster.create_topic(name, partitions, 1))
     }
 
     /// Returns the mock itself, to inject errors.

@@ -189,7 +189,10 @@ impl Fault {
         let detail = complaint::with_advice(&error.to_string());
         match reaction(call, error.rdkafka_error_code().unwrap_or(Code::Unknown)) {
             Reaction::Defer => Fault::Defer(detail),
-            Reaction::Hold => Fault::Rewind { cause: Cause::TopicRefused, detail },
+            Reaction::Hold => Fault::Rewind {
+                cause: Cause::TopicRefused,
+                detail,
+            },
             Reaction::Rewind(cause) => Fault::Rewind { cause, detail },
             Reaction::Fatal => Fault::Fatal(detail),
         }
@@ -204,8 +207,15 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 7] =
-        [Call::Open, Call::Poll, Call::Position, Call::Commit, Call::Send, Call::Delivery, Call::Transaction];
+    const CALLS: [Call; 7] = [
+        Call::Open,
+        Call::Poll,
+        Call::Position,
+        Call::Commit,
+        Call::Send,
+        Call::Delivery,
+        Call::Transaction,
+    ];
 
     fn word(reaction: Reaction) -> &'static str {
         match reaction {
@@ -223,8 +233,11 @@ mod tests {
         for call in CALLS {
             write!(table, "{:<16}", format!("{call:?}").to_lowercase()).unwrap();
         }
-        let known = (-200..=200).filter_map(|number| RDKafkaRespErr::try_from(number).ok().map(Code::from));
-        for code in known.filter(|code| !matches!(code, Code::Begin | Code::End | Code::EndAll | Code::NoError)) {
+        let known =
+            (-200..=200).filter_map(|number| RDKafkaRespErr::try_from(number).ok().map(Code::from));
+        for code in known
+            .filter(|code| !matches!(code, Code::Begin | Code::End | Code::EndAll | Code::NoError))
+        {
             write!(table, "\n{:<36}", format!("{code:?}")).unwrap();
             for call in CALLS {
                 write!(table, "{:<16}", word(reaction(call, code))).unwrap();
@@ -236,13 +249,23 @@ mod tests {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(golden, &table).unwrap();
         }
-        assert_eq!(table, std::fs::read_to_string(golden).unwrap(), "read the difference, then UPDATE_GOLDEN=1");
+        assert_eq!(
+            table,
+            std::fs::read_to_string(golden).unwrap(),
+            "read the difference, then UPDATE_GOLDEN=1"
+        );
     }
 
     #[test]
     fn an_error_without_a_code_is_classified_too() {
         let error = KafkaError::Canceled;
-        assert!(matches!(Fault::of(Call::Transaction, &error), Fault::Rewind { cause: Cause::Transaction, .. }));
+        assert!(matches!(
+            Fault::of(Call::Transaction, &error),
+            Fault::Rewind {
+                cause: Cause::Transaction,
+                ..
+            }
+        ));
         assert!(matches!(Fault::of(Call::Open, &error), Fault::Fatal(_)));
     }
 }

@@ -31,7 +31,11 @@ const VERSION: &str = "groupcast-replay-1";
 
 impl fmt::Display for Note {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{VERSION} {} {} {:016x}", self.from, self.to, self.fingerprint)
+        write!(
+            formatter,
+            "{VERSION} {} {} {:016x}",
+            self.from, self.to, self.fingerprint
+        )
     }
 }
 
@@ -40,10 +44,16 @@ impl FromStr for Note {
 
     fn from_str(text: &str) -> Result<Note, ()> {
         let parts: Vec<&str> = text.split(' ').collect();
-        let [VERSION, from, to, fingerprint] = parts.as_slice() else { return Err(()) };
+        let [VERSION, from, to, fingerprint] = parts.as_slice() else {
+            return Err(());
+        };
         let offset = |text: &str| text.parse().map_err(|_| ());
         let fingerprint = u64::from_str_radix(fingerprint, 16).map_err(|_| ())?;
-        Ok(Note { from: offset(from)?, to: offset(to)?, fingerprint })
+        Ok(Note {
+            from: offset(from)?,
+            to: offset(to)?,
+            fingerprint,
+        })
     }
 }
 
@@ -62,7 +72,10 @@ impl Entry {
     /// Returns what is still to be done.
     #[must_use]
     pub fn rest(&self) -> Range {
-        Range { from: self.next, ..self.range.clone() }
+        Range {
+            from: self.next,
+            ..self.range.clone()
+        }
     }
 
     /// Returns how many offsets are still to be done.
@@ -86,8 +99,13 @@ impl Ledger {
     pub fn open(config: &Config) -> Result<Ledger, Fault> {
         let mut settings = consumer_settings(config, 0);
         settings.remove("group.instance.id");
-        let consumer = settings.create().map_err(|error| Fault::of(Call::Open, &error))?;
-        Ok(Ledger { consumer, group: config.source.group_id.clone() })
+        let consumer = settings
+            .create()
+            .map_err(|error| Fault::of(Call::Open, &error))?;
+        Ok(Ledger {
+            consumer,
+            group: config.source.group_id.clone(),
+        })
     }
 
     /// Reads how far the replay has come in `partitions`; those that are not part of it are left out.
@@ -95,18 +113,36 @@ impl Ledger {
     /// # Errors
     /// [`Fault::Fatal`] where the coordinator does not answer, or the group holds offsets that are no replay's.
     pub fn read(&self, partitions: &[Range]) -> Result<Vec<Entry>, Fault> {
-        let wanted = list(partitions.iter().map(|range| (range, Offset::Invalid, String::new())))?;
+        let wanted = list(
+            partitions
+                .iter()
+                .map(|range| (range, Offset::Invalid, String::new())),
+        )?;
         let found = self.committed(wanted)?;
         let mut entries = Vec::new();
         for element in found.elements() {
             element.error().map_err(|error| self.fatal(&error))?;
-            let Offset::Offset(next) = element.offset() else { continue };
+            let Offset::Offset(next) = element.offset() else {
+                continue;
+            };
             let note: Note = element.metadata().parse().map_err(|()| {
-                Fault::Fatal(format!("group {} holds offsets that are no replay's; take another name", self.group))
+                Fault::Fatal(format!(
+                    "group {} holds offsets that are no replay's; take another name",
+                    self.group
+                ))
             })?;
             let (topic, partition) = (element.topic().to_owned(), element.partition());
-            let range = Range { topic, partition, from: note.from, to: note.to };
-            entries.push(Entry { range, next, fingerprint: note.fingerprint });
+            let range = Range {
+                topic,
+                partition,
+                from: note.from,
+                to: note.to,
+            };
+            entries.push(Entry {
+                range,
+                next,
+                fingerprint: note.fingerprint,
+            });
         }
         Ok(entries)
     }
@@ -115,13 +151,19 @@ impl Ledger {
         // A coordinator that is only just found answers the second time.
         let mut attempts = 0;
         loop {
-            match self.consumer.committed_offsets(wanted.clone(), REQUEST_TIMEOUT) {
+            match self
+                .consumer
+                .committed_offsets(wanted.clone(), REQUEST_TIMEOUT)
+            {
                 Ok(found) => return Ok(found),
                 Err(error) if attempts == 5 => return Err(self.fatal(&error)),
                 Err(_) => {
                     // Where the right is missing, the coordinator is never found.
-                    let complaint = complaint::most_telling(&native::complaints(self.consumer.client()));
-                    if let Some(complaint) = complaint.filter(|complaint| complaint.contains("authorization failed")) {
+                    let complaint =
+                        complaint::most_telling(&native::complaints(self.consumer.client()));
+                    if let Some(complaint) =
+                        complaint.filter(|complaint| complaint.contains("authorization failed"))
+                    {
                         return Err(Fault::Fatal(format!("group {}: {complaint}", self.group)));
                     }
                     attempts += 1;
@@ -136,7 +178,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where the group does not take it.
-    pub fn begin(&self, partitions: &[Range], ranges: &[Range], fingerprint: u64) -> Result<bool, Fault> {
+    pub fn begin(
+        &self,
+        partitions: &[Range],
+        ranges: &[Range],
+        fingerprint: u64,
+    ) -> Result<bool, Fault> {
         // What was counted and agreed to took its time.
         if !self.read(partitions)?.is_empty() {
             return Ok(false);
@@ -149,18 +196,31 @@ impl Ledger {
     /// # Errors
     /// [`Fault::Fatal`] where the group does not take it.
     pub fn finish(&self, entries: &[Entry]) -> Result<bool, Fault> {
-        self.write(entries.iter().map(|entry| (&entry.range, entry.range.to, entry.fingerprint)))
+        self.write(
+            entries
+                .iter()
+                .map(|entry| (&entry.range, entry.range.to, entry.fingerprint)),
+        )
     }
 
-    fn write<'a>(&self, entries: impl Iterator<Item = (&'a Range, i64, u64)>) -> Result<bool, Fault> {
+    fn write<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a Range, i64, u64)>,
+    ) -> Result<bool, Fault> {
         let offsets = list(entries.map(|(range, next, fingerprint)| {
-            let note = Note { from: range.from, to: range.to, fingerprint };
+            let note = Note {
+                from: range.from,
+                to: range.to,
+                fingerprint,
+            };
             (range, Offset::Offset(next), note.to_string())
         }))?;
         match native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT) {
             Ok(()) => Ok(true),
             // Only a group without members takes offsets of one who is none.
-            Err(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration) => Ok(false),
+            Err(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::IllegalGeneration) => {
+                Ok(false)
+            }
             Err(code) => Err(self.fatal(&KafkaError::ConsumerCommit(code))),
         }
     }
@@ -170,12 +230,18 @@ impl Ledger {
     }
 }
 
-fn list<'a>(partitions: impl Iterator<Item = (&'a Range, Offset, String)>) -> Result<TopicPartitionList, Fault> {
+fn list<'a>(
+    partitions: impl Iterator<Item = (&'a Range, Offset, String)>,
+) -> Result<TopicPartitionList, Fault> {
     let mut list = TopicPartitionList::new();
     for (range, offset, note) in partitions {
         let fatal = |error: KafkaError| Fault::of(Call::Position, &error);
-        list.add_partition_offset(&range.topic, range.partition, offset).map_err(fatal)?;
-        if let (Some(mut element), false) = (list.find_partition(&range.topic, range.partition), note.is_empty()) {
+        list.add_partition_offset(&range.topic, range.partition, offset)
+            .map_err(fatal)?;
+        if let (Some(mut element), false) = (
+            list.find_partition(&range.topic, range.partition),
+            note.is_empty(),
+        ) {
             element.set_metadata(note);
         }
     }
@@ -188,10 +254,23 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let note = Note { from: 7, to: 1_000_000_000_000, fingerprint: 0xAB };
-        assert_eq!(note.to_string(), "groupcast-replay-1 7 1000000000000 00000000000000ab");
+        let note = Note {
+            from: 7,
+            to: 1_000_000_000_000,
+            fingerprint: 0xAB,
+        };
+        assert_eq!(
+            note.to_string(),
+            "groupcast-replay-1 7 1000000000000 00000000000000ab"
+        );
         assert_eq!(note.to_string().parse(), Ok(note));
-        for text in ["", "groupcast-replay-1 7 8", "groupcast-replay-2 7 8 ab", "groupcast-replay-1 7 8 xy", "7 8"] {
+        for text in [
+            "",
+            "groupcast-replay-1 7 8",
+            "groupcast-replay-2 7 8 ab",
+            "groupcast-replay-1 7 8 xy",
+            "7 8",
+        ] {
             assert_eq!(text.parse::<Note>(), Err(()), "{text}");
         }
     }

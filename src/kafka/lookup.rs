@@ -34,7 +34,11 @@ pub(super) struct Window<'t> {
 
 impl Window<'_> {
     pub(super) fn position(&self) -> Position<'_> {
-        Position { topic: self.topic, partition: self.partition, offset: self.from }
+        Position {
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.from,
+        }
     }
 }
 
@@ -47,7 +51,11 @@ impl Lookup {
         let mut settings = consumer_settings(config, 0);
         settings.remove("group.instance.id");
         settings.set("enable.partition.eof", "true");
-        Ok(Lookup { consumer: settings.create().map_err(|error| Fault::of(Call::Open, &error))? })
+        Ok(Lookup {
+            consumer: settings
+                .create()
+                .map_err(|error| Fault::of(Call::Open, &error))?,
+        })
     }
 
     pub(super) fn consumer(&self) -> &BaseConsumer {
@@ -59,17 +67,39 @@ impl Lookup {
     /// # Errors
     /// [`Fault::Fatal`] where the partition holds no such record (it says which it holds) or no broker answers.
     pub fn at(&self, position: Position<'_>) -> Result<OwnedMessage, Fault> {
-        let Position { topic, partition, offset } = position;
+        let Position {
+            topic,
+            partition,
+            offset,
+        } = position;
         // Of a topic that is not there, or not shown to us, the next question says only that there is no such partition.
         self.n_partitions(topic)?;
         let (low, high) = self.bounds(topic, partition)?;
         if offset < low || offset >= high {
-            let holds = if low == high { "nothing".to_owned() } else { format!("offsets {low} to {}", high - 1) };
-            return Err(Fault::Fatal(format!("no record at {position}: the partition holds {holds}")));
+            let holds = if low == high {
+                "nothing".to_owned()
+            } else {
+                format!("offsets {low} to {}", high - 1)
+            };
+            return Err(Fault::Fatal(format!(
+                "no record at {position}: the partition holds {holds}"
+            )));
         }
         let mut found = None;
-        self.read(Window { topic, partition, from: offset, to: offset + 1 }, |message| found = Some(message))?;
-        found.ok_or_else(|| Fault::Fatal(format!("no record at {position}: it is a transaction's mark, or was compacted away")))
+        self.read(
+            Window {
+                topic,
+                partition,
+                from: offset,
+                to: offset + 1,
+            },
+            |message| found = Some(message),
+        )?;
+        found.ok_or_else(|| {
+            Fault::Fatal(format!(
+                "no record at {position}: it is a transaction's mark, or was compacted away"
+            ))
+        })
     }
 
     /// Finds the latest record that `is_wanted` among the last `depth` offsets of each partition of `topics`.
@@ -96,7 +126,9 @@ impl Lookup {
                     }
                 })?;
                 let is_later = |message: &OwnedMessage| {
-                    latest.as_ref().is_none_or(|latest| message.timestamp().to_millis() > latest.timestamp().to_millis())
+                    latest.as_ref().is_none_or(|latest| {
+                        message.timestamp().to_millis() > latest.timestamp().to_millis()
+                    })
                 };
                 if let Some(message) = found {
                     if is_later(&message) {
@@ -105,7 +137,9 @@ impl Lookup {
                     return Ok(());
                 }
                 // All that lies before is older than what another partition holds.
-                if latest.as_ref().is_some_and(|latest| oldest.is_some() && latest.timestamp().to_millis() > oldest) {
+                if latest.as_ref().is_some_and(|latest| {
+                    oldest.is_some() && latest.timestamp().to_millis() > oldest
+                }) {
                     return Ok(());
                 }
                 to = from;
@@ -129,7 +163,12 @@ impl Lookup {
         while to > range.from && newest.len() < limit {
             let from = range.from.max(to - WINDOW);
             let mut found = Vec::new();
-            let window = Window { topic: &range.topic, partition: range.partition, from, to };
+            let window = Window {
+                topic: &range.topic,
+                partition: range.partition,
+                from,
+                to,
+            };
             self.read(window, |message| {
                 if is_wanted(&message) {
                     found.push(message);
@@ -146,7 +185,12 @@ impl Lookup {
     ///
     /// # Errors
     /// As [`Lookup::latest`].
-    pub fn last(&self, topics: &[String], count: i64, mut each: impl FnMut(&OwnedMessage)) -> Result<(), Fault> {
+    pub fn last(
+        &self,
+        topics: &[String],
+        count: i64,
+        mut each: impl FnMut(&OwnedMessage),
+    ) -> Result<(), Fault> {
         let mut n_partitions = 0;
         self.each_partition(topics, |_| {
             n_partitions += 1;
@@ -166,14 +210,20 @@ impl Lookup {
     pub fn partitions(&self, topics: &[String]) -> Result<Vec<Range>, Fault> {
         let mut partitions = Vec::new();
         for topic in topics {
-            let empty = |partition| Range { topic: topic.clone(), partition, from: 0, to: 0 };
+            let empty = |partition| Range {
+                topic: topic.clone(),
+                partition,
+                from: 0,
+                to: 0,
+            };
             partitions.extend((0..self.n_partitions(topic)?).map(empty));
         }
         Ok(partitions)
     }
 
     fn n_partitions(&self, topic: &str) -> Result<i32, Fault> {
-        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT).map_err(Fault::Fatal)?;
+        let count = partition_count(self.consumer.client(), topic, REQUEST_TIMEOUT)
+            .map_err(Fault::Fatal)?;
         count.map_err(|code| {
             Fault::Fatal(if code == RDKafkaErrorCode::TopicAuthorizationFailed {
                 complaint::with_advice(&format!("topic {topic}: {code}"))
@@ -191,7 +241,12 @@ impl Lookup {
         for topic in topics {
             for partition in 0..self.n_partitions(topic)? {
                 let (from, to) = self.bounds(topic, partition)?;
-                visit(Window { topic, partition, from, to })?;
+                visit(Window {
+                    topic,
+                    partition,
+                    from,
+                    to,
+                })?;
             }
         }
         Ok(())
@@ -199,17 +254,24 @@ impl Lookup {
 
     /// Returns the first offset that a partition holds and the one behind its last.
     pub(super) fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
-        let bounds = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        let bounds = self
+            .consumer
+            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
         bounds.map_err(|error| Fault::Fatal(format!("{topic}/{partition}: {error}")))
     }
 
     /// Reads all records of `window`, in order.
-    pub(super) fn read(&self, window: Window<'_>, mut each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
+    pub(super) fn read(
+        &self,
+        window: Window<'_>,
+        mut each: impl FnMut(OwnedMessage),
+    ) -> Result<(), Fault> {
         if window.from >= window.to {
             return Ok(());
         }
         let fatal = |error: KafkaError| {
-            let is_forbidden = error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+            let is_forbidden =
+                error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
             Fault::Fatal(if is_forbidden {
                 Problem::NotReadable(window.topic.to_owned()).to_string()
             } else {
@@ -217,7 +279,9 @@ impl Lookup {
             })
         };
         let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_offset(window.topic, window.partition, Offset::Offset(window.from)).map_err(fatal)?;
+        wanted
+            .add_partition_offset(window.topic, window.partition, Offset::Offset(window.from))
+            .map_err(fatal)?;
         // Assigned by hand: the group does not hear of it.
         self.consumer.assign(&wanted).map_err(fatal)?;
         let mut until = Instant::now() + REQUEST_TIMEOUT;
@@ -225,9 +289,15 @@ impl Lookup {
             match self.consumer.poll(Duration::from_millis(100)) {
                 None => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) => return Ok(()),
+                Some(Err(error))
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) =>
+                {
+                    return Ok(());
+                }
                 // The client looks for the group's coordinator, too; whoever only looks needs no right to the group.
-                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
+                Some(Err(error))
+                    if error.rdkafka_error_code()
+                        == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                 Some(Err(error)) => return Err(fatal(error)),
                 Some(Ok(message)) => {
                     // Offsets have gaps: where a transaction ended, and where a topic is compacted.
@@ -242,6 +312,9 @@ impl Lookup {
                 }
             }
         }
-        Err(Fault::Fatal(format!("{}: no answer within {REQUEST_TIMEOUT:?}", window.position())))
+        Err(Fault::Fatal(format!(
+            "{}: no answer within {REQUEST_TIMEOUT:?}",
+            window.position()
+        )))
     }
 }

@@ -13,9 +13,14 @@ const IS_PLAIN: u32 = 1 << 31;
 
 /// Returns whether `frame` decompresses to at most `limit` bytes; also false where it is no LZ4 frame.
 pub(super) fn fits(frame: &[u8], limit: u64) -> bool {
-    let Some(blocks) = blocks(frame) else { return false };
+    let Some(blocks) = blocks(frame) else {
+        return false;
+    };
     // Most blocks are full, so that this is nearly exact, and costs nothing.
-    let bound = blocks.list.iter().try_fold(0_u64, |sum, _| sum.checked_add(blocks.max_size));
+    let bound = blocks
+        .list
+        .iter()
+        .try_fold(0_u64, |sum, _| sum.checked_add(blocks.max_size));
     bound.is_some_and(|bound| bound <= limit) || size(&blocks, limit).is_some()
 }
 
@@ -26,7 +31,9 @@ struct Blocks<'a> {
 }
 
 fn blocks(frame: &[u8]) -> Option<Blocks<'_>> {
-    let [flags, descriptor, rest @ ..] = frame.strip_prefix(&MAGIC)? else { return None };
+    let [flags, descriptor, rest @ ..] = frame.strip_prefix(&MAGIC)? else {
+        return None;
+    };
     let max_size = match descriptor >> 4 & 7 {
         4 => 64 << 10,
         5 => 256 << 10,
@@ -34,8 +41,14 @@ fn blocks(frame: &[u8]) -> Option<Blocks<'_>> {
         7 => 4 << 20,
         _ => return None,
     };
-    let header = (if flags & HAS_CONTENT_SIZE > 0 { 8 } else { 0 }) + (if flags & HAS_DICTIONARY > 0 { 4 } else { 0 }) + 1;
-    let checksum = if flags & HAS_BLOCK_CHECKSUMS > 0 { 4 } else { 0 };
+    let header = (if flags & HAS_CONTENT_SIZE > 0 { 8 } else { 0 })
+        + (if flags & HAS_DICTIONARY > 0 { 4 } else { 0 })
+        + 1;
+    let checksum = if flags & HAS_BLOCK_CHECKSUMS > 0 {
+        4
+    } else {
+        0
+    };
     let (mut rest, mut list) = (rest.get(header..)?, Vec::new());
     loop {
         let (word, behind) = rest.split_first_chunk()?;
@@ -51,10 +64,17 @@ fn blocks(frame: &[u8]) -> Option<Blocks<'_>> {
 
 /// Returns the size of all blocks, if it is at most `limit`.
 fn size(blocks: &Blocks<'_>, limit: u64) -> Option<u64> {
-    blocks.list.iter().try_fold(0, |sum, (is_compressed, block)| {
-        let size = if *is_compressed { block_size(block)? } else { u64::try_from(block.len()).ok()? };
-        Some(sum + size).filter(|sum| *sum <= limit)
-    })
+    blocks
+        .list
+        .iter()
+        .try_fold(0, |sum, (is_compressed, block)| {
+            let size = if *is_compressed {
+                block_size(block)?
+            } else {
+                u64::try_from(block.len()).ok()?
+            };
+            Some(sum + size).filter(|sum| *sum <= limit)
+        })
 }
 
 /// Returns the sum of a compressed block's literals and matches.
@@ -105,14 +125,19 @@ mod tests {
     }
 
     /// One literal, repeated: 1 + (15 + 255 + 10 + 4) bytes, and five literals at the end.
-    const REPEATED: &[u8] = &[0x1f, b'x', 1, 0, 255, 10, 0x50, b'x', b'x', b'x', b'x', b'x'];
+    const REPEATED: &[u8] = &[
+        0x1f, b'x', 1, 0, 255, 10, 0x50, b'x', b'x', b'x', b'x', b'x',
+    ];
 
     #[test]
     fn a_frame_is_as_large_as_its_blocks() {
         let rows = [
             (vec![], 0),
             (vec![(0, REPEATED)], 290),
-            (vec![(0, REPEATED), (IS_PLAIN, b"plain"), (0, REPEATED)], 585),
+            (
+                vec![(0, REPEATED), (IS_PLAIN, b"plain"), (0, REPEATED)],
+                585,
+            ),
             (vec![(0, b"\x30abc".as_slice())], 3),
         ];
         for (blocks, size) in rows {

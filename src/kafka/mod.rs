@@ -44,7 +44,11 @@ const QUIET: Duration = Duration::from_secs(30);
 /// Lends a client's message as a record.
 pub fn record<M: Message>(message: &M) -> Record<'_> {
     Record {
-        position: Position { topic: message.topic(), partition: message.partition(), offset: message.offset() },
+        position: Position {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+        },
         timestamp: message.timestamp().to_millis(),
         key: message.key(),
         value: message.payload(),
@@ -55,7 +59,10 @@ pub fn record<M: Message>(message: &M) -> Record<'_> {
 
 /// Lends a client's message as a record whose headers are a dead letter's, if they are.
 pub fn dead_letter<M: Message>(message: &M) -> Record<'_> {
-    Record { letter: message.headers().and_then(letter), ..record(message) }
+    Record {
+        letter: message.headers().and_then(letter),
+        ..record(message)
+    }
 }
 
 fn letter(headers: &impl Headers) -> Option<Letter<'_>> {
@@ -68,10 +75,16 @@ fn letter(headers: &impl Headers) -> Option<Letter<'_>> {
     Some(Letter {
         reason: text("reason")?,
         detail: text("detail").unwrap_or_default(),
-        source: Position { topic: text("source_topic")?, partition, offset },
+        source: Position {
+            topic: text("source_topic")?,
+            partition,
+            offset,
+        },
         timestamp: text("source_timestamp").and_then(|text| text.parse().ok()),
         destination: text("destination"),
-        attempts: text("attempts").and_then(|text| text.parse().ok()).unwrap_or_default(),
+        attempts: text("attempts")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default(),
         is_cut: text("key_omitted").or(text("value_omitted")).is_some(),
     })
 }
@@ -115,7 +128,10 @@ fn consumer_settings(config: &Config, worker: usize) -> ClientConfig {
     // Positions are set by us, explicitly; where retention has overtaken one, we are told.
     settings.set("auto.offset.reset", "error");
     settings.set("isolation.level", "read_committed");
-    if let Some(instance) = settings.get("group.instance.id").filter(|_| config.source.workers > 1) {
+    if let Some(instance) = settings
+        .get("group.instance.id")
+        .filter(|_| config.source.workers > 1)
+    {
         let instance = format!("{instance}-{worker}");
         settings.set("group.instance.id", instance);
     }
@@ -129,7 +145,10 @@ fn limit_response(settings: &mut ClientConfig, max_batch_bytes: u64) {
     const NAME: &str = "receive.message.max.bytes";
     /// What librdkafka wants beside `fetch.max.bytes`.
     const FRAME: u64 = 512;
-    let fetch = settings.get("fetch.max.bytes").and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let fetch = settings
+        .get("fetch.max.bytes")
+        .and_then(|text| text.parse::<u64>().ok())
+        .unwrap_or_default();
     if settings.get(NAME).is_none() {
         settings.set(NAME, (3 * max_batch_bytes).max(fetch + FRAME).to_string());
     }
@@ -138,8 +157,10 @@ fn limit_response(settings: &mut ClientConfig, max_batch_bytes: u64) {
 const MAX_IN_FLIGHT: &str = "max.in.flight";
 
 /// Other names that librdkafka has for what a producer is given here, and the names that are used here.
-const ALIASES: &[(&str, &str)] =
-    &[("max.in.flight.requests.per.connection", MAX_IN_FLIGHT), ("queue.buffering.max.ms", "linger.ms")];
+const ALIASES: &[(&str, &str)] = &[
+    ("max.in.flight.requests.per.connection", MAX_IN_FLIGHT),
+    ("queue.buffering.max.ms", "linger.ms"),
+];
 
 /// Returns a producer's settings; `topics` gives the sizes.
 fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
@@ -147,14 +168,21 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
     settings.set("linger.ms", "5");
     settings.set("batch.num.messages", "100000");
     // This is what bounds memory; the default of 1 GiB bounds nothing. Two of the largest records fit at least.
-    let bytes = config.delivery.profile.queue_bytes().max(2 * topics.largest_limit());
+    let bytes = config
+        .delivery
+        .profile
+        .queue_bytes()
+        .max(2 * topics.largest_limit());
     settings.set("queue.buffering.max.kbytes", (bytes / 1024).to_string());
     // As many as a broker tells in and out of order for one producer and partition.
     settings.set(MAX_IN_FLIGHT, "5");
     common_settings(&mut settings, config, worker);
     for (name, value) in config.kafka.producer() {
         // The settings have no order, so that an alias would win or lose by chance.
-        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+        let name = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == name)
+            .map_or(name, |(_, name)| name);
         settings.set(name, value);
     }
     settings.set("enable.idempotence", "true");
@@ -170,9 +198,19 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
         }
         Guarantee::ExactlyOnce => {
             // How long a killed worker's open transaction keeps readers of committed records waiting, at most.
-            let timeout = settings.get("transaction.timeout.ms").unwrap_or("30000").to_owned();
-            let static_member = config.kafka.consumer().filter(|(name, _)| *name == "group.instance.id").last();
-            settings.set("transactional.id", transactional_id(config, worker, static_member.map(|(_, member)| member)));
+            let timeout = settings
+                .get("transaction.timeout.ms")
+                .unwrap_or("30000")
+                .to_owned();
+            let static_member = config
+                .kafka
+                .consumer()
+                .filter(|(name, _)| *name == "group.instance.id")
+                .last();
+            settings.set(
+                "transactional.id",
+                transactional_id(config, worker, static_member.map(|(_, member)| member)),
+            );
             settings.set("transaction.timeout.ms", &timeout);
             // librdkafka wants it within the transaction's; past that the transaction is aborted and the epoch done again.
             settings.set("message.timeout.ms", timeout)
@@ -191,13 +229,22 @@ fn producer_settings(config: &Config, worker: usize, topics: &Topics) -> ClientC
 /// partition. A static member keeps its id over a restart, which ends at once what it left open, as a process does that
 /// starts over in place; any other gets a new one.
 fn transactional_id(config: &Config, worker: usize, static_member: Option<&str>) -> String {
-    let (group, member) = (&config.source.group_id, static_member.unwrap_or(&Process::this().identity));
+    let (group, member) = (
+        &config.source.group_id,
+        static_member.unwrap_or(&Process::this().identity),
+    );
     format!("groupcast-{group}-{member}-{worker}")
 }
 
 fn common_settings(settings: &mut ClientConfig, config: &Config, worker: usize) {
     settings.set("bootstrap.servers", &config.kafka.brokers);
-    settings.set("client.id", config.kafka.client_id.map_or_else(|| format!("groupcast-{worker}"), str::to_owned));
+    settings.set(
+        "client.id",
+        config
+            .kafka
+            .client_id
+            .map_or_else(|| format!("groupcast-{worker}"), str::to_owned),
+    );
     settings.set("allow.auto.create.topics", "false");
     // Client telemetry to the brokers (KIP-714) is for the operator to switch on.
     settings.set("enable.metrics.push", "false");
@@ -216,7 +263,11 @@ struct ClientLog {
 
 impl ClientLog {
     fn new(client: &'static str, worker: usize) -> ClientLog {
-        ClientLog { client, worker, told: Mutex::default() }
+        ClientLog {
+            client,
+            worker,
+            told: Mutex::default(),
+        }
     }
 
     /// Passes on a log line of librdkafka. It copes with most of what it calls an error, so that none is one here.
@@ -239,9 +290,18 @@ impl ClientLog {
     /// Tells of an error that a client reports by itself. A wrong password or certificate shows here and nowhere else.
     fn error(&self, error: &KafkaError, reason: &str) {
         let ClientLog { client, worker, .. } = self;
-        let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
+        let code = error
+            .rdkafka_error_code()
+            .map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
         if !is_deliberate(reason) && self.is_news(&code) {
-            tracing::warn!(client, worker, code, reason, advice = complaint::advice(reason), "kafka client error");
+            tracing::warn!(
+                client,
+                worker,
+                code,
+                reason,
+                advice = complaint::advice(reason),
+                "kafka client error"
+            );
         } else {
             tracing::debug!(client, worker, code, reason, "kafka client error");
         }

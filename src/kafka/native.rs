@@ -1,5 +1,8 @@
 //! The few librdkafka calls that the safe binding lacks. The only module with `unsafe` code; it decides nothing.
-#![expect(unsafe_code, reason = "librdkafka calls without a safe binding in rdkafka 0.39")]
+#![expect(
+    unsafe_code,
+    reason = "librdkafka calls without a safe binding in rdkafka 0.39"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
@@ -23,9 +26,21 @@ pub(crate) fn commit<C: ClientContext>(
 ) -> Result<(), RDKafkaErrorCode> {
     // SAFETY: the client outlives the call. An answer that comes later finds the queue disabled, and librdkafka frees it.
     unsafe {
-        let queue = Owned(sys::rd_kafka_queue_new(client.native_ptr()), sys::rd_kafka_queue_destroy);
-        check(sys::rd_kafka_commit_queue(client.native_ptr(), offsets.ptr(), queue.0, None, ptr::null_mut()))?;
-        let event = Owned(sys::rd_kafka_queue_poll(queue.0, milliseconds(timeout)), sys::rd_kafka_event_destroy);
+        let queue = Owned(
+            sys::rd_kafka_queue_new(client.native_ptr()),
+            sys::rd_kafka_queue_destroy,
+        );
+        check(sys::rd_kafka_commit_queue(
+            client.native_ptr(),
+            offsets.ptr(),
+            queue.0,
+            None,
+            ptr::null_mut(),
+        ))?;
+        let event = Owned(
+            sys::rd_kafka_queue_poll(queue.0, milliseconds(timeout)),
+            sys::rd_kafka_event_destroy,
+        );
         commit_result(event.0)
     }
 }
@@ -56,12 +71,18 @@ unsafe fn commit_result(event: *mut sys::rd_kafka_event_t) -> Result<(), RDKafka
             return Ok(());
         }
         let count = usize::try_from((*list).cnt).unwrap_or_default();
-        std::slice::from_raw_parts((*list).elems, count).iter().try_for_each(|partition| check(partition.err))
+        std::slice::from_raw_parts((*list).elems, count)
+            .iter()
+            .try_for_each(|partition| check(partition.err))
     }
 }
 
 fn check(error: sys::rd_kafka_resp_err_t) -> Result<(), RDKafkaErrorCode> {
-    if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(error.into()) }
+    if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        Ok(())
+    } else {
+        Err(error.into())
+    }
 }
 
 /// Sends what lingers, and waits until nothing is in flight, at most `timeout`. Serves no delivery reports.
@@ -89,9 +110,18 @@ impl<P> ProducerTopic<P> {
     {
         let name = CString::new(name).ok()?;
         // SAFETY: the producer and the name outlive the call; null settings mean the producer's.
-        let topic = unsafe { sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        let topic = unsafe {
+            sys::rd_kafka_topic_new(
+                producer.client().native_ptr(),
+                name.as_ptr(),
+                ptr::null_mut(),
+            )
+        };
         let topic = (!topic.is_null()).then_some(Owned(topic, sys::rd_kafka_topic_destroy))?;
-        Some(ProducerTopic { topic, _producer: Arc::clone(producer) })
+        Some(ProducerTopic {
+            topic,
+            _producer: Arc::clone(producer),
+        })
     }
 }
 
@@ -113,7 +143,11 @@ pub(crate) struct Batch(Vec<sys::rd_kafka_message_t>);
 
 impl Batch {
     /// Copies `records` into the producer's queue, in order. Where one finds no room, none that follows does.
-    pub(crate) fn produce<'a, P>(&mut self, topic: &ProducerTopic<P>, records: impl Iterator<Item = Outgoing<'a>>) {
+    pub(crate) fn produce<'a, P>(
+        &mut self,
+        topic: &ProducerTopic<P>,
+        records: impl Iterator<Item = Outgoing<'a>>,
+    ) {
         self.0.clear();
         self.0.extend(records.map(|record| message(&record)));
         let count = i32::try_from(self.0.len()).unwrap_or(i32::MAX);
@@ -121,7 +155,13 @@ impl Batch {
         // SAFETY: the topic lives, there are `count` messages at least, and their keys and values live for `'a`, which is longer
         // than the call; librdkafka copies them and keeps none of the pointers.
         unsafe {
-            sys::rd_kafka_produce_batch(topic.topic.0, UNASSIGNED, flags, self.0.as_mut_ptr(), count);
+            sys::rd_kafka_produce_batch(
+                topic.topic.0,
+                UNASSIGNED,
+                flags,
+                self.0.as_mut_ptr(),
+                count,
+            );
         }
     }
 
@@ -151,7 +191,9 @@ fn message(record: &Outgoing<'_>) -> sys::rd_kafka_message_t {
 }
 
 fn parts(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
-    bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
+    bytes.map_or((ptr::null_mut(), 0), |bytes| {
+        (bytes.as_ptr().cast_mut().cast(), bytes.len())
+    })
 }
 
 /// Returns the partition that the producer's partitioner gives to a key.
@@ -170,12 +212,22 @@ pub(crate) fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
 }
 
 /// Returns the partition's end as the last fetch answer told it; absent while none has come. Asks no broker.
-pub(crate) fn high_watermark<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+pub(crate) fn high_watermark<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
     let topic = CString::new(topic).ok()?;
     let (mut low, mut high) = (-1, -1);
     // SAFETY: all pointers are valid for the call, which writes two numbers.
     let error = unsafe {
-        sys::rd_kafka_get_watermark_offsets(client.native_ptr(), topic.as_ptr(), partition, &raw mut low, &raw mut high)
+        sys::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
     };
     check(error).ok().filter(|()| high >= 0).map(|()| high)
 }
@@ -198,9 +250,15 @@ pub(crate) fn complaints<C: ClientContext>(client: &Client<C>) -> Vec<String> {
     let mut complaints = Vec::new();
     // SAFETY: the client outlives the queue and the events; each text is copied while its event lives.
     unsafe {
-        let queue = Owned(sys::rd_kafka_queue_get_main(client.native_ptr()), sys::rd_kafka_queue_destroy);
+        let queue = Owned(
+            sys::rd_kafka_queue_get_main(client.native_ptr()),
+            sys::rd_kafka_queue_destroy,
+        );
         loop {
-            let event = Owned(sys::rd_kafka_queue_poll(queue.0, 0), sys::rd_kafka_event_destroy);
+            let event = Owned(
+                sys::rd_kafka_queue_poll(queue.0, 0),
+                sys::rd_kafka_event_destroy,
+            );
             if event.0.is_null() {
                 return complaints;
             }
@@ -220,8 +278,15 @@ unsafe fn complaint(event: *mut sys::rd_kafka_event_t) -> Option<String> {
         let text = match sys::rd_kafka_event_type(event) {
             sys::RD_KAFKA_EVENT_ERROR => sys::rd_kafka_event_error_string(event),
             sys::RD_KAFKA_EVENT_LOG => {
-                let is_told = sys::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level) == 0;
-                let is_failure = is_told && (level <= SYSLOG_ERROR || CStr::from_ptr(facility).to_bytes().starts_with(b"FAIL"));
+                let is_told = sys::rd_kafka_event_log(
+                    event,
+                    &raw mut facility,
+                    &raw mut line,
+                    &raw mut level,
+                ) == 0;
+                let is_failure = is_told
+                    && (level <= SYSLOG_ERROR
+                        || CStr::from_ptr(facility).to_bytes().starts_with(b"FAIL"));
                 if is_failure { line } else { ptr::null() }
             }
             _ => ptr::null(),
@@ -296,16 +361,31 @@ impl Event {
                 sys::RD_KAFKA_EVENT_REBALANCE => {
                     let kind = sys::rd_kafka_event_error(event);
                     let list = sys::rd_kafka_event_topic_partition_list(event).as_ref();
-                    let elements =
-                        list.map_or(&[][..], |list| slice(list.elems, usize::try_from(list.cnt).unwrap_or_default()));
-                    let partitions = elements.iter().map(|element| (text(element.topic), element.partition)).collect();
+                    let elements = list.map_or(&[][..], |list| {
+                        slice(list.elems, usize::try_from(list.cnt).unwrap_or_default())
+                    });
+                    let partitions = elements
+                        .iter()
+                        .map(|element| (text(element.topic), element.partition))
+                        .collect();
                     Kind::Rebalance(kind, partitions)
                 }
-                sys::RD_KAFKA_EVENT_STATS => Kind::Statistics(CStr::from_ptr(sys::rd_kafka_event_stats(event)).to_bytes()),
+                sys::RD_KAFKA_EVENT_STATS => {
+                    Kind::Statistics(CStr::from_ptr(sys::rd_kafka_event_stats(event)).to_bytes())
+                }
                 sys::RD_KAFKA_EVENT_LOG => {
                     let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
-                    sys::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level);
-                    Kind::Log { level, facility: text(facility), line: text(line) }
+                    sys::rd_kafka_event_log(
+                        event,
+                        &raw mut facility,
+                        &raw mut line,
+                        &raw mut level,
+                    );
+                    Kind::Log {
+                        level,
+                        facility: text(facility),
+                        line: text(line),
+                    }
                 }
                 _ => Kind::Other,
             }
@@ -321,13 +401,17 @@ unsafe fn consumer_error(event: *mut sys::rd_kafka_event_t) -> ConsumerError {
     // SAFETY: as the caller says. The partition is a copy, null where the error is about none, and destroyed here.
     unsafe {
         let partition = sys::rd_kafka_event_topic_partition(event);
-        let place = partition.as_ref().map(|place| (text(place.topic), place.partition, place.offset));
+        let place = partition
+            .as_ref()
+            .map(|place| (text(place.topic), place.partition, place.offset));
         if !partition.is_null() {
             sys::rd_kafka_topic_partition_destroy(partition);
         }
         ConsumerError {
             code: sys::rd_kafka_event_error(event).into(),
-            reason: text(sys::rd_kafka_event_error_string(event)).trim().to_owned(),
+            reason: text(sys::rd_kafka_event_error_string(event))
+                .trim()
+                .to_owned(),
             is_fatal: sys::rd_kafka_event_error_is_fatal(event) != 0,
             place,
         }
@@ -340,7 +424,11 @@ unsafe fn consumer_error(event: *mut sys::rd_kafka_event_t) -> ConsumerError {
 /// `text` is null, or a C string.
 unsafe fn text(text: *const c_char) -> String {
     // SAFETY: as the caller says.
-    if text.is_null() { String::new() } else { unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() } }
+    if text.is_null() {
+        String::new()
+    } else {
+        unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
+    }
 }
 
 /// A record that an [`Event`] lends.
@@ -365,7 +453,9 @@ impl Message for Fetched<'_> {
 
     fn topic(&self) -> &str {
         // SAFETY: a record has a topic, whose name lives as long as the topic, which the record counts.
-        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.0.rkt)) }.to_str().unwrap_or_default()
+        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.0.rkt)) }
+            .to_str()
+            .unwrap_or_default()
     }
 
     fn partition(&self) -> i32 {
@@ -390,7 +480,8 @@ impl Message for Fetched<'_> {
         // SAFETY: both pointers are valid for the call; the headers live as long as the record. The binding's type has no size:
         // it is the pointer.
         unsafe {
-            let found = check(sys::rd_kafka_message_headers(self.0, &raw mut headers)).is_ok() && !headers.is_null();
+            let found = check(sys::rd_kafka_message_headers(self.0, &raw mut headers)).is_ok()
+                && !headers.is_null();
             found.then(|| &*headers.cast::<BorrowedHeaders>())
         }
     }
@@ -427,7 +518,9 @@ impl TopicDescription {
     }
 
     fn may(&self, operation: u32) -> bool {
-        self.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
+        self.operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&operation))
     }
 }
 
@@ -438,26 +531,46 @@ pub(crate) fn describe_topics<C: ClientContext>(
     timeout: Duration,
 ) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
     let invalid = |_| RDKafkaErrorCode::InvalidTopic;
-    let names: Vec<CString> = names.iter().map(|name| CString::new(*name)).collect::<Result<_, _>>().map_err(invalid)?;
+    let names: Vec<CString> = names
+        .iter()
+        .map(|name| CString::new(*name))
+        .collect::<Result<_, _>>()
+        .map_err(invalid)?;
     let mut names: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     // SAFETY: the client and the names outlive the call; librdkafka copies the names. What it makes for us is destroyed with
     // its owner, in the reverse order; what is read of the event is copied while the event lives.
     unsafe {
-        let (rk, api) = (client.native_ptr(), sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let (rk, api) = (
+            client.native_ptr(),
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         let topics = Owned(
             sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
             sys::rd_kafka_TopicCollection_destroy,
         );
-        let options = Owned(sys::rd_kafka_AdminOptions_new(rk, api), sys::rd_kafka_AdminOptions_destroy);
+        let options = Owned(
+            sys::rd_kafka_AdminOptions_new(rk, api),
+            sys::rd_kafka_AdminOptions_destroy,
+        );
         let wait = milliseconds(timeout);
-        check(sys::rd_kafka_AdminOptions_set_request_timeout(options.0, wait, ptr::null_mut(), 0))?;
+        check(sys::rd_kafka_AdminOptions_set_request_timeout(
+            options.0,
+            wait,
+            ptr::null_mut(),
+            0,
+        ))?;
         let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.0, 1);
         if !refused.is_null() {
-            return Err(sys::rd_kafka_error_code(Owned(refused, sys::rd_kafka_error_destroy).0).into());
+            return Err(
+                sys::rd_kafka_error_code(Owned(refused, sys::rd_kafka_error_destroy).0).into(),
+            );
         }
         let queue = Owned(sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_destroy);
         sys::rd_kafka_DescribeTopics(rk, topics.0, options.0, queue.0);
-        let event = Owned(sys::rd_kafka_queue_poll(queue.0, wait), sys::rd_kafka_event_destroy);
+        let event = Owned(
+            sys::rd_kafka_queue_poll(queue.0, wait),
+            sys::rd_kafka_event_destroy,
+        );
         descriptions(event.0)
     }
 }
@@ -466,7 +579,9 @@ pub(crate) fn describe_topics<C: ClientContext>(
 ///
 /// # Safety
 /// `event` is null (no answer in time), or such an answer that is not yet destroyed.
-unsafe fn descriptions(event: *mut sys::rd_kafka_event_t) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
+unsafe fn descriptions(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<Vec<TopicDescription>, RDKafkaErrorCode> {
     if event.is_null() {
         return Err(RDKafkaErrorCode::OperationTimedOut);
     }
@@ -479,7 +594,10 @@ unsafe fn descriptions(event: *mut sys::rd_kafka_event_t) -> Result<Vec<TopicDes
         }
         let mut count = 0;
         let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        Ok(slice(topics, count).iter().map(|topic| description(*topic)).collect())
+        Ok(slice(topics, count)
+            .iter()
+            .map(|topic| description(*topic))
+            .collect())
     }
 }
 
@@ -491,13 +609,23 @@ unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicDe
     // SAFETY: the name and the error, which may be null, live as long as the topic. The operations are C enums of 32 bits, of
     // which a broker may know more than the binding, so that they are read as numbers.
     unsafe {
-        let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
+        let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic))
+            .to_string_lossy()
+            .into_owned();
         let (mut partitions, mut count) = (0, 0);
         sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
-        let error = check(sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(topic)));
-        let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count).cast::<u32>();
+        let error = check(sys::rd_kafka_error_code(
+            sys::rd_kafka_TopicDescription_error(topic),
+        ));
+        let operations =
+            sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count)
+                .cast::<u32>();
         let operations = (!operations.is_null()).then(|| slice(operations, count).to_vec());
-        TopicDescription { name, partitions: error.map(|()| partitions), operations }
+        TopicDescription {
+            name,
+            partitions: error.map(|()| partitions),
+            operations,
+        }
     }
 }
 
@@ -507,7 +635,11 @@ unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicDe
 /// `first` is null, or begins `count` initialised elements that live for `'a`.
 unsafe fn slice<'a, T>(first: *const T, count: usize) -> &'a [T] {
     // SAFETY: as the caller says.
-    if first.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(first, count) } }
+    if first.is_null() {
+        &[]
+    } else {
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
 }
 
 fn milliseconds(timeout: Duration) -> i32 {
@@ -526,11 +658,18 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            (
+                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+                -58_897_971,
+            ),
             ("abc", 479_470_107),
         ];
         for (key, hash) in hashes {
-            assert_eq!(partition_of_key(key.as_bytes(), 997), (hash & 0x7fff_ffff) % 997, "{key}");
+            assert_eq!(
+                partition_of_key(key.as_bytes(), 997),
+                (hash & 0x7fff_ffff) % 997,
+                "{key}"
+            );
         }
     }
 }

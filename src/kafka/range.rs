@@ -66,9 +66,15 @@ impl Lookup {
     ///
     /// # Errors
     /// [`Fault::Fatal`] where a topic or partition does not exist or no broker answers.
-    pub fn ranges(&self, topics: &[String], from: &Limit, to: &Limit) -> Result<(Vec<Range>, Vec<Lost>), Fault> {
+    pub fn ranges(
+        &self,
+        topics: &[String],
+        from: &Limit,
+        to: &Limit,
+    ) -> Result<(Vec<Range>, Vec<Lost>), Fault> {
         let (mut ranges, mut lost) = (Vec::new(), Vec::new());
-        let mut named: Vec<(&str, i32)> = [from, to].into_iter().flat_map(Limit::partitions).collect();
+        let mut named: Vec<(&str, i32)> =
+            [from, to].into_iter().flat_map(Limit::partitions).collect();
         self.each_partition(topics, |whole| {
             let place = (whole.topic, whole.partition);
             if !named.is_empty() && !named.contains(&place) {
@@ -80,17 +86,42 @@ impl Lookup {
             let is_cut = matches!(from, Limit::Time(_)) && asked == whole.from && whole.from > 0;
             if asked < whole.from || is_cut {
                 let offsets = (asked < whole.from).then_some(whole.from - asked);
-                lost.push(Lost { topic: topic.clone(), partition, oldest: whole.from, offsets });
+                lost.push(Lost {
+                    topic: topic.clone(),
+                    partition,
+                    oldest: whole.from,
+                    offsets,
+                });
             }
             let from = asked.clamp(whole.from, whole.to);
-            let end = self.resolve(to, &whole)?.unwrap_or(whole.to).clamp(from, whole.to);
-            let to = self.last_record(Window { from, to: end, ..whole })?.map_or(from, |offset| offset + 1);
-            ranges.push(Range { topic, partition, from, to });
+            let end = self
+                .resolve(to, &whole)?
+                .unwrap_or(whole.to)
+                .clamp(from, whole.to);
+            let to = self
+                .last_record(Window {
+                    from,
+                    to: end,
+                    ..whole
+                })?
+                .map_or(from, |offset| offset + 1);
+            ranges.push(Range {
+                topic,
+                partition,
+                from,
+                to,
+            });
             Ok(())
         })?;
-        named.retain(|(topic, partition)| !ranges.iter().any(|range| range.topic == *topic && range.partition == *partition));
+        named.retain(|(topic, partition)| {
+            !ranges
+                .iter()
+                .any(|range| range.topic == *topic && range.partition == *partition)
+        });
         match named.first() {
-            Some((topic, partition)) => Err(Fault::Fatal(format!("no such partition of a source topic: {topic}/{partition}"))),
+            Some((topic, partition)) => Err(Fault::Fatal(format!(
+                "no such partition of a source topic: {topic}/{partition}"
+            ))),
             None => Ok((ranges, lost)),
         }
     }
@@ -103,9 +134,18 @@ impl Lookup {
         let behind = ranges.iter().map(|range| {
             let (low, high) = self.bounds(&range.topic, range.partition)?;
             let from = range.to.max(low);
-            let window = Window { topic: &range.topic, partition: range.partition, from, to: high.max(from) };
+            let window = Window {
+                topic: &range.topic,
+                partition: range.partition,
+                from,
+                to: high.max(from),
+            };
             let to = self.last_record(window)?.map_or(from, |offset| offset + 1);
-            Ok(Range { from, to, ..range.clone() })
+            Ok(Range {
+                from,
+                to,
+                ..range.clone()
+            })
         });
         behind.collect()
     }
@@ -115,7 +155,15 @@ impl Lookup {
     /// # Errors
     /// [`Fault::Fatal`] where no broker answers.
     pub fn read_range(&self, range: &Range, each: impl FnMut(OwnedMessage)) -> Result<(), Fault> {
-        self.read(Window { topic: &range.topic, partition: range.partition, from: range.from, to: range.to }, each)
+        self.read(
+            Window {
+                topic: &range.topic,
+                partition: range.partition,
+                from: range.from,
+                to: range.to,
+            },
+            each,
+        )
     }
 
     /// Returns whether a range still holds a record; retention and compaction may have taken them since it was found.
@@ -125,7 +173,14 @@ impl Lookup {
     pub fn holds_record(&self, range: &Range) -> Result<bool, Fault> {
         let (low, high) = self.bounds(&range.topic, range.partition)?;
         let (from, to) = (range.from.max(low), range.to.min(high));
-        Ok(self.last_record(Window { topic: &range.topic, partition: range.partition, from, to })?.is_some())
+        Ok(self
+            .last_record(Window {
+                topic: &range.topic,
+                partition: range.partition,
+                from,
+                to,
+            })?
+            .is_some())
     }
 
     /// Returns the offset that a limit means in one partition; `None` where it means nothing in particular there.
@@ -135,7 +190,9 @@ impl Lookup {
             Limit::Now => Some(whole.to),
             Limit::Time(milliseconds) => Some(self.offset_at(whole, *milliseconds)?),
             Limit::Offsets(offsets) => {
-                let found = offsets.iter().find(|(topic, partition, _)| topic == whole.topic && *partition == whole.partition);
+                let found = offsets.iter().find(|(topic, partition, _)| {
+                    topic == whole.topic && *partition == whole.partition
+                });
                 found.map(|(.., offset)| *offset)
             }
         })
@@ -144,14 +201,34 @@ impl Lookup {
     /// Returns the offset of the first record at or after a time, the end where there is none.
     fn offset_at(&self, whole: &Window<'_>, milliseconds: i64) -> Result<i64, Fault> {
         let position = whole.position();
-        let fatal = |error| Fault::Fatal(format!("{}/{}: {error}", position.topic, position.partition));
+        let fatal = |error| {
+            Fault::Fatal(format!(
+                "{}/{}: {error}",
+                position.topic, position.partition
+            ))
+        };
         let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_offset(position.topic, position.partition, Offset::Offset(milliseconds)).map_err(fatal)?;
+        wanted
+            .add_partition_offset(
+                position.topic,
+                position.partition,
+                Offset::Offset(milliseconds),
+            )
+            .map_err(fatal)?;
         let consumer: &BaseConsumer = self.consumer();
-        let found = consumer.offsets_for_times(wanted, REQUEST_TIMEOUT).map_err(fatal)?;
+        let found = consumer
+            .offsets_for_times(wanted, REQUEST_TIMEOUT)
+            .map_err(fatal)?;
         let element = found.find_partition(position.topic, position.partition);
-        let element = element.map(|element| element.error().map(|()| element.offset())).transpose().map_err(fatal)?;
-        Ok(if let Some(Offset::Offset(offset)) = element { offset } else { whole.to })
+        let element = element
+            .map(|element| element.error().map(|()| element.offset()))
+            .transpose()
+            .map_err(fatal)?;
+        Ok(if let Some(Offset::Offset(offset)) = element {
+            offset
+        } else {
+            whole.to
+        })
     }
 
     /// Returns the last offset of `window` that holds a record: behind it there may be marks of transactions, and records that
@@ -161,7 +238,9 @@ impl Lookup {
         while to > window.from {
             let from = window.from.max(to - step);
             let mut last = None;
-            self.read(Window { from, to, ..window }, |message| last = Some(message.offset()))?;
+            self.read(Window { from, to, ..window }, |message| {
+                last = Some(message.offset())
+            })?;
             if last.is_some() {
                 return Ok(last);
             }
@@ -173,7 +252,13 @@ impl Lookup {
 
 impl Limit {
     fn partitions(&self) -> impl Iterator<Item = (&str, i32)> {
-        let offsets = if let Limit::Offsets(offsets) = self { offsets.as_slice() } else { &[] };
-        offsets.iter().map(|(topic, partition, _)| (topic.as_str(), *partition))
+        let offsets = if let Limit::Offsets(offsets) = self {
+            offsets.as_slice()
+        } else {
+            &[]
+        };
+        offsets
+            .iter()
+            .map(|(topic, partition, _)| (topic.as_str(), *partition))
     }
 }

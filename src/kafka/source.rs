@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -106,17 +108,26 @@ impl Source {
     /// [`Fault::Fatal`] where a property is wrong.
     pub fn open(config: &Config, status: Arc<Status>, reading: Reading) -> Result<Source, Fault> {
         let settings = consumer_settings(config, status.worker);
-        let setting = |name: &str, default: u32| settings.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let setting = |name: &str, default: u32| {
+            settings
+                .get(name)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(default)
+        };
         let milliseconds = setting("max.poll.interval.ms", 300_000);
         let capacity = Capacity {
             bytes: u64::from(setting("queued.max.messages.kbytes", 65_536)) * 1024,
             records: i64::from(setting("queued.min.messages", 100_000)),
         };
         let consumer: BaseConsumer<SourceContext> = status
-            .call("open consumer", || settings.create_with_context(SourceContext::new(Arc::clone(&status))))
+            .call("open consumer", || {
+                settings.create_with_context(SourceContext::new(Arc::clone(&status)))
+            })
             .map_err(|error| Fault::of(Call::Open, &error))?;
         let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(|error| Fault::of(Call::Open, &error))?;
+        consumer
+            .subscribe(&topics)
+            .map_err(|error| Fault::of(Call::Open, &error))?;
         let no_queue = || Fault::Fatal("the consumer has no queue".to_owned());
         let queue = ConsumerQueue::of(consumer.client()).ok_or_else(no_queue)?;
         decompress::limit_batches(config.source.max_batch_bytes);
@@ -137,7 +148,8 @@ impl Source {
             has_gap: false,
             max_poll_interval: Duration::from_millis(u64::from(milliseconds)),
             capacity,
-            silence: Duration::from_millis(u64::from(setting("fetch.wait.max.ms", 500))) + Duration::from_secs(2),
+            silence: Duration::from_millis(u64::from(setting("fetch.wait.max.ms", 500)))
+                + Duration::from_secs(2),
             looked_at: Instant::now(),
             status,
         })
@@ -145,8 +157,16 @@ impl Source {
 
     /// Makes the call that answers `rebalance`.
     fn answer(&self, rebalance: &Rebalance) -> KafkaResult<()> {
-        self.status.call("assign", || answer(&self.consumer, rebalance))?;
-        metrics::rebalance(self.status.worker, if matches!(rebalance, Rebalance::Assign(_)) { "assign" } else { "revoke" });
+        self.status
+            .call("assign", || answer(&self.consumer, rebalance))?;
+        metrics::rebalance(
+            self.status.worker,
+            if matches!(rebalance, Rebalance::Assign(_)) {
+                "assign"
+            } else {
+                "revoke"
+            },
+        );
         *self.consumer.context().wanted() = None;
         Ok(())
     }
@@ -154,16 +174,37 @@ impl Source {
     /// Pauses or resumes `partitions`, as all are but those that a replay has done or that wait at a batch. Always said:
     /// librdkafka remembers that a partition was paused over the time when it was not ours.
     fn pause(&self, partitions: &TopicPartitionList) -> Result<(), Fault> {
-        let is_stopped = |assigned: &&Assigned| self.is_paused || assigned.is_done || assigned.is_held();
-        let is_meant = |assigned: &&Assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_some();
+        let is_stopped =
+            |assigned: &&Assigned| self.is_paused || assigned.is_done || assigned.is_held();
+        let is_meant = |assigned: &&Assigned| {
+            partitions
+                .find_partition(&assigned.topic, assigned.partition)
+                .is_some()
+        };
         let list_of = |is_wanted: bool| {
-            let meant = self.partitions.iter().filter(|assigned| is_meant(assigned) && is_stopped(assigned) == is_wanted);
-            list(meant.map(|assigned| (assigned.topic.as_str(), assigned.partition, Offset::Invalid)))
+            let meant = self
+                .partitions
+                .iter()
+                .filter(|assigned| is_meant(assigned) && is_stopped(assigned) == is_wanted);
+            list(
+                meant
+                    .map(|assigned| (assigned.topic.as_str(), assigned.partition, Offset::Invalid)),
+            )
         };
         let (stopped, running) = (list_of(true)?, list_of(false)?);
-        let paused = if stopped.count() > 0 { self.consumer.pause(&stopped) } else { Ok(()) };
-        let resumed = if running.count() > 0 { self.consumer.resume(&running) } else { Ok(()) };
-        paused.and(resumed).map_err(|error| Fault::of(Call::Position, &error))
+        let paused = if stopped.count() > 0 {
+            self.consumer.pause(&stopped)
+        } else {
+            Ok(())
+        };
+        let resumed = if running.count() > 0 {
+            self.consumer.resume(&running)
+        } else {
+            Ok(())
+        };
+        paused
+            .and(resumed)
+            .map_err(|error| Fault::of(Call::Position, &error))
     }
 
     fn remember(&mut self, partitions: &TopicPartitionList) {
@@ -177,7 +218,10 @@ impl Source {
                 fetching: Fetching::new(now),
                 answer: None,
                 obstacle: None,
-                note: self.pace.as_ref().and_then(|_| element.metadata().parse().ok()),
+                note: self
+                    .pace
+                    .as_ref()
+                    .and_then(|_| element.metadata().parse().ok()),
                 began: (self.pace.is_none() && self.start != Start::Earliest)
                     .then(|| element.metadata().parse().ok())
                     .flatten(),
@@ -187,7 +231,9 @@ impl Source {
             };
             assigned.is_done = self.is_done(&assigned, assigned.start);
             if let Some(offset) = number(assigned.start) {
-                self.status.progress().start_at(&assigned.topic, assigned.partition, offset, now);
+                self.status
+                    .progress()
+                    .start_at(&assigned.topic, assigned.partition, offset, now);
             }
             self.partitions.push(assigned);
         }
@@ -205,26 +251,49 @@ impl Source {
 
     /// Returns whether this is a replay that has nothing left to do in the partition, once it stands at `offset`.
     fn is_done(&self, assigned: &Assigned, offset: Offset) -> bool {
-        let next = if let Offset::Offset(next) = offset { next } else { i64::MIN };
+        let next = if let Offset::Offset(next) = offset {
+            next
+        } else {
+            i64::MIN
+        };
         self.pace.is_some() && assigned.ends_before(next)
     }
 
     /// Returns what to commit for `watermarks`, with what stands beside each offset: a commit without it would erase it.
     fn offsets(&self, watermarks: &Watermarks) -> Result<TopicPartitionList, Fault> {
-        let offsets =
-            list(watermarks.iter().map(|mark| (mark.topic.as_str(), mark.partition, Offset::Offset(mark.next_offset))))?;
+        let offsets = list(watermarks.iter().map(|mark| {
+            (
+                mark.topic.as_str(),
+                mark.partition,
+                Offset::Offset(mark.next_offset),
+            )
+        }))?;
         for assigned in &self.partitions {
-            let note = assigned.note.map(|note| note.to_string()).or_else(|| assigned.began.map(|began| began.to_string()));
-            if let (Some(note), Some(mut element)) = (note, offsets.find_partition(&assigned.topic, assigned.partition)) {
+            let note = assigned
+                .note
+                .map(|note| note.to_string())
+                .or_else(|| assigned.began.map(|began| began.to_string()));
+            if let (Some(note), Some(mut element)) = (
+                note,
+                offsets.find_partition(&assigned.topic, assigned.partition),
+            ) {
                 element.set_metadata(note);
             }
         }
         Ok(offsets)
     }
 
-    fn lend(&mut self, message: &Fetched<'_>, take: impl FnOnce(&Record<'_>)) -> Result<Polled, Fault> {
+    fn lend(
+        &mut self,
+        message: &Fetched<'_>,
+        take: impl FnOnce(&Record<'_>),
+    ) -> Result<Polled, Fault> {
         let is_redrive = self.pace.as_ref().is_some_and(|pace| pace.is_redrive);
-        let record = if is_redrive { kafka::dead_letter(message) } else { kafka::record(message) };
+        let record = if is_redrive {
+            kafka::dead_letter(message)
+        } else {
+            kafka::record(message)
+        };
         if self.is_searching
             && let Some(polled) = self.heed_probe(record.position)?
         {
@@ -241,9 +310,14 @@ impl Source {
     }
 
     fn heed(&mut self, error: &ConsumerError) -> Result<Polled, Fault> {
-        self.consumer.context().error(KafkaError::Global(error.code), &error.reason);
+        self.consumer
+            .context()
+            .error(KafkaError::Global(error.code), &error.reason);
         if error.is_fatal {
-            return Err(Fault::of(Call::Poll, &KafkaError::MessageConsumptionFatal(error.code)));
+            return Err(Fault::of(
+                Call::Poll,
+                &KafkaError::MessageConsumptionFatal(error.code),
+            ));
         }
         if error.code == RDKafkaErrorCode::AutoOffsetReset {
             self.has_gap = true;
@@ -262,7 +336,11 @@ impl Source {
         self.status.update(|view| {
             (view.is_member, view.was_member, view.partitions) = (true, true, partitions);
         });
-        tracing::info!(worker = self.status.worker, partitions, "the group has changed our partitions");
+        tracing::info!(
+            worker = self.status.worker,
+            partitions,
+            "the group has changed our partitions"
+        );
     }
 }
 
@@ -280,21 +358,33 @@ impl Intake for Source {
         if std::mem::take(&mut self.is_skip_due) {
             return Ok(Polled::Gap);
         }
-        let Some(event) = self.queue.poll(timeout) else { return Ok(Polled::Nothing) };
+        let Some(event) = self.queue.poll(timeout) else {
+            return Ok(Polled::Nothing);
+        };
         match event.kind() {
             Kind::Record(message) => self.lend(&message, take),
             Kind::Error(error) => self.heed(&error),
             Kind::Rebalance(kind, partitions) => {
-                let partitions = partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid));
-                self.consumer.context().rebalance(&self.consumer, kind, &mut list(partitions)?);
+                let partitions = partitions
+                    .iter()
+                    .map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid));
+                self.consumer
+                    .context()
+                    .rebalance(&self.consumer, kind, &mut list(partitions)?);
                 Ok(Polled::Nothing)
             }
             Kind::Statistics(statistics) => {
                 self.consumer.context().stats_raw(statistics);
                 Ok(Polled::Nothing)
             }
-            Kind::Log { level, facility, line } => {
-                self.consumer.context().log(log_level(level), facility.trim(), line.trim());
+            Kind::Log {
+                level,
+                facility,
+                line,
+            } => {
+                self.consumer
+                    .context()
+                    .log(log_level(level), facility.trim(), line.trim());
                 Ok(Polled::Nothing)
             }
             Kind::Other => Ok(Polled::Nothing),
@@ -322,16 +412,26 @@ impl Intake for Source {
                 Some(_) => bound::pass_over_foreign(&mut partitions)?,
             }
         }
-        self.answer(&Rebalance::Assign(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
+        self.answer(&Rebalance::Assign(partitions.clone()))
+            .map_err(|error| Fault::of(Call::Position, &error))?;
         self.remember(&partitions);
         self.pause(&partitions)?;
         Ok(starts)
     }
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
-        self.answer(&Rebalance::Revoke(partitions.clone())).map_err(|error| Fault::of(Call::Position, &error))?;
-        self.partitions.retain(|assigned| partitions.find_partition(&assigned.topic, assigned.partition).is_none());
-        self.skipped.retain(|mark| partitions.find_partition(&mark.topic, mark.partition).is_none());
+        self.answer(&Rebalance::Revoke(partitions.clone()))
+            .map_err(|error| Fault::of(Call::Position, &error))?;
+        self.partitions.retain(|assigned| {
+            partitions
+                .find_partition(&assigned.topic, assigned.partition)
+                .is_none()
+        });
+        self.skipped.retain(|mark| {
+            partitions
+                .find_partition(&mark.topic, mark.partition)
+                .is_none()
+        });
         self.publish_blocked();
         self.tell();
         Ok(())
@@ -348,14 +448,22 @@ impl Intake for Source {
     fn commit(&mut self, watermarks: &Watermarks) -> Result<(), Fault> {
         let offsets = self.offsets(watermarks)?;
         self.status
-            .call("commit", || native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT))
+            .call("commit", || {
+                native::commit(self.consumer.client(), &offsets, COMMIT_TIMEOUT)
+            })
             .map_err(|code| Fault::of(Call::Commit, &KafkaError::ConsumerCommit(code)))
     }
 
     fn to_commit(&self, watermarks: &Watermarks) -> Result<Self::Offsets, Fault> {
         // Read anew each time: the generation is in it (KIP-447).
-        let no_member = || Fault::Rewind { cause: Cause::Consumer, detail: "no longer a member of the group".to_owned() };
-        Ok((self.offsets(watermarks)?, self.consumer.group_metadata().ok_or_else(no_member)?))
+        let no_member = || Fault::Rewind {
+            cause: Cause::Consumer,
+            detail: "no longer a member of the group".to_owned(),
+        };
+        Ok((
+            self.offsets(watermarks)?,
+            self.consumer.group_metadata().ok_or_else(no_member)?,
+        ))
     }
 
     fn rewind(&mut self) -> Result<Vec<Watermark>, Fault> {
@@ -374,7 +482,15 @@ impl Intake for Source {
 
     fn check_progress(&mut self) -> Result<(), Fault> {
         self.publish_progress()?;
-        if self.partitions.iter().any(|assigned| assigned.block.is_some()) { self.check_blocks() } else { Ok(()) }
+        if self
+            .partitions
+            .iter()
+            .any(|assigned| assigned.block.is_some())
+        {
+            self.check_blocks()
+        } else {
+            Ok(())
+        }
     }
 
     fn close(self) {
@@ -386,7 +502,10 @@ impl Intake for Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        self.consumer.context().is_closing.store(true, Ordering::Relaxed);
+        self.consumer
+            .context()
+            .is_closing
+            .store(true, Ordering::Relaxed);
         // A rebalance that nobody has answered would keep the close waiting.
         let unanswered = match self.rebalance() {
             Some(Rebalance::Assign(_)) => Some(Rebalance::Assign(TopicPartitionList::new())),
@@ -396,7 +515,8 @@ impl Drop for Source {
             tracing::warn!(error = %error, "a rebalance could not be answered");
         }
         self.status.consumer.clear();
-        self.status.update(|view| (view.partitions, view.blocked) = (0, Vec::new()));
+        self.status
+            .update(|view| (view.partitions, view.blocked) = (0, Vec::new()));
     }
 }
 
@@ -417,9 +537,17 @@ fn log_level(level: i32) -> RDKafkaLogLevel {
 /// Makes the call that answers `rebalance`, as the group's protocol wants it.
 fn answer(consumer: &BaseConsumer<SourceContext>, rebalance: &Rebalance) -> KafkaResult<()> {
     match (consumer.rebalance_protocol(), rebalance) {
-        (RebalanceProtocol::Cooperative, Rebalance::Assign(partitions)) => consumer.incremental_assign(partitions),
-        (RebalanceProtocol::Cooperative, Rebalance::Revoke(partitions)) => consumer.incremental_unassign(partitions),
-        (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Assign(partitions)) => consumer.assign(partitions),
-        (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Revoke(_)) => consumer.unassign(),
+        (RebalanceProtocol::Cooperative, Rebalance::Assign(partitions)) => {
+            consumer.incremental_assign(partitions)
+        }
+        (RebalanceProtocol::Cooperative, Rebalance::Revoke(partitions)) => {
+            consumer.incremental_unassign(partitions)
+        }
+        (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Assign(partitions)) => {
+            consumer.assign(partitions)
+        }
+        (RebalanceProtocol::Eager | RebalanceProtocol::None, Rebalance::Revoke(_)) => {
+            consumer.unassign()
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier,
+};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
@@ -75,7 +77,10 @@ impl Topics {
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
     #[must_use]
     pub fn assume(names: &[String]) -> Topics {
-        Topics { are_known: AtomicBool::new(true), ..Topics::unasked(names) }
+        Topics {
+            are_known: AtomicBool::new(true),
+            ..Topics::unasked(names)
+        }
     }
 
     /// Returns `names` before anybody has answered about them, for a process that started over: it goes on when the brokers
@@ -121,7 +126,12 @@ impl Topics {
             Vec::new()
         });
         let mut is_all = true;
-        for (name, known) in self.names.iter().zip(&self.max_message_bytes).filter(|(_, known)| is_untold(known)) {
+        for (name, known) in self
+            .names
+            .iter()
+            .zip(&self.max_message_bytes)
+            .filter(|(_, known)| is_untold(known))
+        {
             match limit(&described, name) {
                 Some(bytes) => known.store(bytes, Ordering::Relaxed),
                 None => is_all = false,
@@ -156,7 +166,10 @@ fn told(bytes: &AtomicUsize) -> Option<usize> {
 
 impl TopicLimits for Topics {
     fn max_bytes(&self, topic: TopicId) -> usize {
-        self.max_message_bytes.get(topic.0).and_then(told).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+        self.max_message_bytes
+            .get(topic.0)
+            .and_then(told)
+            .unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
     }
 }
 
@@ -186,13 +199,25 @@ fn admin(config: &Config) -> Result<AdminClient<DefaultClientContext>, Fault> {
     for (name, value) in config.kafka.properties.iter() {
         settings.set(name, value);
     }
-    settings.create().map_err(|error| Fault::of(Call::Open, &error))
+    settings
+        .create()
+        .map_err(|error| Fault::of(Call::Open, &error))
 }
 
 /// Describes the source topics and the output topics `names`; without our rights where the brokers do not tell them.
-fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[String]) -> Result<Vec<TopicDescription>, String> {
+fn describe<C: ClientContext>(
+    client: &Client<C>,
+    config: &Config,
+    names: &[String],
+) -> Result<Vec<TopicDescription>, String> {
     // A redrive reads a topic that it also writes to; the client refuses to ask about one twice.
-    let all: BTreeSet<&str> = config.source.topics.iter().chain(names).map(String::as_str).collect();
+    let all: BTreeSet<&str> = config
+        .source
+        .topics
+        .iter()
+        .chain(names)
+        .map(String::as_str)
+        .collect();
     let all: Vec<&str> = all.into_iter().collect();
     native::describe_topics(client, &all, RIGHTS_TIMEOUT).or_else(|error| {
         tracing::debug!(error = %error, "the brokers do not tell what we may do with the topics");
@@ -200,26 +225,59 @@ fn describe<C: ClientContext>(client: &Client<C>, config: &Config, names: &[Stri
         if let Some(complaint) = complaint::lockout(&complaints) {
             return Err(format!("no broker answers: {complaint}"));
         }
-        let described: Result<_, String> = all.iter().map(|name| describe_plainly(client, config, name)).collect();
-        described
-            .map_err(|error| complaint::most_telling(&complaints).map_or(error, |said| format!("no broker answers: {said}")))
+        let described: Result<_, String> = all
+            .iter()
+            .map(|name| describe_plainly(client, config, name))
+            .collect();
+        described.map_err(|error| {
+            complaint::most_telling(&complaints)
+                .map_or(error, |said| format!("no broker answers: {said}"))
+        })
     })
 }
 
-fn describe_plainly<C: ClientContext>(client: &Client<C>, config: &Config, name: &str) -> Result<TopicDescription, String> {
+fn describe_plainly<C: ClientContext>(
+    client: &Client<C>,
+    config: &Config,
+    name: &str,
+) -> Result<TopicDescription, String> {
     let count = partition_count(client, name, REQUEST_TIMEOUT)
         .map_err(|error| format!("{error}; kafka.brokers is {}", config.kafka.brokers))?;
     let partitions = count.map(|count| usize::try_from(count).unwrap_or_default());
-    Ok(TopicDescription { name: name.to_owned(), partitions, operations: None })
+    Ok(TopicDescription {
+        name: name.to_owned(),
+        partitions,
+        operations: None,
+    })
 }
 
 fn problems(described: &[TopicDescription], config: &Config, names: &[String]) -> Vec<Problem> {
     let find = |name: &str| described.iter().find(|topic| topic.name == name);
-    let of_source =
-        |name: &String| problem(name, find(name), TopicDescription::may_read, Problem::NoSource, Problem::NotReadable);
-    let of_output =
-        |name: &String| problem(name, find(name), TopicDescription::may_write, Problem::NoOutput, Problem::NotWritable);
-    config.source.topics.iter().filter_map(of_source).chain(names.iter().filter_map(of_output)).collect()
+    let of_source = |name: &String| {
+        problem(
+            name,
+            find(name),
+            TopicDescription::may_read,
+            Problem::NoSource,
+            Problem::NotReadable,
+        )
+    };
+    let of_output = |name: &String| {
+        problem(
+            name,
+            find(name),
+            TopicDescription::may_write,
+            Problem::NoOutput,
+            Problem::NotWritable,
+        )
+    };
+    config
+        .source
+        .topics
+        .iter()
+        .filter_map(of_source)
+        .chain(names.iter().filter_map(of_output))
+        .collect()
 }
 
 /// Returns why a topic cannot be used, as those of its kind say it.
@@ -232,8 +290,12 @@ fn problem(
 ) -> Option<Problem> {
     match topic.map(|topic| (&topic.partitions, is_allowed(topic))) {
         Some((Ok(_), true)) => None,
-        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => Some(missing(name.to_owned())),
-        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => Some(forbidden(name.to_owned())),
+        None | Some((Err(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => {
+            Some(missing(name.to_owned()))
+        }
+        Some((Ok(_) | Err(RDKafkaErrorCode::TopicAuthorizationFailed), _)) => {
+            Some(forbidden(name.to_owned()))
+        }
         Some((Err(code), _)) => Some(Problem::Other(name.to_owned(), *code)),
     }
 }
@@ -241,19 +303,28 @@ fn problem(
 /// Says all that is wrong with the topics, and the command that creates each missing output, as large as the source.
 fn explain(problems: &[Problem], described: &[TopicDescription], config: &Config) -> String {
     let is_source = |topic: &&TopicDescription| config.source.topics.contains(&topic.name);
-    let sizes = described.iter().filter(is_source).filter_map(|topic| topic.partitions.as_ref().ok());
+    let sizes = described
+        .iter()
+        .filter(is_source)
+        .filter_map(|topic| topic.partitions.as_ref().ok());
     let n_partitions = sizes.max().copied().unwrap_or(1);
     let (mut lines, mut commands) = (Vec::new(), Vec::new());
     for problem in problems {
         match problem {
             Problem::NoOutput(topic) => commands.push(create_command(config, topic, n_partitions)),
-            Problem::NoSource(_) | Problem::NotReadable(_) | Problem::NotWritable(_) | Problem::Other(..) => {
+            Problem::NoSource(_)
+            | Problem::NotReadable(_)
+            | Problem::NotWritable(_)
+            | Problem::Other(..) => {
                 lines.push(problem.to_string());
             }
         }
     }
     if !commands.is_empty() {
-        lines.push(format!("output topics do not exist; create them:\n{}", commands.join("\n")));
+        lines.push(format!(
+            "output topics do not exist; create them:\n{}",
+            commands.join("\n")
+        ));
     }
     lines.join("\n")
 }
@@ -265,14 +336,24 @@ pub(crate) fn partition_count<C: ClientContext>(
     timeout: Duration,
 ) -> Result<Result<i32, RDKafkaErrorCode>, String> {
     const MISSING: RDKafkaErrorCode = RDKafkaErrorCode::UnknownTopicOrPartition;
-    let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| {
-        let cause = complaint::most_telling(&native::complaints(client)).unwrap_or_else(|| error.to_string());
-        format!("no broker answers about topic {topic}: {cause}")
-    })?;
-    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Err(MISSING)) };
+    let metadata = client
+        .fetch_metadata(Some(topic), timeout)
+        .map_err(|error| {
+            let cause = complaint::most_telling(&native::complaints(client))
+                .unwrap_or_else(|| error.to_string());
+            format!("no broker answers about topic {topic}: {cause}")
+        })?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(Err(MISSING));
+    };
     match found.error().map(RDKafkaErrorCode::from) {
-        None => Ok(i32::try_from(found.partitions().len()).ok().filter(|count| *count > 0).ok_or(MISSING)),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(Err(MISSING)),
+        None => Ok(i32::try_from(found.partitions().len())
+            .ok()
+            .filter(|count| *count > 0)
+            .ok_or(MISSING)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Ok(Err(MISSING))
+        }
         Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => Ok(Err(code)),
         Some(code) => Err(complaint::with_advice(&format!("topic {topic}: {code}"))),
     }
@@ -280,21 +361,32 @@ pub(crate) fn partition_count<C: ClientContext>(
 
 fn create_command(config: &Config, topic: &str, partitions: usize) -> String {
     let brokers = &config.kafka.brokers;
-    format!("  kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions}")
+    format!(
+        "  kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions}"
+    )
 }
 
 fn limit(described: &[ConfigResource], name: &str) -> Option<usize> {
-    let is_it =
-        |resource: &&ConfigResource| matches!(&resource.specifier, OwnedResourceSpecifier::Topic(topic) if topic == name);
+    let is_it = |resource: &&ConfigResource| matches!(&resource.specifier, OwnedResourceSpecifier::Topic(topic) if topic == name);
     let entry = described.iter().find(is_it)?.get("max.message.bytes")?;
     entry.value.as_deref()?.parse().ok()
 }
 
-fn describe_settings(admin: &AdminClient<DefaultClientContext>, names: &[String]) -> Result<Vec<ConfigResource>, String> {
-    let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+fn describe_settings(
+    admin: &AdminClient<DefaultClientContext>,
+    names: &[String],
+) -> Result<Vec<ConfigResource>, String> {
+    let resources: Vec<ResourceSpecifier<'_>> = names
+        .iter()
+        .map(|name| ResourceSpecifier::Topic(name))
+        .collect();
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    let answer = runtime.block_on(admin.describe_configs(&resources, &options)).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let answer = runtime
+        .block_on(admin.describe_configs(&resources, &options))
+        .map_err(|error| error.to_string())?;
     Ok(answer.into_iter().filter_map(Result::ok).collect())
 }
 
@@ -304,13 +396,19 @@ mod tests {
 
     fn topics(limits: &[usize]) -> Topics {
         let max_message_bytes = limits.iter().copied().map(AtomicUsize::new).collect();
-        Topics { max_message_bytes, ..Topics::assume(&[]) }
+        Topics {
+            max_message_bytes,
+            ..Topics::assume(&[])
+        }
     }
 
     #[test]
     fn a_topic_takes_what_it_told_and_kafkas_default_until_then() {
         let topics = topics(&[1600, UNTOLD]);
-        assert_eq!([0, 1, 2].map(|index| topics.max_bytes(TopicId(index))), [1600, 1_048_588, 1_048_588]);
+        assert_eq!(
+            [0, 1, 2].map(|index| topics.max_bytes(TopicId(index))),
+            [1600, 1_048_588, 1_048_588]
+        );
     }
 
     #[test]
@@ -323,7 +421,13 @@ mod tests {
 
     #[test]
     fn batches_are_as_small_as_the_topic_that_refused_one_wants_them() {
-        let topics = Topics { batch_bytes: vec![AtomicUsize::new(500)], ..topics(&[1_048_588]) };
-        assert_eq!((topics.batch_size(), topics.largest_limit()), (500, 1_048_588));
+        let topics = Topics {
+            batch_bytes: vec![AtomicUsize::new(500)],
+            ..topics(&[1_048_588])
+        };
+        assert_eq!(
+            (topics.batch_size(), topics.largest_limit()),
+            (500, 1_048_588)
+        );
     }
 }

@@ -59,18 +59,33 @@ impl Latency {
     fn observe(&self, milliseconds: i64, number: u64) {
         // A clock that is ahead of ours makes no negative latency.
         let milliseconds = milliseconds.max(0);
-        let bucket = BUCKETS.iter().position(|(bound, _)| milliseconds <= *bound).unwrap_or(BUCKETS.len());
+        let bucket = BUCKETS
+            .iter()
+            .position(|(bound, _)| milliseconds <= *bound)
+            .unwrap_or(BUCKETS.len());
         if let Some(count) = self.counts.get(bucket) {
             count.fetch_add(number, Ordering::Relaxed);
         }
-        self.sum_ms.fetch_add(milliseconds.unsigned_abs().saturating_mul(number), Ordering::Relaxed);
+        self.sum_ms.fetch_add(
+            milliseconds.unsigned_abs().saturating_mul(number),
+            Ordering::Relaxed,
+        );
     }
 
     fn say(&self, since: &str, page: &mut Page) {
         let mut total = 0;
-        for (count, (_, bound)) in self.counts.iter().zip(BUCKETS.iter().chain([&(i64::MAX, "+Inf")])) {
+        for (count, (_, bound)) in self
+            .counts
+            .iter()
+            .zip(BUCKETS.iter().chain([&(i64::MAX, "+Inf")]))
+        {
             total += count.load(Ordering::Relaxed);
-            page.line(LATENCY, "_bucket", &[("since", since), ("le", bound)], approximately(total));
+            page.line(
+                LATENCY,
+                "_bucket",
+                &[("since", since), ("le", bound)],
+                approximately(total),
+            );
         }
         let sum = approximately(self.sum_ms.load(Ordering::Relaxed)) / 1000.0;
         page.line(LATENCY, "_sum", &[("since", since)], sum);
@@ -100,7 +115,9 @@ impl Times {
 
 /// Returns the time in Unix milliseconds.
 pub(super) fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -131,7 +148,10 @@ mod tests {
             (r#"_count{since="record_time"}"#, "5"),
             (r#"_count{since="event_time"}"#, "0"),
         ] {
-            assert!(text.contains(&format!("{prefix}{line} {value}\n")), "{line} {value} is not in:\n{text}");
+            assert!(
+                text.contains(&format!("{prefix}{line} {value}\n")),
+                "{line} {value} is not in:\n{text}"
+            );
         }
     }
 }

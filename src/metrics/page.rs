@@ -13,18 +13,34 @@ pub struct Page {
 impl Page {
     /// Says a value. `labels` are the values of the family's labels, in its order.
     pub fn say(&mut self, family: Family, labels: &[&str], value: f64) {
-        let named: Vec<(&str, &str)> = family.labels.iter().copied().zip(labels.iter().copied()).collect();
+        let named: Vec<(&str, &str)> = family
+            .labels
+            .iter()
+            .copied()
+            .zip(labels.iter().copied())
+            .collect();
         self.line(family, "", &named, value);
     }
 
     /// Says a line of a histogram: `suffix` is `_bucket`, `_sum` or `_count`.
-    pub(super) fn line(&mut self, family: Family, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let index = self.families.iter().position(|(known, _)| known.name == family.name);
+    pub(super) fn line(
+        &mut self,
+        family: Family,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
+        let index = self
+            .families
+            .iter()
+            .position(|(known, _)| known.name == family.name);
         let index = index.unwrap_or(self.families.len());
         if index == self.families.len() {
             self.families.push((family, String::new()));
         }
-        let Some((Family { name, .. }, lines)) = self.families.get_mut(index) else { return };
+        let Some((Family { name, .. }, lines)) = self.families.get_mut(index) else {
+            return;
+        };
         lines.push_str(name);
         lines.push_str(suffix);
         for (index, (label, value)) in labels.iter().enumerate() {
@@ -45,8 +61,19 @@ impl Page {
     #[must_use]
     pub fn into_text(self) -> String {
         let mut text = String::new();
-        for (Family { name, kind, help, .. }, lines) in self.families {
-            write!(text, "# HELP {name} {help}\n# TYPE {name} {}\n{lines}\n", kind.word()).unwrap_or_default();
+        for (
+            Family {
+                name, kind, help, ..
+            },
+            lines,
+        ) in self.families
+        {
+            write!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} {}\n{lines}\n",
+                kind.word()
+            )
+            .unwrap_or_default();
         }
         text
     }
@@ -84,7 +111,10 @@ fn escape(value: &str, out: &mut String) {
 
 /// Returns the nearest number that Prometheus can hold: exact to 2^53.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "what is counted here stays far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "what is counted here stays far below 2^53"
+)]
 pub fn approximately(number: u64) -> f64 {
     number as f64
 }

@@ -26,7 +26,11 @@ pub struct Tally {
 impl Tally {
     /// Returns an empty tally for the destinations, named in the order of their indices.
     #[must_use]
-    pub fn new(destinations: Arc<[String]>, unknown_flags: UnknownFlags, latencies: Arc<Latencies>) -> Tally {
+    pub fn new(
+        destinations: Arc<[String]>,
+        unknown_flags: UnknownFlags,
+        latencies: Arc<Latencies>,
+    ) -> Tally {
         declare(&destinations);
         Tally {
             destinations,
@@ -47,7 +51,8 @@ impl Tally {
         if let Some(timestamp) = timestamp {
             self.record_times.add(timestamp);
         }
-        self.consumed.add_with(|counted| counted == topic, || topic.to_owned(), 1);
+        self.consumed
+            .add_with(|counted| counted == topic, || topic.to_owned(), 1);
         self.verdicts.add(verdict, 1);
     }
 
@@ -78,7 +83,10 @@ impl Tally {
     }
 
     fn name(&self, destination: usize) -> String {
-        self.destinations.get(destination).cloned().unwrap_or_default()
+        self.destinations
+            .get(destination)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -88,7 +96,10 @@ fn declare(destinations: &[String]) {
         let (verdict, reason) = Verdict::DeadLettered(*reason).labels();
         counter!(VERDICTS.name, "verdict" => verdict, "reason" => reason).increment(0);
     }
-    for (destination, reason) in destinations.iter().flat_map(|name| Reason::UNFIT.iter().map(move |reason| (name, reason))) {
+    for (destination, reason) in destinations
+        .iter()
+        .flat_map(|name| Reason::UNFIT.iter().map(move |reason| (name, reason)))
+    {
         let (outcome, reason) = Outcome::DeadLettered(*reason).labels();
         counter!(OUTCOMES.name, "destination" => destination.clone(), "outcome" => outcome, "reason" => reason).increment(0);
     }
@@ -111,7 +122,11 @@ impl Observer for Tally {
             self.operations.add(destination, u64::from(operations));
         }
         // One label set for all emitted ones, whatever their number of operations.
-        let kind = if matches!(outcome, Outcome::Emitted(_)) { Outcome::Emitted(1) } else { outcome };
+        let kind = if matches!(outcome, Outcome::Emitted(_)) {
+            Outcome::Emitted(1)
+        } else {
+            outcome
+        };
         self.outcomes.add((destination, kind), 1);
     }
 }
@@ -159,7 +174,10 @@ const MAX_FLAG_BYTES: usize = 100;
 
 impl UnknownFlags {
     fn tell(&mut self, flag: &str) {
-        if self.told.len() >= MAX_UNKNOWN_FLAGS || flag.len() > MAX_FLAG_BYTES || self.told.contains(flag) {
+        if self.told.len() >= MAX_UNKNOWN_FLAGS
+            || flag.len() > MAX_FLAG_BYTES
+            || self.told.contains(flag)
+        {
             return;
         }
         self.told.insert(flag.to_owned());
@@ -176,7 +194,11 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn tally() -> Tally {
-        Tally::new(Arc::from(["mixpanel".to_owned(), "webhook".to_owned()]), UnknownFlags::default(), Arc::default())
+        Tally::new(
+            Arc::from(["mixpanel".to_owned(), "webhook".to_owned()]),
+            UnknownFlags::default(),
+            Arc::default(),
+        )
     }
 
     fn rendered(tally: &mut Tally) -> String {
@@ -194,8 +216,20 @@ mod tests {
         tally.outcome(0, Outcome::Emitted(2));
         tally.outcome(0, Outcome::Emitted(1));
         tally.outcome(1, Outcome::Skipped(Reason::FlagFalse));
-        tally.note(Some(1), Note { code: NoteCode::NullNotExpressible, subject: "plan" });
-        tally.note(None, Note { code: NoteCode::TraitCollision, subject: "name" });
+        tally.note(
+            Some(1),
+            Note {
+                code: NoteCode::NullNotExpressible,
+                subject: "plan",
+            },
+        );
+        tally.note(
+            None,
+            Note {
+                code: NoteCode::TraitCollision,
+                subject: "name",
+            },
+        );
         let text = rendered(&mut tally);
         for line in [
             r#"groupcast_records_consumed_total{topic="events"} 3"#,
@@ -207,7 +241,10 @@ mod tests {
             r#"groupcast_notes_total{destination="webhook",code="null_not_expressible"} 1"#,
             r#"groupcast_notes_total{destination="",code="trait_collision"} 1"#,
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
     }
 
@@ -220,7 +257,10 @@ mod tests {
             r#"groupcast_verdicts_total{verdict="dead_lettered",reason="invalid_json"} 0"#,
             r#"groupcast_outcomes_total{destination="webhook",outcome="dead_lettered",reason="too_large"} 0"#,
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
         let of_records = text.matches("groupcast_verdicts_total{").count();
         assert_eq!(of_records, Reason::DEAD_LETTERS.len());

@@ -9,9 +9,17 @@ use crate::diagnostic::{Diagnostics, Place};
 use crate::yaml;
 
 /// Reads settings as they stand in an editor.
-pub(super) fn read_settings(definition: &Definition, text: &str, found: &mut Diagnostics) -> Settings {
+pub(super) fn read_settings(
+    definition: &Definition,
+    text: &str,
+    found: &mut Diagnostics,
+) -> Settings {
     let node = yaml::parse(text, found);
-    let place = Place { line: 1, column: 1, length: 1 };
+    let place = Place {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
     definition.read_settings(node.as_ref(), place, found)
 }
 
@@ -20,9 +28,10 @@ pub(super) fn settings_text(definition: &Definition, given: Option<&Settings>) -
     let mut text = String::new();
     for spec in &definition.settings {
         let value = match given {
-            Some(settings) => {
-                settings.get(&spec.name).filter(|value| Some(*value) != spec.default.as_ref()).map(|value| value.as_json())
-            }
+            Some(settings) => settings
+                .get(&spec.name)
+                .filter(|value| Some(*value) != spec.default.as_ref())
+                .map(|value| value.as_json()),
             None => sample(spec),
         };
         // Writing to a string cannot fail.

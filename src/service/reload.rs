@@ -25,14 +25,26 @@ impl Service {
     ) -> Result<(), Fault> {
         let _guard = self.runtime.enter();
         let mut hangups = signal(SignalKind::hangup()).map_err(fatal)?;
-        let (routes, metrics, load) = (Arc::clone(&self.routes), self.watched.metrics.clone(), Arc::new(load));
+        let (routes, metrics, load) = (
+            Arc::clone(&self.routes),
+            self.watched.metrics.clone(),
+            Arc::new(load),
+        );
         self.runtime.spawn(async move {
             while hangups.recv().await.is_some() {
-                let (config, routes, load, metrics) =
-                    (Arc::clone(&config), Arc::clone(&routes), Arc::clone(&load), metrics.clone());
-                let reload = move || metrics.record(|| tell(load().and_then(|next| apply(&config, &next, &routes))));
+                let (config, routes, load, metrics) = (
+                    Arc::clone(&config),
+                    Arc::clone(&routes),
+                    Arc::clone(&load),
+                    metrics.clone(),
+                );
+                let reload = move || {
+                    metrics.record(|| tell(load().and_then(|next| apply(&config, &next, &routes))))
+                };
                 if tokio::task::spawn_blocking(reload).await.is_err() {
-                    tracing::error!("reading the configuration anew has panicked; the old one stays in force");
+                    tracing::error!(
+                        "reading the configuration anew has panicked; the old one stays in force"
+                    );
                 }
             }
         });
@@ -43,8 +55,13 @@ impl Service {
 fn tell(result: Result<(), String>) {
     metrics::reloaded(result.is_ok());
     match result {
-        Ok(()) => tracing::info!("the configuration is reloaded; each worker takes it over with its next epoch"),
-        Err(error) => tracing::error!(error, "the configuration is refused; the old one stays in force"),
+        Ok(()) => tracing::info!(
+            "the configuration is reloaded; each worker takes it over with its next epoch"
+        ),
+        Err(error) => tracing::error!(
+            error,
+            "the configuration is refused; the old one stays in force"
+        ),
     }
 }
 
@@ -54,9 +71,19 @@ fn apply(config: &Config, next: &Config, routes: &Current) -> Result<(), String>
     if !fixed.is_empty() {
         return Err(format!("changes only with a restart: {}", fixed.join(", ")));
     }
-    let said = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n");
-    let router = Router::new(next.routing()).map_err(|faults: Vec<crate::diagnostic::Diagnostic>| said(faults))?;
+    let said = |faults: Vec<_>| {
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+            .join("\n")
+    };
+    let router = Router::new(next.routing())
+        .map_err(|faults: Vec<crate::diagnostic::Diagnostic>| said(faults))?;
     let topics = Topics::check(next, router.topics()).map_err(|fault| fault.to_string())?;
-    routes.replace(Routes { router: Arc::new(router), topics: Arc::new(topics) });
+    routes.replace(Routes {
+        router: Arc::new(router),
+        topics: Arc::new(topics),
+    });
     Ok(())
 }

@@ -22,8 +22,13 @@ const LONGEST_PAUSE: u32 = 12;
 
 /// Returns once the files hold something else than what is `in_use`, and `try_out` has found it good. Until then `obstacle`
 /// says why not.
-pub(super) async fn changed<F>(files: &[PathBuf], in_use: u64, interval: Duration, try_out: F, obstacle: &Obstacle)
-where
+pub(super) async fn changed<F>(
+    files: &[PathBuf],
+    in_use: u64,
+    interval: Duration,
+    try_out: F,
+    obstacle: &Obstacle,
+) where
     F: Fn() -> Result<(), String> + Clone + Send + 'static,
 {
     let (mut tried, mut pause, mut due_at) = (in_use, interval, Instant::now());
@@ -46,8 +51,13 @@ where
             obstacle.set(None);
             return;
         };
-        tracing::warn!(reason, "new credentials cannot be used yet; the old ones are in use");
-        obstacle.set(Some(format!("new credentials cannot be used yet: {reason}; the old ones are in use")));
+        tracing::warn!(
+            reason,
+            "new credentials cannot be used yet; the old ones are in use"
+        );
+        obstacle.set(Some(format!(
+            "new credentials cannot be used yet: {reason}; the old ones are in use"
+        )));
         due_at = Instant::now() + pause;
         pause = (pause * 2).min(interval * LONGEST_PAUSE);
     }
@@ -96,27 +106,42 @@ mod tests {
         let try_out = {
             let (file, tried, answer) = (file.clone(), Arc::clone(&tried), Arc::clone(&answer));
             move || {
-                tried.lock().unwrap().push(fs::read_to_string(&file).unwrap());
+                tried
+                    .lock()
+                    .unwrap()
+                    .push(fs::read_to_string(&file).unwrap());
                 answer.lock().unwrap().clone()
             }
         };
         let (obstacle, files) = (Obstacle::default(), vec![file.clone()]);
         let (seen, in_use) = (obstacle.clone(), print_of(&files));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
         let interval = Duration::from_millis(2);
-        let following = runtime.spawn(async move { changed(&files, in_use, interval, try_out, &obstacle).await });
+        let following = runtime
+            .spawn(async move { changed(&files, in_use, interval, try_out, &obstacle).await });
 
         replace(&file, "first");
         until(|| tried.lock().unwrap().len() >= 4);
         assert!(tried.lock().unwrap().iter().all(|text| text == "first"));
-        let says = "new credentials cannot be used yet: the broker is away; the old ones are in use";
+        let says =
+            "new credentials cannot be used yet: the broker is away; the old ones are in use";
         until(|| seen.get().as_deref() == Some(says));
         replace(&file, "old");
         until(|| seen.get().is_none());
         replace(&file, "second");
         until(|| seen.get().is_some());
         *answer.lock().unwrap() = Ok(());
-        runtime.block_on(async { tokio::time::timeout(LIMIT, following).await }).unwrap().unwrap();
-        assert_eq!((seen.get(), tried.lock().unwrap().last().map(String::as_str)), (None, Some("second")));
+        runtime
+            .block_on(async { tokio::time::timeout(LIMIT, following).await })
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (seen.get(), tried.lock().unwrap().last().map(String::as_str)),
+            (None, Some("second"))
+        );
     }
 }

@@ -34,7 +34,8 @@ where
     let mut were_silent = vec![false; watched.statuses.len()];
     loop {
         ticks.tick().await;
-        let is_stopping = watched.stop.is_requested() && !stopping.is_rotating.load(Ordering::Relaxed);
+        let is_stopping =
+            watched.stop.is_requested() && !stopping.is_rotating.load(Ordering::Relaxed);
         if is_stopping && watched.stop.requested_at().elapsed() > stopping.limit + CLOSE_TIMEOUT {
             end_late(&stopping);
         }
@@ -55,13 +56,20 @@ where
 
 /// Returns whether a new start would find what it needs; `obstacle` says why not. A configuration that somebody is writing, or that
 /// is broken, must not end a process whose other workers run: it ends with the next start anyway, if nobody mends it.
-async fn is_startable<F>(obstacle: &Obstacle, worker: usize, call: &'static str, can_start: F) -> bool
+async fn is_startable<F>(
+    obstacle: &Obstacle,
+    worker: usize,
+    call: &'static str,
+    can_start: F,
+) -> bool
 where
     F: FnOnce() -> Result<(), String> + Send + 'static,
 {
     // It reads files, and waits.
     let checked = tokio::task::spawn_blocking(can_start).await;
-    let Err(reason) = checked.unwrap_or_else(|error| Err(error.to_string())) else { return true };
+    let Err(reason) = checked.unwrap_or_else(|error| Err(error.to_string())) else {
+        return true;
+    };
     let said = format!("worker {worker} is stuck and the process cannot start over: {reason}");
     if obstacle.get().as_ref() != Some(&said) {
         tracing::error!(
@@ -82,7 +90,8 @@ where
 fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'static str> {
     let is_silent = !is_stopping && view.silence(Instant::now()).is_some();
     let is_stuck = std::mem::replace(was_silent, is_silent) && is_silent;
-    view.overdue(CALL_DEADLINE).or_else(|| is_stuck.then_some("one that asks no broker"))
+    view.overdue(CALL_DEADLINE)
+        .or_else(|| is_stuck.then_some("one that asks no broker"))
 }
 
 /// Ends a stop that client calls hold up, before whoever supervises the process kills it.
@@ -108,7 +117,11 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
             "a Kafka client call does not return; the process ends, nothing is lost"
         );
     } else {
-        tracing::error!(worker, call, "a Kafka client call does not return; the process starts over, nothing is lost");
+        tracing::error!(
+            worker,
+            call,
+            "a Kafka client call does not return; the process starts over, nothing is lost"
+        );
         let error = process::start_over();
         tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
     }
@@ -125,7 +138,8 @@ mod tests {
         let obstacle = Obstacle::default();
         let broken = || Err("g.yaml:1:1: error: not a mapping".to_owned());
         assert!(!is_startable(&obstacle, 1, "commit", broken).await);
-        let said = "worker 1 is stuck and the process cannot start over: g.yaml:1:1: error: not a mapping";
+        let said =
+            "worker 1 is stuck and the process cannot start over: g.yaml:1:1: error: not a mapping";
         assert_eq!(obstacle.get().as_deref(), Some(said));
         assert!(!is_startable(&obstacle, 1, "commit", || panic!("while it reads")).await);
         assert!(is_startable(&obstacle, 1, "commit", || Ok(())).await);
@@ -144,7 +158,11 @@ mod tests {
         assert_eq!(looks(&view, false), [false, false, false]);
         view.beat -= Duration::from_secs(2);
         assert_eq!(looks(&view, false), [false, true, true]);
-        assert_eq!(looks(&view, true), [false, false, false], "it may have ended");
+        assert_eq!(
+            looks(&view, true),
+            [false, false, false],
+            "it may have ended"
+        );
         view.call = Some(("commit", view.beat));
         assert_eq!(looks(&view, true), [true, true, true]);
     }

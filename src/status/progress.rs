@@ -40,9 +40,17 @@ impl Progress {
     }
 
     /// Takes note that the group has given these partitions to the worker.
-    pub fn assign<'a>(&mut self, partitions: impl Iterator<Item = (&'a str, i32)> + Clone, now: Instant) {
+    pub fn assign<'a>(
+        &mut self,
+        partitions: impl Iterator<Item = (&'a str, i32)> + Clone,
+        now: Instant,
+    ) {
         if std::mem::take(&mut self.is_joining) {
-            self.partitions.retain(|known| partitions.clone().any(|(topic, partition)| known.is(topic, partition)));
+            self.partitions.retain(|known| {
+                partitions
+                    .clone()
+                    .any(|(topic, partition)| known.is(topic, partition))
+            });
         }
         for (topic, partition) in partitions {
             self.entry(topic, partition, now);
@@ -69,14 +77,16 @@ impl Progress {
     /// Takes note of what was read and is not committed.
     pub fn read(&mut self, watermarks: &Watermarks, now: Instant) {
         for mark in watermarks.iter() {
-            self.entry(&mark.topic, mark.partition, now).read(mark.next_offset, now);
+            self.entry(&mark.topic, mark.partition, now)
+                .read(mark.next_offset, now);
         }
     }
 
     /// Takes note of what is committed.
     pub fn commit(&mut self, watermarks: &Watermarks, now: Instant) {
         for mark in watermarks.iter() {
-            self.entry(&mark.topic, mark.partition, now).commit(mark.next_offset, now);
+            self.entry(&mark.topic, mark.partition, now)
+                .commit(mark.next_offset, now);
         }
     }
 
@@ -92,7 +102,11 @@ impl Progress {
 
     /// Takes note that a new consumer is opened for the sake of a partition.
     pub fn renew(&mut self, topic: &str, partition: i32) {
-        if let Some(known) = self.partitions.iter_mut().find(|known| known.is(topic, partition)) {
+        if let Some(known) = self
+            .partitions
+            .iter_mut()
+            .find(|known| known.is(topic, partition))
+        {
             known.n_renewals += 1;
         }
     }
@@ -100,7 +114,9 @@ impl Progress {
     /// Returns one partition's progress.
     #[must_use]
     pub fn get(&self, topic: &str, partition: i32) -> Option<&PartitionProgress> {
-        self.partitions.iter().find(|known| known.is(topic, partition))
+        self.partitions
+            .iter()
+            .find(|known| known.is(topic, partition))
     }
 
     /// Returns every partition's progress.
@@ -111,20 +127,33 @@ impl Progress {
     /// Returns since when the oldest record waits that was read and is not committed.
     #[must_use]
     pub fn uncommitted_since(&self) -> Option<Instant> {
-        self.partitions.iter().filter_map(|known| known.uncommitted).map(|(_, since)| since).min()
+        self.partitions
+            .iter()
+            .filter_map(|known| known.uncommitted)
+            .map(|(_, since)| since)
+            .min()
     }
 
     /// Returns whether it is known that no record waits.
     #[must_use]
     pub fn is_all_done(&self) -> bool {
-        self.partitions.iter().all(|known| known.readable.is_some() && known.stalled_since().is_none())
+        self.partitions
+            .iter()
+            .all(|known| known.readable.is_some() && known.stalled_since().is_none())
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the index was found, or is the last one's")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index was found, or is the last one's"
+    )]
     fn entry(&mut self, topic: &str, partition: i32, now: Instant) -> &mut PartitionProgress {
-        let found = self.partitions.iter().position(|known| known.is(topic, partition));
+        let found = self
+            .partitions
+            .iter()
+            .position(|known| known.is(topic, partition));
         let index = found.unwrap_or_else(|| {
-            self.partitions.push(PartitionProgress::new(topic, partition, now));
+            self.partitions
+                .push(PartitionProgress::new(topic, partition, now));
             self.partitions.len() - 1
         });
         &mut self.partitions[index]
@@ -147,7 +176,10 @@ mod tests {
     impl Stage {
         /// Partition 0, committed up to 10.
         fn new() -> Stage {
-            let mut stage = Stage { progress: Progress::default(), began: Instant::now() };
+            let mut stage = Stage {
+                progress: Progress::default(),
+                began: Instant::now(),
+            };
             stage.assign(0, &[0]);
             stage.progress.start_at(TOPIC, 0, 10, stage.began);
             stage
@@ -159,11 +191,20 @@ mod tests {
 
         fn assign(&mut self, second: u64, partitions: &[i32]) {
             let now = self.at(second);
-            self.progress.assign(partitions.iter().map(|partition| (TOPIC, *partition)), now);
+            self.progress
+                .assign(partitions.iter().map(|partition| (TOPIC, *partition)), now);
         }
 
         fn see(&mut self, second: u64, end: i64, position: i64) {
-            self.see_more(second, Sight { end: Some(end), readable: Some(end), position: Some(position), ..Sight::default() });
+            self.see_more(
+                second,
+                Sight {
+                    end: Some(end),
+                    readable: Some(end),
+                    position: Some(position),
+                    ..Sight::default()
+                },
+            );
         }
 
         fn see_more(&mut self, second: u64, sight: Sight) {
@@ -192,7 +233,13 @@ mod tests {
         fn check(&self, waits: Option<u64>, stalled: Option<u64>) {
             let known = self.progress.get(TOPIC, 0).unwrap();
             let second = |at: Instant| (at - self.began).as_secs();
-            assert_eq!((known.waits_since().map(second), known.stalled_since().map(second)), (waits, stalled));
+            assert_eq!(
+                (
+                    known.waits_since().map(second),
+                    known.stalled_since().map(second)
+                ),
+                (waits, stalled)
+            );
         }
     }
 
@@ -224,8 +271,22 @@ mod tests {
             stage.commit(second, 10 + i64::try_from(second).unwrap());
             stage.check(Some(1), Some(second));
         }
-        assert_eq!(stage.progress.get(TOPIC, 0).unwrap().blocked_for(stage.at(119)), None);
-        assert_eq!(stage.progress.get(TOPIC, 0).unwrap().blocked_for(stage.at(120)), Some(Duration::from_secs(21)));
+        assert_eq!(
+            stage
+                .progress
+                .get(TOPIC, 0)
+                .unwrap()
+                .blocked_for(stage.at(119)),
+            None
+        );
+        assert_eq!(
+            stage
+                .progress
+                .get(TOPIC, 0)
+                .unwrap()
+                .blocked_for(stage.at(120)),
+            Some(Duration::from_secs(21))
+        );
     }
 
     #[test]
@@ -247,7 +308,11 @@ mod tests {
             assert_eq!(stage.progress.uncommitted_since(), Some(stage.at(1)));
         }
         stage.read(49, 15);
-        assert_eq!(stage.progress.get(TOPIC, 0).unwrap().lag(), Some(5), "records that are read are there");
+        assert_eq!(
+            stage.progress.get(TOPIC, 0).unwrap().lag(),
+            Some(5),
+            "records that are read are there"
+        );
         stage.commit(50, 15);
         stage.check(None, None);
         assert_eq!(stage.progress.uncommitted_since(), None);
@@ -270,12 +335,26 @@ mod tests {
         stage.assign(0, &[1]);
         stage.read(1, 12);
         stage.progress.unassign(TOPIC, 0);
-        assert_eq!(stage.progress.iter().map(|known| known.partition).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            stage
+                .progress
+                .iter()
+                .map(|known| known.partition)
+                .collect::<Vec<_>>(),
+            [1]
+        );
         // A new consumer that joins keeps what it is given back, and what comes later is new.
         stage.progress.join();
         stage.assign(2, &[0]);
         stage.assign(3, &[2]);
-        assert_eq!(stage.progress.iter().map(|known| known.partition).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(
+            stage
+                .progress
+                .iter()
+                .map(|known| known.partition)
+                .collect::<Vec<_>>(),
+            [0, 2]
+        );
         stage.check(None, None);
     }
 
@@ -299,7 +378,12 @@ mod tests {
     fn an_open_transaction_has_an_age_and_stalls_nothing() {
         let mut stage = Stage::new();
         for second in 1..100 {
-            let sight = Sight { end: Some(20), readable: Some(10), position: Some(10), ..Sight::default() };
+            let sight = Sight {
+                end: Some(20),
+                readable: Some(10),
+                position: Some(10),
+                ..Sight::default()
+            };
             stage.see_more(second, sight);
         }
         stage.check(Some(1), None);
@@ -310,7 +394,12 @@ mod tests {
     #[test]
     fn a_partition_in_line_is_not_stalled_for_a_while() {
         let mut stage = Stage::new();
-        let in_line = || Sight { end: Some(20), readable: Some(20), is_in_line: true, ..Sight::default() };
+        let in_line = || Sight {
+            end: Some(20),
+            readable: Some(20),
+            is_in_line: true,
+            ..Sight::default()
+        };
         stage.see_more(1, in_line());
         for second in 2..200 {
             stage.see_more(second, in_line());
@@ -323,7 +412,10 @@ mod tests {
     #[test]
     fn an_obstacle_stalls_a_partition_of_which_nothing_is_known() {
         let mut stage = Stage::new();
-        let hindered = || Sight { supply: Supply::Hindered("no leader".to_owned()), ..Sight::default() };
+        let hindered = || Sight {
+            supply: Supply::Hindered("no leader".to_owned()),
+            ..Sight::default()
+        };
         stage.see_more(5, hindered());
         stage.check(None, Some(5));
         // A new consumer knows nothing at first.
@@ -332,7 +424,13 @@ mod tests {
         stage.see_more(7, Sight::default());
         stage.see_more(9, hindered());
         stage.check(None, Some(5));
-        stage.see_more(10, Sight { supply: Supply::Flows, ..Sight::default() });
+        stage.see_more(
+            10,
+            Sight {
+                supply: Supply::Flows,
+                ..Sight::default()
+            },
+        );
         stage.check(None, None);
     }
 

@@ -85,7 +85,10 @@ impl Report {
     /// Returns a partition's figures.
     #[must_use]
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
-        self.topics.get(topic)?.partitions.get(&partition.to_string())
+        self.topics
+            .get(topic)?
+            .partitions
+            .get(&partition.to_string())
     }
 
     /// Returns whether the client knows any broker that it could ask for the others. One that does not never finds one again:
@@ -93,21 +96,35 @@ impl Report {
     /// too (librdkafka issue 5301).
     #[must_use]
     pub fn knows_a_broker(&self) -> bool {
-        self.brokers.values().any(|broker| broker.source != "logical")
+        self.brokers
+            .values()
+            .any(|broker| broker.source != "logical")
     }
 
     /// Returns the records that a consumer has fetched and not handed out.
     #[must_use]
     pub fn fetched_records(&self) -> i64 {
-        let partitions = self.topics.values().flat_map(|topic| topic.partitions.values());
-        partitions.map(|partition| partition.fetchq_cnt).max().unwrap_or_default()
+        let partitions = self
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values());
+        partitions
+            .map(|partition| partition.fetchq_cnt)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Returns the bytes that a consumer has fetched and not handed out.
     #[must_use]
     pub fn fetched_bytes(&self) -> u64 {
-        let partitions = self.topics.values().flat_map(|topic| topic.partitions.values());
-        partitions.map(|partition| partition.fetchq_size).max().unwrap_or_default()
+        let partitions = self
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values());
+        partitions
+            .map(|partition| partition.fetchq_size)
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -130,14 +147,25 @@ pub struct Reports {
 impl Reports {
     /// Puts a report where [`Reports::read`] finds it.
     pub fn post(&self, json: &[u8]) {
-        *self.posted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), json.to_vec()));
+        *self.posted.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), json.to_vec()));
     }
 
     /// Reads what was posted last, if that is new.
     pub fn read(&self) {
-        let Some((at, json)) = self.posted.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some((at, json)) = self
+            .posted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return;
+        };
         match serde_json::from_slice(&json) {
-            Ok(report) => *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Arc::new(report))),
+            Ok(report) => {
+                *self.latest.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((at, Arc::new(report)))
+            }
             Err(error) => tracing::debug!(error = %error, "the client's statistics cannot be read"),
         }
     }
@@ -145,7 +173,10 @@ impl Reports {
     /// Returns the last report and when it came.
     #[must_use]
     pub fn latest(&self) -> Option<(Instant, Arc<Report>)> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Forgets everything: the client is closed.
@@ -161,26 +192,43 @@ mod tests {
 
     fn partition(fetchq_cnt: i64, next_offset: i64) -> Partition {
         let fetch_state = "active".to_owned();
-        Partition { fetchq_cnt, fetchq_size: 0, fetch_state, next_offset, leader: 1, broker: 1, ls_offset: 20 }
+        Partition {
+            fetchq_cnt,
+            fetchq_size: 0,
+            fetch_state,
+            next_offset,
+            leader: 1,
+            broker: 1,
+            ls_offset: 20,
+        }
     }
 
     #[test]
     fn all_is_handed_out_where_nothing_waits() {
         assert_eq!(partition(0, 12).handed_out(), Some(12));
         assert_eq!(partition(3, 15).handed_out(), None, "records wait");
-        assert_eq!(partition(0, -1001).handed_out(), None, "it is not known where reading begins");
+        assert_eq!(
+            partition(0, -1001).handed_out(),
+            None,
+            "it is not known where reading begins"
+        );
     }
 
     #[test]
     fn a_coordinator_is_no_broker_to_begin_with() {
         let knows = |brokers: &str| {
-            let report: Report = serde_json::from_str(&format!(r#"{{"brokers":{{{brokers}}}}}"#)).unwrap();
+            let report: Report =
+                serde_json::from_str(&format!(r#"{{"brokers":{{{brokers}}}}}"#)).unwrap();
             report.knows_a_broker()
         };
         let logical = r#""GroupCoordinator":{"nodeid":1,"state":"DOWN","source":"logical"}"#;
         assert!(!knows("") && !knows(logical));
-        assert!(knows(&format!(r#"{logical},"b:1/1":{{"nodeid":1,"state":"DOWN","source":"learned"}}"#)));
-        assert!(knows(r#""b:1/bootstrap":{"nodeid":-1,"state":"INIT","source":"configured"}"#));
+        assert!(knows(&format!(
+            r#"{logical},"b:1/1":{{"nodeid":1,"state":"DOWN","source":"learned"}}"#
+        )));
+        assert!(knows(
+            r#""b:1/bootstrap":{"nodeid":-1,"state":"INIT","source":"configured"}"#
+        ));
     }
 
     #[test]
@@ -191,7 +239,10 @@ mod tests {
         reports.read();
         let (_, report) = reports.latest().unwrap();
         assert_eq!((report.msg_size, report.fetched_bytes()), (5, 7));
-        assert_eq!(report.brokers.get("b:1/1").map(|broker| broker.rtt.p99), Some(9));
+        assert_eq!(
+            report.brokers.get("b:1/1").map(|broker| broker.rtt.p99),
+            Some(9)
+        );
         assert!(report.partition("a", 0).is_some() && report.partition("a", 1).is_none());
         reports.clear();
         assert!(reports.latest().is_none());

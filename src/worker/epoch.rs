@@ -34,20 +34,28 @@ impl Epoch {
     }
 
     pub(super) fn is_due(&self, bounds: &EpochBounds) -> bool {
-        self.due_at.is_some_and(|due_at| clock::now() >= due_at) || self.records >= bounds.records || self.bytes >= bounds.bytes
+        self.due_at.is_some_and(|due_at| clock::now() >= due_at)
+            || self.records >= bounds.records
+            || self.bytes >= bounds.bytes
     }
 }
 
 /// Returns how long the next epoch may last after a commit that took `took`: so long that commits are a small part of the time,
 /// up to a second. What was read waits for what was sent while it commits, and the last batches before it leave half empty.
-pub(super) fn interval_after(configured: &EpochBounds, guarantee: Guarantee, took: Duration) -> Duration {
+pub(super) fn interval_after(
+    configured: &EpochBounds,
+    guarantee: Guarantee,
+    took: Duration,
+) -> Duration {
     const LONGEST_STRETCH: Duration = Duration::from_secs(1);
     let commits_an_epoch = match guarantee {
         // Nobody waits for the commit: records can be read as soon as they are acknowledged.
         Guarantee::AtLeastOnce => 20,
         Guarantee::ExactlyOnce => 10,
     };
-    configured.interval.max((took * commits_an_epoch).min(LONGEST_STRETCH))
+    configured
+        .interval
+        .max((took * commits_an_epoch).min(LONGEST_STRETCH))
 }
 
 #[cfg(test)]
@@ -55,12 +63,24 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: EpochBounds = EpochBounds { interval: Duration::from_secs(3600), records: 10, bytes: 1000 };
+    const BOUNDS: EpochBounds = EpochBounds {
+        interval: Duration::from_secs(3600),
+        records: 10,
+        bytes: 1000,
+    };
 
     fn check(records: usize, bytes: usize, expected: bool) {
-        let mut epoch = Epoch { records, bytes, ..Epoch::default() };
+        let mut epoch = Epoch {
+            records,
+            bytes,
+            ..Epoch::default()
+        };
         epoch.begin(&BOUNDS);
-        assert_eq!(epoch.is_due(&BOUNDS), expected, "{records} records, {bytes} bytes");
+        assert_eq!(
+            epoch.is_due(&BOUNDS),
+            expected,
+            "{records} records, {bytes} bytes"
+        );
     }
 
     #[test]
@@ -69,16 +89,26 @@ mod tests {
         check(10, 0, true);
         check(1, 1000, true);
         let mut epoch = Epoch::default();
-        epoch.begin(&EpochBounds { interval: Duration::ZERO, ..BOUNDS });
+        epoch.begin(&EpochBounds {
+            interval: Duration::ZERO,
+            ..BOUNDS
+        });
         assert!(epoch.is_due(&BOUNDS));
     }
 
     #[test]
     fn an_epoch_is_worth_its_commit() {
         let check = |guarantee, took, expected| {
-            let epoch = EpochBounds { interval: Duration::from_millis(100), ..BOUNDS };
+            let epoch = EpochBounds {
+                interval: Duration::from_millis(100),
+                ..BOUNDS
+            };
             let interval = interval_after(&epoch, guarantee, Duration::from_millis(took));
-            assert_eq!(interval, Duration::from_millis(expected), "{guarantee:?} {took}");
+            assert_eq!(
+                interval,
+                Duration::from_millis(expected),
+                "{guarantee:?} {took}"
+            );
         };
         for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
             check(guarantee, 5, 100);
@@ -95,7 +125,11 @@ mod tests {
 
     #[test]
     fn a_deferred_epoch_keeps_its_offsets_and_its_age() {
-        let mut epoch = Epoch { records: 10, bytes: 1000, ..Epoch::default() };
+        let mut epoch = Epoch {
+            records: 10,
+            bytes: 1000,
+            ..Epoch::default()
+        };
         epoch.begin(&BOUNDS);
         epoch.watermarks.set("a", 0, 7);
         let began = epoch.began;

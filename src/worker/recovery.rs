@@ -22,9 +22,21 @@ pub fn run<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 ) -> Result<(), Fault> {
     let mut pause = Pause::default();
     // Counters are series from the start, so that their first count is seen to rise.
-    Cause::ALL.iter().for_each(|cause| metrics::rewind_cause(cause.label()));
-    setup.config.source.topics.iter().for_each(|topic| metrics::gap_skipped(topic, 0));
-    setup.config.source.topics.iter().for_each(|topic| metrics::undecodable_skipped(topic, 0));
+    Cause::ALL
+        .iter()
+        .for_each(|cause| metrics::rewind_cause(cause.label()));
+    setup
+        .config
+        .source
+        .topics
+        .iter()
+        .for_each(|topic| metrics::gap_skipped(topic, 0));
+    setup
+        .config
+        .source
+        .topics
+        .iter()
+        .for_each(|topic| metrics::undecodable_skipped(topic, 0));
     let limit = setup.config.delivery.epoch.bytes;
     setup.status.update(|view| view.in_flight_limit = limit);
     wait_for_topics(setup);
@@ -67,7 +79,9 @@ fn run_producers<S: Intake, D: Outlet<Offsets = S::Offsets>>(
         match open_delivery(&routes).and_then(run) {
             // With other routes.
             Ok(()) if !setup.stop.is_requested() => {}
-            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => rewound(setup, pause, cause, &detail)?,
+            Err(Fault::Rewind { cause, detail }) if !cause.is_consumers() => {
+                rewound(setup, pause, cause, &detail)?
+            }
             result => return result,
         }
         if setup.stop.is_requested() {
@@ -96,14 +110,28 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
     let mut worker = Worker::new(setup, Arc::clone(routes), source, delivery, pause);
     let result = worker.run(refused);
     // What was read is told of once a second, and perhaps the second was not over.
-    setup.status.progress().read(&worker.epoch.watermarks, clock::now());
+    setup
+        .status
+        .progress()
+        .read(&worker.epoch.watermarks, clock::now());
     if let Some(probe) = worker.delivery.take_probe() {
-        *refused = Some(Refused { probe, watermarks: std::mem::take(&mut worker.epoch.watermarks) });
+        *refused = Some(Refused {
+            probe,
+            watermarks: std::mem::take(&mut worker.epoch.watermarks),
+        });
     } else if let Some(refused) = refused {
         // The group may have given some of it to others meanwhile.
         refused.watermarks = std::mem::take(&mut worker.undone);
     }
-    let is_too_large = |fault: &Fault| matches!(fault, Fault::Rewind { cause: Cause::Producer | Cause::Transaction, .. });
+    let is_too_large = |fault: &Fault| {
+        matches!(
+            fault,
+            Fault::Rewind {
+                cause: Cause::Producer | Cause::Transaction,
+                ..
+            }
+        )
+    };
     if result.as_ref().is_err_and(is_too_large) && worker.epoch.records > 0 {
         worker.pause.shrink(worker.epoch.records);
     }
@@ -118,15 +146,28 @@ fn run_epochs<S: Intake, D: Outlet<Offsets = S::Offsets>>(
 fn rewound(setup: &Setup, pause: &mut Pause, cause: Cause, detail: &str) -> Result<(), Fault> {
     metrics::epoch(EpochResult::Rewound);
     metrics::rewind(cause.label());
-    tracing::warn!(worker = setup.status.worker, cause = cause.label(), detail, "the epoch is undone and done again");
+    tracing::warn!(
+        worker = setup.status.worker,
+        cause = cause.label(),
+        detail,
+        "the epoch is undone and done again"
+    );
     setup.status.update(|view| {
-        let since = view.rewound.as_ref().map_or_else(clock::now, |rewound| rewound.since);
-        view.rewound = Some(Rewound { since, cause: cause.label(), detail: detail.to_owned() });
+        let since = view
+            .rewound
+            .as_ref()
+            .map_or_else(clock::now, |rewound| rewound.since);
+        view.rewound = Some(Rewound {
+            since,
+            cause: cause.label(),
+            detail: detail.to_owned(),
+        });
         (view.is_held, view.in_flight) = (false, 0);
     });
     setup.stop.sleep(pause.next());
     if setup.stop.is_requested() && setup.status.progress().uncommitted_since().is_some() {
-        let what = "stopped with the last epoch undone; nothing is lost, the next start does it again";
+        let what =
+            "stopped with the last epoch undone; nothing is lost, the next start does it again";
         return Err(Fault::Fatal(format!("{what}: {detail}")));
     }
     Ok(())
@@ -161,7 +202,10 @@ impl Pause {
     /// Starts over, with an epoch of twice the size: one was committed.
     pub(super) fn committed(&mut self) {
         self.n_rewinds = 0;
-        self.epoch_records = self.epoch_records.map(|n_records| n_records * 2).filter(|n_records| *n_records < LARGE_EPOCH);
+        self.epoch_records = self
+            .epoch_records
+            .map(|n_records| n_records * 2)
+            .filter(|n_records| *n_records < LARGE_EPOCH);
     }
 }
 

@@ -25,7 +25,9 @@ use proptest::prelude::*;
 
 use self::broker::{Broker, Ending, SOURCE, WORKERS};
 use self::ends::{Consumer, Killed, Producer, Shared};
-use self::schedule::{Answer, Case, EPOCH_RECORDS, Event, Failure, Kind, PARTITIONS, Step, TOPICS, case};
+use self::schedule::{
+    Answer, Case, EPOCH_RECORDS, Event, Failure, Kind, PARTITIONS, Step, TOPICS, case,
+};
 use super::routes::{Current, Routes};
 use super::{Setup, recovery};
 use crate::config::{Config, Guarantee};
@@ -57,11 +59,13 @@ static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
 fn run(case: &Case) -> Result<(), String> {
     static CONFIGS: LazyLock<Vec<Arc<Config>>> = LazyLock::new(|| {
         let guarantees = [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce];
-        let both = |records: &usize| guarantees.map(|guarantee| Arc::new(config(guarantee, *records)));
+        let both =
+            |records: &usize| guarantees.map(|guarantee| Arc::new(config(guarantee, *records)));
         EPOCH_RECORDS.iter().flat_map(both).collect()
     });
     let is_its = |config: &&Arc<Config>| {
-        (config.delivery.guarantee, config.delivery.epoch.records) == (case.guarantee, case.epoch_records)
+        (config.delivery.guarantee, config.delivery.epoch.records)
+            == (case.guarantee, case.epoch_records)
     };
     let config = CONFIGS.iter().find(is_its).unwrap();
     let shared = Shared::new(Broker::new(case));
@@ -73,7 +77,9 @@ fn run(case: &Case) -> Result<(), String> {
     });
     let mut broker = shared.lock();
     broker.judge_outputs();
-    broker.violation.take().map_or(Ok(()), |violation| Err(format!("{violation}\n{}", broker.trace.join("\n"))))
+    broker.violation.take().map_or(Ok(()), |violation| {
+        Err(format!("{violation}\n{}", broker.trace.join("\n")))
+    })
 }
 
 /// Starts one worker after the other until the end.
@@ -93,7 +99,9 @@ fn work(shared: &Shared, config: &Arc<Config>, worker: usize) {
         };
         let open_source = || Consumer::open(shared, worker);
         let open_delivery = |_: &Routes| Producer::open(shared, worker);
-        let ending = match catch_unwind(AssertUnwindSafe(|| recovery::run(&setup, open_source, open_delivery))) {
+        let ending = match catch_unwind(AssertUnwindSafe(|| {
+            recovery::run(&setup, open_source, open_delivery)
+        })) {
             Ok(result) => Ending::Returned(result),
             Err(cause) if cause.is::<Killed>() => Ending::Killed,
             Err(_) => Ending::Panicked,
@@ -121,7 +129,13 @@ fn sweep(starts_at_end: bool, first: Event, then: Event, spread: usize) {
                 is_static: false,
                 starts_at_end,
                 records: vec![vec![Kind::Both, Kind::First, Kind::Dead, Kind::Both]; PARTITIONS],
-                steps: vec![Step { at, event: first }, Step { at: at + later, event: then }],
+                steps: vec![
+                    Step { at, event: first },
+                    Step {
+                        at: at + later,
+                        event: then,
+                    },
+                ],
             });
         }
     }
@@ -144,13 +158,23 @@ fn a_gap_within_a_batch() {
 /// What the group did not take goes with the next commit, of the partitions that are kept.
 #[test]
 fn offsets_that_are_not_taken_when_another_partition_goes() {
-    sweep(false, Event::Move(2), Event::Fail(Failure::Commit(Answer::Refused)), 5);
+    sweep(
+        false,
+        Event::Move(2),
+        Event::Fail(Failure::Commit(Answer::Refused)),
+        5,
+    );
 }
 
 /// Else records that come before the first commit would be skipped by a restart.
 #[test]
 fn a_start_at_the_end_is_committed_even_if_its_epoch_is_undone() {
-    sweep(true, Event::Fail(Failure::Commit(Answer::Refused)), Event::Switch, 1);
+    sweep(
+        true,
+        Event::Fail(Failure::Commit(Answer::Refused)),
+        Event::Switch,
+        1,
+    );
     sweep(true, Event::Fail(Failure::Serve), Event::Switch, 1);
 }
 

@@ -48,8 +48,15 @@ pub(crate) struct Excuses {
 impl Excuses {
     /// Returns which of the records that an event makes need not be there.
     fn of(&self, at: At) -> [bool; N_SLOTS] {
-        let is_removed = self.removed.get(at.partition).is_some_and(|removed| removed.contains(&at.offset));
-        let deleted = self.deleted.as_ref().filter(|(_, ends)| at.offset < ends[at.partition]).map(|(name, _)| *name);
+        let is_removed = self
+            .removed
+            .get(at.partition)
+            .is_some_and(|removed| removed.contains(&at.offset));
+        let deleted = self
+            .deleted
+            .as_ref()
+            .filter(|(_, ends)| at.offset < ends[at.partition])
+            .map(|(name, _)| *name);
         std::array::from_fn(|slot| is_removed || deleted == Some(topic_of(slot)))
     }
 
@@ -61,7 +68,9 @@ impl Excuses {
 
 /// Returns the topic that a record goes to, without its prefix.
 fn topic_of(slot: usize) -> &'static str {
-    OPERATIONS.get(slot).map_or("dead", |(destination, _)| DESTINATIONS[*destination])
+    OPERATIONS
+        .get(slot)
+        .map_or("dead", |(destination, _)| DESTINATIONS[*destination])
 }
 
 /// After the operations: the dead letter of a whole record, then one for each destination's share.
@@ -94,7 +103,10 @@ impl Run<'_> {
         let events = &self.source.events;
         let mut checker = Checker {
             run: self,
-            found: events.iter().map(|events| vec![[0; N_SLOTS]; events.len()]).collect(),
+            found: events
+                .iter()
+                .map(|events| vec![[0; N_SLOTS]; events.len()])
+                .collect(),
             timestamps: events.iter().map(|events| vec![-1; events.len()]).collect(),
             n_read: vec![0; events.len()],
             faults: Vec::new(),
@@ -109,7 +121,10 @@ impl Run<'_> {
         let report = checker.compare();
         match checker.n_faults {
             0 => Ok(report),
-            n_faults => Err(format!("{n_faults} faults, among them:\n{}", checker.faults.join("\n"))),
+            n_faults => Err(format!(
+                "{n_faults} faults, among them:\n{}",
+                checker.faults.join("\n")
+            )),
         }
     }
 }
@@ -129,22 +144,35 @@ impl Checker<'_> {
     /// Sees that the source holds what the generator made: everything else is judged by that.
     fn read_source(&mut self) {
         topics::read(self.run.brokers, &self.run.source.topic, |message| {
-            let at = At { partition: index(message.partition()), offset: index(message.offset()) };
+            let at = At {
+                partition: index(message.partition()),
+                offset: index(message.offset()),
+            };
             let is_ours = self.event(at).is_some_and(|event| {
-                event.value().as_deref() == message.payload() && event.key().as_deref().map(str::as_bytes) == message.key()
+                event.value().as_deref() == message.payload()
+                    && event.key().as_deref().map(str::as_bytes) == message.key()
             });
             if !is_ours {
-                return self.fault(|| format!("the source does not hold what was written to it: {at:?}"));
+                return self
+                    .fault(|| format!("the source does not hold what was written to it: {at:?}"));
             }
             self.n_read[at.partition] += 1;
-            self.timestamps[at.partition][at.offset] = message.timestamp().to_millis().unwrap_or(-1);
+            self.timestamps[at.partition][at.offset] =
+                message.timestamp().to_millis().unwrap_or(-1);
         });
         for partition in 0..self.n_read.len() {
-            let offsets = self.run.excuses.end_of_removed(partition)..self.run.source.events[partition].len();
-            let written = offsets.filter(|offset| self.run.source.event(partition, *offset).is_some()).count();
+            let offsets =
+                self.run.excuses.end_of_removed(partition)..self.run.source.events[partition].len();
+            let written = offsets
+                .filter(|offset| self.run.source.event(partition, *offset).is_some())
+                .count();
             let found = self.n_read[partition];
             if found != written {
-                self.fault(|| format!("source partition {partition} holds {found} records, {written} were written"));
+                self.fault(|| {
+                    format!(
+                        "source partition {partition} holds {found} records, {written} were written"
+                    )
+                });
             }
         }
     }
@@ -164,8 +192,16 @@ impl Checker<'_> {
 
     /// Returns how the order of a topic is judged.
     fn order(&self, name: &str) -> Order {
-        let is_recreated = self.run.excuses.deleted.as_ref().is_some_and(|(deleted, _)| *deleted == name);
-        Order { is_recreated, ..Order::default() }
+        let is_recreated = self
+            .run
+            .excuses
+            .deleted
+            .as_ref()
+            .is_some_and(|(deleted, _)| *deleted == name);
+        Order {
+            is_recreated,
+            ..Order::default()
+        }
     }
 
     fn judge_order(&mut self, topic: &str, order: &Order) {
@@ -185,24 +221,46 @@ impl Checker<'_> {
         let output = Output::read(self.run.format, message)?;
         let (at, operation) = place(destination, &output.id)?;
         let name = OPERATIONS[operation].1;
-        let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
+        let event = self
+            .event(at)
+            .ok_or(format!("{at:?} is not in the source"))?;
         let said = output.id.rsplit('/').nth(2).unwrap_or_default();
-        let timestamp = self.timestamp(at).map_or(said.to_owned(), |timestamp| timestamp.to_string());
+        let timestamp = self
+            .timestamp(at)
+            .map_or(said.to_owned(), |timestamp| timestamp.to_string());
         let id = format!(
             "{}/{}/{}/{timestamp}/{}/{name}",
             self.run.source.topic, at.partition, at.offset, DESTINATIONS[destination]
         );
         equal("id", &output.id, &id)?;
-        equal("type", &output.event_type, &format!("{}.{name}", DESTINATIONS[destination]))?;
+        equal(
+            "type",
+            &output.event_type,
+            &format!("{}.{name}", DESTINATIONS[destination]),
+        )?;
         equal("traceparent", &output.traceparent, &event.traceparent())?;
         equal("key", &message.key(), &Some(event.group_id().as_bytes()))?;
         let partition = |n_partitions| murmur2_partition(event.group_id().as_bytes(), n_partitions);
         if self.run.excuses.n_partitions_before.map(partition) != Some(index(message.partition())) {
-            equal("partition", &index(message.partition()), &partition(n_partitions))?;
+            equal(
+                "partition",
+                &index(message.partition()),
+                &partition(n_partitions),
+            )?;
         }
         output.check_body(operation, event)?;
         // Where topics were given partitions, a group moves to another one, and order holds from one partition to one.
-        self.count(at, operation, order, format!("{}/{}/{}", message.partition(), at.partition, event.group_id()))
+        self.count(
+            at,
+            operation,
+            order,
+            format!(
+                "{}/{}/{}",
+                message.partition(),
+                at.partition,
+                event.group_id()
+            ),
+        )
     }
 
     /// Returns when a source record was written; `None` where retention has removed it since.
@@ -215,7 +273,11 @@ impl Checker<'_> {
         let count = &mut self.found[at.partition][at.offset][slot];
         *count = count.saturating_add(1);
         order.see(&key, (at, slot));
-        if *count == 1 && !order.is_recreated { order.advance(key, (at, slot)) } else { Ok(()) }
+        if *count == 1 && !order.is_recreated {
+            order.advance(key, (at, slot))
+        } else {
+            Ok(())
+        }
     }
 
     fn read_dead_letters(&mut self) {
@@ -239,25 +301,55 @@ impl Checker<'_> {
     ) -> Result<(), String> {
         let mut headers = headers(message)?;
         let mut header = |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
-        let number = |text: String| text.parse::<usize>().map_err(|error| format!("{text}: {error}"));
+        let number = |text: String| {
+            text.parse::<usize>()
+                .map_err(|error| format!("{text}: {error}"))
+        };
         let (reason, _detail) = (header("reason")?, header("detail")?);
-        let at = At { partition: number(header("source_partition")?)?, offset: number(header("source_offset")?)? };
-        let event = self.event(at).ok_or(format!("{at:?} is not in the source"))?;
-        equal("source_topic", &header("source_topic")?, &self.run.source.topic)?;
+        let at = At {
+            partition: number(header("source_partition")?)?,
+            offset: number(header("source_offset")?)?,
+        };
+        let event = self
+            .event(at)
+            .ok_or(format!("{at:?} is not in the source"))?;
+        equal(
+            "source_topic",
+            &header("source_topic")?,
+            &self.run.source.topic,
+        )?;
         let said = header("source_timestamp")?;
-        equal("source_timestamp", &said, &self.timestamp(at).map_or(said.clone(), |timestamp| timestamp.to_string()))?;
+        equal(
+            "source_timestamp",
+            &said,
+            &self
+                .timestamp(at)
+                .map_or(said.clone(), |timestamp| timestamp.to_string()),
+        )?;
         let destination = header("destination").ok();
         equal("headers", &headers, &HashMap::new())?;
-        equal("partition", &index(message.partition()), &(at.partition % n_partitions))?;
-        if message.key() != event.key().as_deref().map(str::as_bytes) || message.payload() != event.value().as_deref() {
-            return Err(format!("{at:?}: the dead letter's key or value is not the source's"));
+        equal(
+            "partition",
+            &index(message.partition()),
+            &(at.partition % n_partitions),
+        )?;
+        if message.key() != event.key().as_deref().map(str::as_bytes)
+            || message.payload() != event.value().as_deref()
+        {
+            return Err(format!(
+                "{at:?}: the dead letter's key or value is not the source's"
+            ));
         }
         let (slot, expected) = match (&destination, event.expected()) {
             (None, Expected::DeadLettered(expected)) => (WHOLE, expected),
             (Some(name), Expected::Routed(outcomes)) => {
                 dead_share(name, &outcomes).ok_or(format!("{name} has no dead letter"))?
             }
-            (_, expected) => return Err(format!("{at:?}: a dead letter of {destination:?}, where {expected:?} was due")),
+            (_, expected) => {
+                return Err(format!(
+                    "{at:?}: a dead letter of {destination:?}, where {expected:?} was due"
+                ));
+            }
         };
         equal("reason", &*reason, expected)?;
         self.count(at, slot, order, at.partition.to_string())
@@ -265,10 +357,14 @@ impl Checker<'_> {
 
     /// Sees that the group's offsets stand at the end of the source, and no further.
     fn check_committed(&mut self) {
-        for (partition, next) in topics::committed(self.run.brokers, self.run.group, &self.run.source.topic) {
+        for (partition, next) in
+            topics::committed(self.run.brokers, self.run.group, &self.run.source.topic)
+        {
             let end = self.run.source.events[index(partition)].len();
             if index(next) != end {
-                self.fault(|| format!("partition {partition} ends at {end}, and {next} is committed"));
+                self.fault(|| {
+                    format!("partition {partition} ends at {end}, and {next} is committed")
+                });
             }
         }
     }
@@ -281,17 +377,23 @@ impl Checker<'_> {
                 let (at, found) = (At { partition, offset }, self.found[partition][offset]);
                 let Some(event) = self.run.source.event(partition, offset) else {
                     if found != [0; N_SLOTS] {
-                        self.fault(|| format!("{at:?}: nothing was committed there, found {found:?}"));
+                        self.fault(|| {
+                            format!("{at:?}: nothing was committed there, found {found:?}")
+                        });
                     }
                     continue;
                 };
                 let expected = event.expected();
                 let due = due(&expected);
                 let excused = self.run.excuses.of(at);
-                if (0..N_SLOTS).any(|slot| (found[slot] > 0) != due[slot] && !(excused[slot] && found[slot] == 0)) {
+                if (0..N_SLOTS).any(|slot| {
+                    (found[slot] > 0) != due[slot] && !(excused[slot] && found[slot] == 0)
+                }) {
                     self.fault(|| format!("{at:?}: due {expected:?}, found {found:?}"));
                 }
-                report.lost += u64::from((0..N_SLOTS).any(|slot| due[slot] && found[slot] == 0 && !excused[slot]));
+                report.lost += u64::from(
+                    (0..N_SLOTS).any(|slot| due[slot] && found[slot] == 0 && !excused[slot]),
+                );
                 report.count(&expected, &found);
             }
         }
@@ -303,21 +405,36 @@ impl Checker<'_> {
 fn place(destination: usize, id: &str) -> Result<(At, usize), String> {
     let mut parts = id.rsplit('/');
     let wanted = (destination, parts.next().unwrap_or_default());
-    let operation = OPERATIONS.iter().position(|operation| *operation == wanted).ok_or(format!("operation {wanted:?}"))?;
+    let operation = OPERATIONS
+        .iter()
+        .position(|operation| *operation == wanted)
+        .ok_or(format!("operation {wanted:?}"))?;
     let mut numbers = parts.skip(2).map(str::parse::<usize>);
-    let (Some(Ok(offset)), Some(Ok(partition))) = (numbers.next(), numbers.next()) else { return Err(format!("id {id}")) };
+    let (Some(Ok(offset)), Some(Ok(partition))) = (numbers.next(), numbers.next()) else {
+        return Err(format!("id {id}"));
+    };
     Ok((At { partition, offset }, operation))
 }
 
 /// Returns the bodies in a topic by key, in their order; without a format a value is the body.
-pub(crate) fn bodies(brokers: &str, topic: &str, format: Option<Format>) -> HashMap<Option<Vec<u8>>, Vec<Vec<u8>>> {
+pub(crate) fn bodies(
+    brokers: &str,
+    topic: &str,
+    format: Option<Format>,
+) -> HashMap<Option<Vec<u8>>, Vec<Vec<u8>>> {
     let mut found: HashMap<_, Vec<_>> = HashMap::new();
     topics::read(brokers, topic, |message| {
         let body = match format {
-            Some(format) => Output::read(format, message).expect("the checker has read it").body.into_bytes(),
+            Some(format) => Output::read(format, message)
+                .expect("the checker has read it")
+                .body
+                .into_bytes(),
             None => message.payload().unwrap_or_default().to_owned(),
         };
-        found.entry(message.key().map(<[u8]>::to_vec)).or_default().push(body);
+        found
+            .entry(message.key().map(<[u8]>::to_vec))
+            .or_default()
+            .push(body);
     });
     found
 }
@@ -330,7 +447,9 @@ fn due(expected: &Expected) -> [bool; N_SLOTS] {
         Expected::Routed(outcomes) => {
             for (destination, outcome) in outcomes.iter().enumerate() {
                 match outcome {
-                    Outcome::Emitted(operations) => operations.iter().for_each(|operation| due[*operation] = true),
+                    Outcome::Emitted(operations) => operations
+                        .iter()
+                        .for_each(|operation| due[*operation] = true),
                     Outcome::Skipped(_) => {}
                     Outcome::DeadLettered(_) => due[WHOLE + 1 + destination] = true,
                 }
@@ -341,8 +460,12 @@ fn due(expected: &Expected) -> [bool; N_SLOTS] {
 }
 
 fn dead_share(name: &str, outcomes: &[Outcome; 6]) -> Option<(usize, &'static str)> {
-    let destination = DESTINATIONS.iter().position(|destination| *destination == name)?;
-    let Outcome::DeadLettered(reason) = outcomes[destination] else { return None };
+    let destination = DESTINATIONS
+        .iter()
+        .position(|destination| *destination == name)?;
+    let Outcome::DeadLettered(reason) = outcomes[destination] else {
+        return None;
+    };
     Some((WHOLE + 1 + destination, reason))
 }
 
@@ -372,7 +495,9 @@ impl Order {
             let mut seen = std::collections::HashSet::new();
             for place in places.iter().rev().filter(|place| seen.insert(**place)) {
                 if next.is_some_and(|next| *place > next) {
-                    faults.push(format!("out of order at last: {place:?} before {next:?}, of {key}"));
+                    faults.push(format!(
+                        "out of order at last: {place:?} before {next:?}, of {key}"
+                    ));
                 }
                 next = Some(*place);
             }
@@ -382,16 +507,29 @@ impl Order {
 
     fn advance(&mut self, key: String, place: (At, usize)) -> Result<(), String> {
         match self.last.insert(key, place) {
-            Some(before) if before >= place => Err(format!("out of order: {place:?} came after {before:?}")),
+            Some(before) if before >= place => {
+                Err(format!("out of order: {place:?} came after {before:?}"))
+            }
             Some(_) | None => Ok(()),
         }
     }
 }
 
-fn equal<T: PartialEq + std::fmt::Debug + ?Sized>(what: &str, found: &T, expected: &T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what} is {found:?}, not {expected:?}")) }
+fn equal<T: PartialEq + std::fmt::Debug + ?Sized>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Result<(), String> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("{what} is {found:?}, not {expected:?}"))
+    }
 }
 
 fn index(number: impl TryInto<usize>) -> usize {
-    number.try_into().ok().expect("partitions and offsets are not negative")
+    number
+        .try_into()
+        .ok()
+        .expect("partitions and offsets are not negative")
 }

@@ -30,7 +30,10 @@ impl Cluster {
     /// Starts the nodes; three replicas of everything, of which two must be in sync.
     pub(crate) fn start() -> Result<Cluster, String> {
         let (jars, folder) = (jars()?, StateFolder::new());
-        let ports = [(); SIZE].map(|()| Ports { client: free_port(), controller: free_port() });
+        let ports = [(); SIZE].map(|()| Ports {
+            client: free_port(),
+            controller: free_port(),
+        });
         let (mut nodes, mut entrances, mut back_doors) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..SIZE {
             let (worker, replica) = (free_port(), free_port());
@@ -42,15 +45,29 @@ impl Cluster {
         }
         nodes.iter_mut().for_each(Node::launch);
         nodes.iter_mut().try_for_each(Node::started)?;
-        let brokers = nodes.iter().map(Node::address).collect::<Vec<_>>().join(",");
-        let cluster = Cluster { brokers, nodes, entrances, back_doors, _folder: folder };
+        let brokers = nodes
+            .iter()
+            .map(Node::address)
+            .collect::<Vec<_>>()
+            .join(",");
+        let cluster = Cluster {
+            brokers,
+            nodes,
+            entrances,
+            back_doors,
+            _folder: folder,
+        };
         cluster.wait_until_whole();
         Ok(cluster)
     }
 
     /// Returns where workers find it.
     pub(crate) fn entrance(&self) -> String {
-        self.entrances.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port)).collect::<Vec<_>>().join(",")
+        self.entrances
+            .iter()
+            .map(|proxy| format!("127.0.0.1:{}", proxy.port))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// Returns the client properties that a worker needs to come in.
@@ -65,7 +82,11 @@ impl Cluster {
 
     /// Returns the requests that a node answers and no client library here has.
     pub(crate) fn requests(&self) -> Requests {
-        let up = self.nodes.iter().find(|node| node.is_running()).expect("a node runs");
+        let up = self
+            .nodes
+            .iter()
+            .find(|node| node.is_running())
+            .expect("a node runs");
         Requests::to(&up.address())
     }
 
@@ -78,28 +99,46 @@ impl Cluster {
     pub(crate) fn heal(&mut self) {
         Cluster::rule(&self.entrances, &Rules::default());
         Cluster::rule(&self.back_doors, &Rules::default());
-        self.nodes.iter().filter(|node| node.is_running()).for_each(Node::thaw);
+        self.nodes
+            .iter()
+            .filter(|node| node.is_running())
+            .for_each(Node::thaw);
         // All at once: one alone is no quorum and would wait for the others.
-        let mut down: Vec<&mut Node> = self.nodes.iter_mut().filter(|node| !node.is_running()).collect();
+        let mut down: Vec<&mut Node> = self
+            .nodes
+            .iter_mut()
+            .filter(|node| !node.is_running())
+            .collect();
         down.iter_mut().for_each(|node| node.launch());
-        down.iter_mut().for_each(|node| node.started().expect("a node starts again"));
+        down.iter_mut()
+            .for_each(|node| node.started().expect("a node starts again"));
     }
 
     /// Returns the index of the node that coordinates a group.
     pub(crate) fn coordinator(&self, group: &str) -> usize {
         // As Kafka finds it: Java's hash of the name, without its sign, modulo the offsets topic's partitions.
-        let hash = group.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
+        let hash = group.bytes().fold(0_i32, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(i32::from(byte))
+        });
         topics::leader(&self.brokers, "__consumer_offsets", (hash & i32::MAX) % 4)
     }
 
     /// Waits until every partition has a leader and all its replicas, so that the next fault hits a sound cluster.
     pub(crate) fn wait_until_whole(&self) {
-        until(LIMIT, "every partition has all its replicas", || topics::is_whole(&self.brokers, SIZE).then_some(()));
+        until(LIMIT, "every partition has all its replicas", || {
+            topics::is_whole(&self.brokers, SIZE).then_some(())
+        });
     }
 }
 
 /// Three more listeners than a single node: workers and replicas each have their own, of which only the proxy is told.
-fn properties(ports: Ports, worker: u16, replica: u16, entrance: &Proxy, back_door: &Proxy) -> String {
+fn properties(
+    ports: Ports,
+    worker: u16,
+    replica: u16,
+    entrance: &Proxy,
+    back_door: &Proxy,
+) -> String {
     let Ports { client, controller } = ports;
     let (entrance, back_door) = (entrance.port, back_door.port);
     format!(

@@ -4,7 +4,14 @@
 //! by the rules of the semantics as written here once more: nothing of the program is called.
 
 /// The destinations, in the order of every array of six below.
-pub(crate) const DESTINATIONS: [&str; 6] = ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook"];
+pub(crate) const DESTINATIONS: [&str; 6] = [
+    "mixpanel",
+    "salesforce",
+    "hubspot",
+    "customerio",
+    "intercom",
+    "webhook",
+];
 
 /// Every operation that the mix can make: destination and operation, in the definitions' order.
 pub(crate) const OPERATIONS: [(usize, &str); 10] = [
@@ -53,7 +60,11 @@ pub(crate) struct Recipe {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Call { traits: &'static Traits, flags: &'static Flags, member: &'static Member },
+    Call {
+        traits: &'static Traits,
+        flags: &'static Flags,
+        member: &'static Member,
+    },
     Other(&'static Other),
 }
 
@@ -98,8 +109,16 @@ struct Other {
     value: fn() -> Option<Vec<u8>>,
 }
 
-const PLAIN: Traits =
-    Traits { weight: 1, json: "", name: None, verbatim: &[], sets: true, unsets: false, has_field: true, padding: 0 };
+const PLAIN: Traits = Traits {
+    weight: 1,
+    json: "",
+    name: None,
+    verbatim: &[],
+    sets: true,
+    unsets: false,
+    has_field: true,
+    padding: 0,
+};
 
 #[rustfmt::skip]
 static TRAITS: &[Traits] = &[
@@ -165,11 +184,19 @@ static MEMBERS: &[Member] = &[
 ];
 
 const fn dead(weight: u64, reason: &'static str, value: fn() -> Option<Vec<u8>>) -> Other {
-    Other { weight, expected: Expected::DeadLettered(reason), value }
+    Other {
+        weight,
+        expected: Expected::DeadLettered(reason),
+        value,
+    }
 }
 
 const fn ignored(weight: u64, reason: &'static str, value: fn() -> Option<Vec<u8>>) -> Other {
-    Other { weight, expected: Expected::Ignored(reason), value }
+    Other {
+        weight,
+        expected: Expected::Ignored(reason),
+        value,
+    }
 }
 
 fn bytes(value: impl Into<Vec<u8>>) -> Option<Vec<u8>> {
@@ -211,8 +238,13 @@ static OTHERS: &[Other] = &[
 ];
 
 fn many_traits() -> String {
-    let traits: Vec<String> = (0..=MAX_TRAITS).map(|index| format!(r#""t{index}":{index}"#)).collect();
-    format!(r#"{{"type":"group","groupId":"g","traits":{{{}}}}}"#, traits.join(","))
+    let traits: Vec<String> = (0..=MAX_TRAITS)
+        .map(|index| format!(r#""t{index}":{index}"#))
+        .collect();
+    format!(
+        r#"{{"type":"group","groupId":"g","traits":{{{}}}}}"#,
+        traits.join(",")
+    )
 }
 
 /// So many groups that each has a history, and all are in motion.
@@ -252,23 +284,34 @@ impl Recipe {
 
     /// Returns the source record's `traceparent` header; one in eight has one.
     pub(crate) fn traceparent(&self) -> Option<String> {
-        self.index.is_multiple_of(8).then(|| format!("00-{:032x}-00f067aa0ba902b7-01", self.index + 1))
+        self.index
+            .is_multiple_of(8)
+            .then(|| format!("00-{:032x}-00f067aa0ba902b7-01", self.index + 1))
     }
 
     /// Returns the source record's value.
     pub(crate) fn value(&self) -> Option<Vec<u8>> {
         let (traits, flags, member) = match self.kind {
             Kind::Other(other) => return (other.value)(),
-            Kind::Call { traits, flags, member } => (traits, flags, member),
+            Kind::Call {
+                traits,
+                flags,
+                member,
+            } => (traits, flags, member),
         };
         let (member, group) = (member.json, self.group_json());
         let padding = "x".repeat(traits.padding);
         let traits = if padding.is_empty() {
             traits.json.to_owned()
         } else {
-            traits.json.replace('}', &format!(r#","padding":"{padding}"}}"#))
+            traits
+                .json
+                .replace('}', &format!(r#","padding":"{padding}"}}"#))
         };
-        let flags = flags.json.map(|flags| format!(r#","integrations":{flags}"#)).unwrap_or_default();
+        let flags = flags
+            .json
+            .map(|flags| format!(r#","integrations":{flags}"#))
+            .unwrap_or_default();
         Some(
             self.fill(&format!(r#"{{"type":"group","messageId":"%",{member}"groupId":{group},"traits":{traits}{flags}}}"#))
                 .into_bytes(),
@@ -294,19 +337,25 @@ impl Recipe {
 
     /// Returns the group's name as a destination must show it, where the event gives one.
     pub(crate) fn name(&self) -> Option<String> {
-        let Kind::Call { traits, .. } = self.kind else { return None };
+        let Kind::Call { traits, .. } = self.kind else {
+            return None;
+        };
         traits.name.map(|name| self.fill(name))
     }
 
     /// Returns what must stand in whole maps byte for byte (E8).
     pub(crate) fn verbatim(&self) -> &'static [&'static str] {
-        let Kind::Call { traits, .. } = self.kind else { return &[] };
+        let Kind::Call { traits, .. } = self.kind else {
+            return &[];
+        };
         traits.verbatim
     }
 
     /// Returns the member's id as text.
     pub(crate) fn member(&self) -> Option<String> {
-        let Kind::Call { member, .. } = self.kind else { return None };
+        let Kind::Call { member, .. } = self.kind else {
+            return None;
+        };
         match (member.kind, member.json.contains("\"user-")) {
             (MemberKind::User, true) => Some(format!("user-{}", self.index)),
             (MemberKind::User, false) => Some(self.index.to_string()),
@@ -319,9 +368,13 @@ impl Recipe {
     pub(crate) fn expected(&self) -> Expected {
         match self.kind {
             Kind::Other(other) => other.expected.clone(),
-            Kind::Call { traits, flags, member } => {
-                Expected::Routed(std::array::from_fn(|destination| outcome(destination, traits, flags, member.kind)))
-            }
+            Kind::Call {
+                traits,
+                flags,
+                member,
+            } => Expected::Routed(std::array::from_fn(|destination| {
+                outcome(destination, traits, flags, member.kind)
+            })),
         }
     }
 
@@ -350,8 +403,14 @@ fn outcome(destination: usize, traits: &Traits, flags: &Flags, member: MemberKin
         true,
         true,
     ];
-    let due: Vec<usize> = (0..OPERATIONS.len()).filter(|index| OPERATIONS[*index].0 == destination && is_due[*index]).collect();
-    if due.is_empty() { Outcome::Skipped("nothing_to_send") } else { Outcome::Emitted(due) }
+    let due: Vec<usize> = (0..OPERATIONS.len())
+        .filter(|index| OPERATIONS[*index].0 == destination && is_due[*index])
+        .collect();
+    if due.is_empty() {
+        Outcome::Skipped("nothing_to_send")
+    } else {
+        Outcome::Emitted(due)
+    }
 }
 
 /// Random numbers that are the same on every run (SplitMix64).

@@ -46,10 +46,14 @@ pub(crate) fn own() -> Option<Kafka> {
 /// # Panics
 /// Where `GROUPCAST_REQUIRE_KAFKA` is 1.
 pub(crate) fn skip(reason: &str) {
-    assert!(env::var("GROUPCAST_REQUIRE_KAFKA").as_deref() != Ok("1"), "no Kafka to test with: {reason}");
+    assert!(
+        env::var("GROUPCAST_REQUIRE_KAFKA").as_deref() != Ok("1"),
+        "no Kafka to test with: {reason}"
+    );
     // The test harness swallows what the print macros of a passing test write.
     let test = std::thread::current().name().unwrap_or("test").to_owned();
-    writeln!(std::io::stderr(), "\nSKIPPED: {test}: {reason}").expect("standard error can be written");
+    writeln!(std::io::stderr(), "\nSKIPPED: {test}: {reason}")
+        .expect("standard error can be written");
 }
 
 /// A cluster, ended with whoever holds it.
@@ -81,17 +85,28 @@ impl Kafka {
 
     fn shared() -> Result<Kafka, String> {
         match env::var("GROUPCAST_BROKERS") {
-            Ok(brokers) => Ok(Kafka { brokers, nodes: Vec::new(), _folder: None }),
+            Ok(brokers) => Ok(Kafka {
+                brokers,
+                nodes: Vec::new(),
+                _folder: None,
+            }),
             Err(_) => Kafka::start(),
         }
     }
 
     fn start() -> Result<Kafka, String> {
         let folder = StateFolder::new();
-        let ports = [Ports { client: free_port(), controller: free_port() }];
+        let ports = [Ports {
+            client: free_port(),
+            controller: free_port(),
+        }];
         let mut node = Node::format(&folder.path, &jars()?, 0, &ports, "")?;
         node.start()?;
-        Ok(Kafka { brokers: node.address(), nodes: vec![node], _folder: Some(folder) })
+        Ok(Kafka {
+            brokers: node.address(),
+            nodes: vec![node],
+            _folder: Some(folder),
+        })
     }
 }
 
@@ -113,23 +128,39 @@ pub(crate) fn tools() -> Result<PathBuf, String> {
 /// The project's folder, which is that of Cargo.lock; the tests of `tests/system` are a package of their own in it.
 fn project() -> &'static Path {
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    folders.find(|folder| folder.join("Cargo.lock").exists()).expect("tests are run in the project")
+    folders
+        .find(|folder| folder.join("Cargo.lock").exists())
+        .expect("tests are run in the project")
 }
 
 /// The jars of an artifact of Kafka's, in a folder of this name.
 fn jars_of(artifact: &str, name: &str) -> Result<PathBuf, String> {
     let list = project().join("tests/kafka/pom.xml");
-    let list = list.to_str().ok_or("the project's folder has no UTF-8 name")?;
-    let options = [format!("-Dkafka.version={}", version()), format!("-Dkafka.artifact={artifact}")];
+    let list = list
+        .to_str()
+        .ok_or("the project's folder has no UTF-8 name")?;
+    let options = [
+        format!("-Dkafka.version={}", version()),
+        format!("-Dkafka.artifact={artifact}"),
+    ];
     fetch_once("kafka", name, list, &options.each_ref().map(String::as_str))
 }
 
 /// The jars that a POM lists, in a folder of their own version among those of their kind, fetched with `mvn` where they are missing.
-pub(crate) fn fetch_once(kind: &str, version: &str, list: &str, options: &[&str]) -> Result<PathBuf, String> {
-    Command::new("java").arg("-version").output().map_err(|error| format!("no java on the PATH: {error}"))?;
+pub(crate) fn fetch_once(
+    kind: &str,
+    version: &str,
+    list: &str,
+    options: &[&str],
+) -> Result<PathBuf, String> {
+    Command::new("java")
+        .arg("-version")
+        .output()
+        .map_err(|error| format!("no java on the PATH: {error}"))?;
     let cache = env::var_os(format!("GROUPCAST_{}_LIBS", kind.to_uppercase())).map(PathBuf::from);
-    let cache =
-        cache.or_else(|| env::home_dir().map(|home| home.join(".cache/groupcast").join(kind))).ok_or("no home folder")?;
+    let cache = cache
+        .or_else(|| env::home_dir().map(|home| home.join(".cache/groupcast").join(kind)))
+        .ok_or("no home folder")?;
     let jars = cache.join(version);
     if jars.is_dir() {
         return Ok(jars);
@@ -150,9 +181,21 @@ fn fetch(kind: &str, list: &str, options: &[&str], folder: &Path) -> Result<(), 
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", folder.display()))
         .output()
-        .map_err(|error| format!("no jars ({kind}) beside {} and no mvn to fetch them: {error}", folder.display()))?;
+        .map_err(|error| {
+            format!(
+                "no jars ({kind}) beside {} and no mvn to fetch them: {error}",
+                folder.display()
+            )
+        })?;
     let said = String::from_utf8_lossy(&fetched.stdout);
-    if fetched.status.success() { Ok(()) } else { Err(format!("mvn cannot fetch the jars of {list}: {}", tail(&said))) }
+    if fetched.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "mvn cannot fetch the jars of {list}: {}",
+            tail(&said)
+        ))
+    }
 }
 
 /// Returns a port that nobody listens on, another one each time.
@@ -165,8 +208,11 @@ pub(crate) fn free_port() -> u16 {
     // Other test programs that run beside this one begin elsewhere.
     let first = std::process::id().wrapping_mul(97);
     let candidate = || FIRST + first.wrapping_add(N_TRIED.fetch_add(1, Ordering::Relaxed)) % COUNT;
-    let mut candidates = std::iter::repeat_with(candidate).map(|port| u16::try_from(port).expect("it is a port"));
-    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("they never end")
+    let mut candidates =
+        std::iter::repeat_with(candidate).map(|port| u16::try_from(port).expect("it is a port"));
+    candidates
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("they never end")
 }
 
 /// A folder under the target folder, locked while this process lives.
@@ -193,7 +239,8 @@ impl StateFolder {
         // Locked before it has its name, so that nobody who sweeps finds it unlocked.
         let lock = File::create(path.join("lock.new")).expect("the target folder can be written");
         lock.lock().expect("a new file can be locked");
-        fs::rename(path.join("lock.new"), path.join("lock")).expect("the target folder can be written");
+        fs::rename(path.join("lock.new"), path.join("lock"))
+            .expect("the target folder can be written");
         StateFolder { path, _lock: lock }
     }
 }

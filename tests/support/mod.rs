@@ -17,17 +17,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The program under test: Cargo builds it with the tests of its own package, and a second one with those of `tests/system`.
-pub(crate) const PROGRAM: &str =
-    match (option_env!("CARGO_BIN_EXE_groupcast"), option_env!("CARGO_BIN_EXE_groupcast-under-test")) {
-        (Some(program), _) | (None, Some(program)) => program,
-        (None, None) => panic!("Cargo has built no program for these tests"),
-    };
+pub(crate) const PROGRAM: &str = match (
+    option_env!("CARGO_BIN_EXE_groupcast"),
+    option_env!("CARGO_BIN_EXE_groupcast-under-test"),
+) {
+    (Some(program), _) | (None, Some(program)) => program,
+    (None, None) => panic!("Cargo has built no program for these tests"),
+};
 
 /// Returns a name that no other test, process or run has.
 pub(crate) fn unique(name: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_millis();
-    format!("{name}-{now}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("it is past 1970")
+        .as_millis();
+    format!(
+        "{name}-{now}-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Asks again and again until there is an answer; `None` past the limit.

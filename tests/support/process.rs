@@ -20,8 +20,15 @@ const TETHER: &str = r#"
 impl Tethered {
     /// Starts `program` with `arguments`; the other settings of `command`, a shell to be, hold for it too.
     pub(crate) fn start(mut command: Command, program: &str, arguments: &[String]) -> Tethered {
-        command.args(["-c", TETHER, "sh", program]).args(arguments).stdin(Stdio::piped());
-        Tethered(command.spawn().unwrap_or_else(|error| panic!("cannot start {program}: {error}")))
+        command
+            .args(["-c", TETHER, "sh", program])
+            .args(arguments)
+            .stdin(Stdio::piped());
+        Tethered(
+            command
+                .spawn()
+                .unwrap_or_else(|error| panic!("cannot start {program}: {error}")),
+        )
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -34,8 +41,14 @@ impl Tethered {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {}", self.id());
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send {name} to {}",
+            self.id()
+        );
     }
 
     pub(crate) fn wait(&mut self, limit: Duration, what: &str) -> ExitStatus {

@@ -41,7 +41,10 @@ pub(crate) enum Link {
     /// Everything arrives so much later, each way.
     Far { latency: Duration },
     /// The same, and at most so many bytes a second pass on a connection.
-    Slow { latency: Duration, bytes_per_second: u32 },
+    Slow {
+        latency: Duration,
+        bytes_per_second: u32,
+    },
     /// Connections stand, new ones too, and nothing comes through.
     Silent,
     /// Connections are closed, new ones at once.
@@ -69,12 +72,21 @@ struct Counts(Mutex<HashMap<(Fate, i16), u64>>);
 impl Proxy {
     /// Starts a proxy before a port of this machine, where nobody needs to listen yet.
     pub(crate) fn start(target: u16) -> Proxy {
-        let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
+        let listener = RUNTIME
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a port is free");
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
         let (rules, receiver) = watch::channel(Rules::default());
         let counts = Arc::new(Counts::default());
         RUNTIME.spawn(accept(listener, target, receiver, Arc::clone(&counts)));
-        Proxy { port, rules, counts }
+        Proxy {
+            port,
+            rules,
+            counts,
+        }
     }
 
     pub(crate) fn follow(&self, rules: Rules) {
@@ -83,21 +95,42 @@ impl Proxy {
 
     /// Returns how many requests of a key have met this fate since the proxy was started.
     pub(crate) fn count(&self, fate: Fate, key: i16) -> u64 {
-        self.counts.0.lock().expect("nobody panics with it").get(&(fate, key)).copied().unwrap_or(0)
+        self.counts
+            .0
+            .lock()
+            .expect("nobody panics with it")
+            .get(&(fate, key))
+            .copied()
+            .unwrap_or(0)
     }
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    Builder::new_multi_thread().worker_threads(1).thread_name("proxy").enable_all().build().expect("a runtime can be built")
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("proxy")
+        .enable_all()
+        .build()
+        .expect("a runtime can be built")
 });
 
 impl Counts {
     fn add(&self, fate: Fate, key: i16) {
-        *self.0.lock().expect("nobody panics with it").entry((fate, key)).or_default() += 1;
+        *self
+            .0
+            .lock()
+            .expect("nobody panics with it")
+            .entry((fate, key))
+            .or_default() += 1;
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, rules: watch::Receiver<Rules>, counts: Arc<Counts>) {
+async fn accept(
+    listener: TcpListener,
+    target: u16,
+    rules: watch::Receiver<Rules>,
+    counts: Arc<Counts>,
+) {
     loop {
         if let Ok((client, _)) = listener.accept().await {
             tokio::spawn(serve(client, target, rules.clone(), Arc::clone(&counts)));
@@ -106,11 +139,21 @@ async fn accept(listener: TcpListener, target: u16, rules: watch::Receiver<Rules
 }
 
 /// Serves a connection until either side closes it or the link is cut.
-async fn serve(client: TcpStream, target: u16, mut rules: watch::Receiver<Rules>, counts: Arc<Counts>) {
-    let Ok(broker) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+async fn serve(
+    client: TcpStream,
+    target: u16,
+    mut rules: watch::Receiver<Rules>,
+    counts: Arc<Counts>,
+) {
+    let Ok(broker) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (from_client, to_client) = client.into_split();
     let (from_broker, to_broker) = broker.into_split();
-    let connection = Connection { keys: Mutex::default(), counts };
+    let connection = Connection {
+        keys: Mutex::default(),
+        counts,
+    };
     tokio::select! {
         _ = pump(from_client, to_broker, rules.clone(), |frame, rules| connection.judge_request(frame, rules)) => {}
         _ = pump(from_broker, to_client, rules.clone(), |frame, rules| connection.judge_reply(frame, rules)) => {}
@@ -133,22 +176,31 @@ struct Connection {
 
 impl Connection {
     fn judge_request(&self, frame: &[u8], rules: &Rules) -> Judgement {
-        let &[_, _, _, _, a, b, _, _, c, d, e, f, ..] = frame else { return Judgement::Pass };
+        let &[_, _, _, _, a, b, _, _, c, d, e, f, ..] = frame else {
+            return Judgement::Pass;
+        };
         let (key, id) = (i16::from_be_bytes([a, b]), i32::from_be_bytes([c, d, e, f]));
         if rules.held.contains(&key) {
             self.counts.add(Fate::Held, key);
             return Judgement::Wait;
         }
         self.counts.add(Fate::Seen, key);
-        self.keys.lock().expect("nobody panics with it").insert(id, key);
+        self.keys
+            .lock()
+            .expect("nobody panics with it")
+            .insert(id, key);
         Judgement::Pass
     }
 
     fn judge_reply(&self, frame: &[u8], rules: &Rules) -> Judgement {
-        let &[_, _, _, _, a, b, c, d, ..] = frame else { return Judgement::Pass };
+        let &[_, _, _, _, a, b, c, d, ..] = frame else {
+            return Judgement::Pass;
+        };
         let id = i32::from_be_bytes([a, b, c, d]);
         let mut keys = self.keys.lock().expect("nobody panics with it");
-        let Some(key) = keys.get(&id).copied() else { return Judgement::Pass };
+        let Some(key) = keys.get(&id).copied() else {
+            return Judgement::Pass;
+        };
         if rules.held_replies.contains(&key) {
             self.counts.add(Fate::Held, key);
             return Judgement::Wait;
@@ -174,7 +226,9 @@ async fn pump(
     let read = async {
         loop {
             let frame = read_frame(&mut from).await?;
-            queue.send((Instant::now() + latency(&arrivals), frame)).ok()?;
+            queue
+                .send((Instant::now() + latency(&arrivals), frame))
+                .ok()?;
         }
     };
     let write = async {
@@ -197,7 +251,13 @@ async fn is_passed(
     judge: impl Fn(&[u8], &Rules) -> Judgement,
 ) -> Option<bool> {
     loop {
-        let judgement = judge(frame, &*rules.wait_for(|rules| rules.link != Link::Silent).await.ok()?);
+        let judgement = judge(
+            frame,
+            &*rules
+                .wait_for(|rules| rules.link != Link::Silent)
+                .await
+                .ok()?,
+        );
         match judgement {
             Judgement::Pass => return Some(true),
             Judgement::Drop => return Some(false),
@@ -210,7 +270,10 @@ async fn is_passed(
 async fn read_frame(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     let length = from.read_u32().await.ok()?;
     let mut frame = length.to_be_bytes().to_vec();
-    from.take(u64::from(length)).read_to_end(&mut frame).await.ok()?;
+    from.take(u64::from(length))
+        .read_to_end(&mut frame)
+        .await
+        .ok()?;
     (frame.len() == 4 + usize::try_from(length).ok()?).then_some(frame)
 }
 
@@ -222,6 +285,11 @@ fn latency(rules: &watch::Receiver<Rules>) -> Duration {
 }
 
 fn time_on_wire(n_bytes: usize, rules: &watch::Receiver<Rules>) -> Duration {
-    let Link::Slow { bytes_per_second, .. } = rules.borrow().link else { return Duration::ZERO };
+    let Link::Slow {
+        bytes_per_second, ..
+    } = rules.borrow().link
+    else {
+        return Duration::ZERO;
+    };
     Duration::from_secs(u64::try_from(n_bytes).expect("frames are small")) / bytes_per_second
 }

@@ -39,13 +39,25 @@ impl Requests {
     /// Forbids a user to write to a topic.
     pub(crate) fn deny_write(&mut self, user: &str, topic: &str) {
         let body = Body::default().int(1).byte(TOPIC).text(topic).byte(LITERAL);
-        self.ask(CREATE_ACLS, body.text(&format!("User:{user}")).text("*").byte(WRITE).byte(DENY));
+        self.ask(
+            CREATE_ACLS,
+            body.text(&format!("User:{user}"))
+                .text("*")
+                .byte(WRITE)
+                .byte(DENY),
+        );
     }
 
     /// Undoes [`Requests::deny_write`].
     pub(crate) fn allow_write(&mut self, user: &str, topic: &str) {
         let body = Body::default().int(1).byte(TOPIC).text(topic).byte(LITERAL);
-        self.ask(DELETE_ACLS, body.text(&format!("User:{user}")).text("*").byte(WRITE).byte(DENY));
+        self.ask(
+            DELETE_ACLS,
+            body.text(&format!("User:{user}"))
+                .text("*")
+                .byte(WRITE)
+                .byte(DENY),
+        );
     }
 
     /// Allows a user something.
@@ -59,20 +71,44 @@ impl Requests {
     }
 
     fn acl(user: &str, right: &Right) -> Body {
-        let body = Body::default().int(1).byte(right.resource).text(&right.name).byte(right.pattern);
-        body.text(&format!("User:{user}")).text("*").byte(right.operation).byte(ALLOW)
+        let body = Body::default()
+            .int(1)
+            .byte(right.resource)
+            .text(&right.name)
+            .byte(right.pattern);
+        body.text(&format!("User:{user}"))
+            .text("*")
+            .byte(right.operation)
+            .byte(ALLOW)
     }
 
     /// Limits what a user may produce to each broker, or no longer.
     pub(crate) fn limit_production(&mut self, user: &str, bytes_per_second: Option<f64>) {
-        let body = Body::default().int(1).int(1).text("user").text(user).int(1).text("producer_byte_rate");
-        let body = body.double(bytes_per_second.unwrap_or(0.0)).byte(u8::from(bytes_per_second.is_none())).byte(0);
+        let body = Body::default()
+            .int(1)
+            .int(1)
+            .text("user")
+            .text(user)
+            .int(1)
+            .text("producer_byte_rate");
+        let body = body
+            .double(bytes_per_second.unwrap_or(0.0))
+            .byte(u8::from(bytes_per_second.is_none()))
+            .byte(0);
         self.ask(ALTER_CLIENT_QUOTAS, body);
     }
 
     /// Sets a setting of a topic.
     pub(crate) fn set_topic(&mut self, topic: &str, setting: &str, value: &str) {
-        let body = Body::default().int(1).byte(TOPIC).text(topic).int(1).text(setting).byte(0).text(value).byte(0);
+        let body = Body::default()
+            .int(1)
+            .byte(TOPIC)
+            .text(topic)
+            .int(1)
+            .text(setting)
+            .byte(0)
+            .text(value)
+            .byte(0);
         self.ask(INCREMENTAL_ALTER_CONFIGS, body);
     }
 
@@ -83,13 +119,23 @@ impl Requests {
         frame.extend(Body::default().text("tests").0);
         frame.extend(body.0);
         let length = u32::try_from(frame.len()).expect("requests are short");
-        self.0.write_all(&[&length.to_be_bytes(), frame.as_slice()].concat()).expect("the broker takes a request");
+        self.0
+            .write_all(&[&length.to_be_bytes(), frame.as_slice()].concat())
+            .expect("the broker takes a request");
         let mut length = [0; 4];
         self.0.read_exact(&mut length).expect("the broker answers");
-        let mut reply = vec![0; usize::try_from(u32::from_be_bytes(length)).expect("replies are short")];
+        let mut reply =
+            vec![0; usize::try_from(u32::from_be_bytes(length)).expect("replies are short")];
         self.0.read_exact(&mut reply).expect("the broker answers");
-        let [_, _, _, _, _, _, _, _, results @ ..] = reply.as_slice() else { panic!("request {key}: no reply: {reply:?}") };
-        assert_eq!(results.get(..6), Some(&[0, 0, 0, 1, 0, 0][..]), "request {key}: {}", String::from_utf8_lossy(results));
+        let [_, _, _, _, _, _, _, _, results @ ..] = reply.as_slice() else {
+            panic!("request {key}: no reply: {reply:?}")
+        };
+        assert_eq!(
+            results.get(..6),
+            Some(&[0, 0, 0, 1, 0, 0][..]),
+            "request {key}: {}",
+            String::from_utf8_lossy(results)
+        );
     }
 }
 
@@ -114,7 +160,11 @@ impl Body {
     }
 
     fn text(mut self, text: &str) -> Body {
-        self.0.extend(i16::try_from(text.len()).expect("texts are short").to_be_bytes());
+        self.0.extend(
+            i16::try_from(text.len())
+                .expect("texts are short")
+                .to_be_bytes(),
+        );
         self.0.extend(text.bytes());
         self
     }

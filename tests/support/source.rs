@@ -34,11 +34,22 @@ impl Source {
     pub(crate) fn create(brokers: &str, topic: &str, n_partitions: usize) -> Source {
         topics::create(brokers, n_partitions, topic, &[]);
         let mut settings = topics::client(brokers);
-        settings.set("enable.idempotence", "true").set("linger.ms", "20").set("compression.type", "lz4");
+        settings
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .set("compression.type", "lz4");
         // However long the brokers are away: an event that is remembered must be there.
         settings.set("message.timeout.ms", "0");
-        let producer = settings.create_with_context(Refusals::default()).expect("the settings are valid");
-        Source { topic: topic.to_owned(), events: vec![Vec::new(); n_partitions], is_hot: false, next: 0, producer }
+        let producer = settings
+            .create_with_context(Refusals::default())
+            .expect("the settings are valid");
+        Source {
+            topic: topic.to_owned(),
+            events: vec![Vec::new(); n_partitions],
+            is_hot: false,
+            next: 0,
+            producer,
+        }
     }
 
     /// Gives the topic more partitions: later events of many groups go to others than before.
@@ -47,7 +58,11 @@ impl Source {
         self.events.resize(n_partitions, Vec::new());
         // The producer refuses a partition that it has not heard of, and by itself asks every few minutes.
         until(LIMIT, "the producer knows the new partitions", || {
-            let metadata = self.producer.client().fetch_metadata(Some(&self.topic), LIMIT).ok()?;
+            let metadata = self
+                .producer
+                .client()
+                .fetch_metadata(Some(&self.topic), LIMIT)
+                .ok()?;
             (metadata.topics().first()?.partitions().len() == n_partitions).then_some(())
         });
     }
@@ -64,13 +79,21 @@ impl Source {
 
     /// Returns how many events were written.
     pub(crate) fn n_events(&self) -> u64 {
-        let events = self.events.iter().flatten().filter(|index| **index != NOTHING);
+        let events = self
+            .events
+            .iter()
+            .flatten()
+            .filter(|index| **index != NOTHING);
         u64::try_from(events.count()).expect("tests are smaller")
     }
 
     /// Returns the event at an offset; `None` where there is none.
     pub(crate) fn event(&self, partition: usize, offset: usize) -> Option<Recipe> {
-        self.events.get(partition)?.get(offset).filter(|index| **index != NOTHING).map(|index| Recipe::of(*index))
+        self.events
+            .get(partition)?
+            .get(offset)
+            .filter(|index| **index != NOTHING)
+            .map(|index| Recipe::of(*index))
     }
 
     /// Begins a transaction with a record in every partition. Until [`Source::abort`] readers of committed records see
@@ -79,11 +102,15 @@ impl Source {
         let mut settings = topics::client(brokers);
         settings.set("transactional.id", super::unique("source"));
         let producer: BaseProducer = settings.create().expect("the settings are valid");
-        producer.init_transactions(LIMIT).expect("the coordinator answers");
+        producer
+            .init_transactions(LIMIT)
+            .expect("the coordinator answers");
         producer.begin_transaction().expect("none is open");
         for (partition, events) in self.events.iter_mut().enumerate() {
             let partition = i32::try_from(partition).expect("partitions are few");
-            let record = BaseRecord::<str, str>::to(&self.topic).partition(partition).payload("never committed");
+            let record = BaseRecord::<str, str>::to(&self.topic)
+                .partition(partition)
+                .payload("never committed");
             assert!(producer.send(record).is_ok(), "an empty queue has room");
             events.push(NOTHING);
         }
@@ -94,10 +121,14 @@ impl Source {
     /// Aborts what [`Source::begin`] has begun.
     pub(crate) fn abort(&mut self, brokers: &str, producer: &BaseProducer) {
         producer.abort_transaction(LIMIT).expect("it is open");
-        self.events.iter_mut().for_each(|events| events.push(NOTHING));
+        self.events
+            .iter_mut()
+            .for_each(|events| events.push(NOTHING));
         // The coordinator answers before the markers are written, and no event may come in between.
         let logs = Ends::of_logs(brokers, std::slice::from_ref(&self.topic));
-        until(LIMIT, "every partition has the marker", || (logs.sum() == self.len()).then_some(()));
+        until(LIMIT, "every partition has the marker", || {
+            (logs.sum() == self.len()).then_some(())
+        });
     }
 
     /// Writes the next so many events and waits until they are there.
@@ -109,15 +140,24 @@ impl Source {
             self.events[partition].push(index);
             self.send(event, i32::try_from(partition).expect("partitions are few"));
         }
-        self.producer.flush(LIMIT).expect("the brokers take all events");
-        let refusals = self.producer.context().0.lock().expect("nobody panics with it");
+        self.producer
+            .flush(LIMIT)
+            .expect("the brokers take all events");
+        let refusals = self
+            .producer
+            .context()
+            .0
+            .lock()
+            .expect("nobody panics with it");
         assert!(refusals.is_empty(), "{}: {refusals:?}", self.topic);
     }
 
     /// Returns the index of the next event, which is that of a hot group's next where it is its turn.
     fn next_index(&mut self) -> u64 {
         let is_due = self.is_hot && !self.next.is_multiple_of(10);
-        let index = (self.next..).find(|index| !is_due || Recipe::of(*index).is_hot()).expect("every group has its turn");
+        let index = (self.next..)
+            .find(|index| !is_due || Recipe::of(*index).is_hot())
+            .expect("every group has its turn");
         self.next = index + 1;
         index
     }
@@ -129,7 +169,10 @@ impl Source {
         record.payload = value.as_deref();
         record.headers = headers;
         while let Err((error, back)) = self.producer.send(record) {
-            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            assert_eq!(
+                error,
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
+            );
             self.producer.poll(Duration::from_millis(50));
             record = back;
         }
@@ -138,7 +181,10 @@ impl Source {
 
 fn headers(event: Recipe) -> Option<OwnedHeaders> {
     let traceparent = event.traceparent()?;
-    Some(OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(&traceparent) }))
+    Some(OwnedHeaders::new().insert(Header {
+        key: "traceparent",
+        value: Some(&traceparent),
+    }))
 }
 
 /// What the brokers refused, for the one who waits at the end.
@@ -152,7 +198,10 @@ impl ProducerContext for Refusals {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            self.0.lock().expect("nobody panics with it").push(error.clone());
+            self.0
+                .lock()
+                .expect("nobody panics with it")
+                .push(error.clone());
         }
     }
 }

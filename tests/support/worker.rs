@@ -61,7 +61,10 @@ impl Setup {
     /// Writes the configuration into a folder of its own and returns the file.
     pub(crate) fn write(&self, port: u16) -> PathBuf {
         static STATE: OnceLock<StateFolder> = OnceLock::new();
-        let folder = STATE.get_or_init(StateFolder::new).path.join(unique("worker"));
+        let folder = STATE
+            .get_or_init(StateFolder::new)
+            .path
+            .join(unique("worker"));
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let config = folder.join("groupcast.yaml");
         fs::write(&config, self.yaml(port)).expect("the target folder can be written");
@@ -69,12 +72,23 @@ impl Setup {
     }
 
     fn yaml(&self, port: u16) -> String {
-        let Setup { brokers, source, prefix, group, format, workers, epoch_records, guarantee, start, on_gap, .. } = self;
-        let consumer = self
-            .consumer_properties
-            .iter()
-            .cloned()
-            .chain([("session.timeout.ms", self.session_timeout_ms.to_string()), ("heartbeat.interval.ms", "500".to_owned())]);
+        let Setup {
+            brokers,
+            source,
+            prefix,
+            group,
+            format,
+            workers,
+            epoch_records,
+            guarantee,
+            start,
+            on_gap,
+            ..
+        } = self;
+        let consumer = self.consumer_properties.iter().cloned().chain([
+            ("session.timeout.ms", self.session_timeout_ms.to_string()),
+            ("heartbeat.interval.ms", "500".to_owned()),
+        ]);
         let (properties, consumer) = (mapping(self.properties.iter().cloned()), mapping(consumer));
         let mut yaml = format!(
             "kafka:\n  brokers: {brokers}\n\
@@ -91,9 +105,16 @@ impl Setup {
              destinations:\n",
         );
         for destination in DESTINATIONS {
-            let settings = if destination == "mixpanel" { ", settings: { token: T }" } else { "" };
-            writeln!(yaml, "  - {{ use: {destination}, topic: {prefix}.{destination}{settings} }}")
-                .expect("a string takes all");
+            let settings = if destination == "mixpanel" {
+                ", settings: { token: T }"
+            } else {
+                ""
+            };
+            writeln!(
+                yaml,
+                "  - {{ use: {destination}, topic: {prefix}.{destination}{settings} }}"
+            )
+            .expect("a string takes all");
         }
         yaml
     }
@@ -102,7 +123,11 @@ impl Setup {
 fn mapping(entries: impl Iterator<Item = (&'static str, String)>) -> String {
     let written = |(name, value): (&str, String)| {
         // A reference to a secret stands as it is.
-        if value.starts_with("{ file:") { format!("{name}: {value}") } else { format!("{name}: \"{value}\"") }
+        if value.starts_with("{ file:") {
+            format!("{name}: {value}")
+        } else {
+            format!("{name}: \"{value}\"")
+        }
     };
     let entries: Vec<String> = entries.map(written).collect();
     format!("{{ {} }}", entries.join(", "))
@@ -126,7 +151,11 @@ impl Worker {
     /// Starts another command with the configuration of a worker.
     pub(crate) fn run(command_line: &str, setup: &Setup) -> Worker {
         let port = free_port();
-        Worker::start_with(setup.write(port), port, &command_line.split(' ').collect::<Vec<_>>())
+        Worker::start_with(
+            setup.write(port),
+            port,
+            &command_line.split(' ').collect::<Vec<_>>(),
+        )
     }
 
     /// Starts the program with other arguments than `run`'s.
@@ -135,22 +164,43 @@ impl Worker {
     }
 
     /// The same with variables of the environment.
-    pub(crate) fn start_within(environment: &[(&str, &str)], config: PathBuf, port: u16, arguments: &[&str]) -> Worker {
+    pub(crate) fn start_within(
+        environment: &[(&str, &str)],
+        config: PathBuf,
+        port: u16,
+        arguments: &[&str],
+    ) -> Worker {
         let log = config.with_file_name(unique("log"));
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
         command.envs(environment.iter().copied());
-        command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
+        command
+            .stdout(file.try_clone().expect("a file handle can be copied"))
+            .stderr(file);
         let config = ["--config".to_owned(), config.display().to_string()];
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).chain(config).collect();
-        Worker { process: Tethered::start(command, PROGRAM, &arguments), log, port }
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .chain(config)
+            .collect();
+        Worker {
+            process: Tethered::start(command, PROGRAM, &arguments),
+            log,
+            port,
+        }
     }
 
     /// Returns the status code and the body of a page; `None` while nobody listens.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -176,16 +226,32 @@ impl Worker {
 
     /// Returns what the worker has counted of events: series and value, without zeros.
     pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
-        let names = ["groupcast_verdicts_total", "groupcast_outcomes_total", "groupcast_operations_emitted_total"];
-        let of = |name| self.metric(name).into_iter().map(move |(labels, value)| (format!("{name}{{{labels}}}"), value));
-        names.into_iter().flat_map(of).filter(|(_, value)| *value > 0).collect()
+        let names = [
+            "groupcast_verdicts_total",
+            "groupcast_outcomes_total",
+            "groupcast_operations_emitted_total",
+        ];
+        let of = |name| {
+            self.metric(name)
+                .into_iter()
+                .map(move |(labels, value)| (format!("{name}{{{labels}}}"), value))
+        };
+        names
+            .into_iter()
+            .flat_map(of)
+            .filter(|(_, value)| *value > 0)
+            .collect()
     }
 
     /// # Panics
     /// Where the process has ended, with what it said.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.process.has_ended();
-        assert!(ended.is_none(), "the worker has ended, {ended:?}:\n{}", self.log());
+        assert!(
+            ended.is_none(),
+            "the worker has ended, {ended:?}:\n{}",
+            self.log()
+        );
     }
 
     /// Returns where its page is.
@@ -214,8 +280,13 @@ impl Worker {
 
     /// Returns how many partitions the group has given to the process, so far as it knows.
     pub(crate) fn partitions(&self) -> u64 {
-        let page = self.get("/metrics").map(|(_, page)| page).unwrap_or_default();
-        series(&page, "groupcast_assigned_partitions").map(|(_, value)| value).sum()
+        let page = self
+            .get("/metrics")
+            .map(|(_, page)| page)
+            .unwrap_or_default();
+        series(&page, "groupcast_assigned_partitions")
+            .map(|(_, value)| value)
+            .sum()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -225,7 +296,9 @@ impl Worker {
     /// Returns the most memory that the process has had, in MiB, where the system tells.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024)
     }
 
@@ -248,6 +321,15 @@ impl Worker {
 
 /// Returns the series of a metric: labels and value.
 fn series(page: &str, name: &str) -> impl Iterator<Item = (String, u64)> {
-    let lines = page.lines().filter_map(move |line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
-    lines.map(|(labels, value)| (labels.to_owned(), value.parse().expect("what is counted is a whole number")))
+    let lines = page.lines().filter_map(move |line| {
+        line.strip_prefix(name)?
+            .strip_prefix('{')?
+            .rsplit_once("} ")
+    });
+    lines.map(|(labels, value)| {
+        (
+            labels.to_owned(),
+            value.parse().expect("what is counted is a whole number"),
+        )
+    })
 }

@@ -49,23 +49,37 @@ struct Kafka {
 impl Kafka {
     fn start() -> Kafka {
         if let Ok(filter) = std::env::var("GROUPCAST_TEST_LOG") {
-            let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+            let _already_set = tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_test_writer()
+                .try_init();
         }
         let cluster = EmbeddedCluster::start(1).unwrap();
         for topic in ["", ".webhook", ".dead"] {
-            cluster.create_topic(&format!("group-events{topic}"), PARTITIONS).unwrap();
+            cluster
+                .create_topic(&format!("group-events{topic}"), PARTITIONS)
+                .unwrap();
         }
         let brokers = cluster.brokers();
-        Kafka { _cluster: Some(cluster), brokers, source: "group-events".to_owned() }
+        Kafka {
+            _cluster: Some(cluster),
+            brokers,
+            source: "group-events".to_owned(),
+        }
     }
 
     /// Uses real Kafka, which checks what it is sent, and commits offsets of transactions.
     fn real() -> Option<Kafka> {
         let brokers = support::kafka::brokers()?;
         let source = support::unique("batches");
-        let topics = ["", ".webhook", ".dead"].map(|topic| (format!("{source}{topic}"), [].as_slice()));
+        let topics =
+            ["", ".webhook", ".dead"].map(|topic| (format!("{source}{topic}"), [].as_slice()));
         support::topics::create_all(brokers, PARTITIONS.try_into().unwrap(), &topics);
-        Some(Kafka { _cluster: None, brokers: brokers.to_owned(), source })
+        Some(Kafka {
+            _cluster: None,
+            brokers: brokers.to_owned(),
+            source,
+        })
     }
 
     fn is_real(&self) -> bool {
@@ -74,7 +88,9 @@ impl Kafka {
 
     fn client(&self) -> ClientConfig {
         let mut settings = ClientConfig::new();
-        settings.set("bootstrap.servers", &self.brokers).set("fetch.wait.max.ms", "10");
+        settings
+            .set("bootstrap.servers", &self.brokers)
+            .set("fetch.wait.max.ms", "10");
         settings
     }
 
@@ -93,7 +109,9 @@ impl Kafka {
 
     fn serve_with(&self, source: &str, guarantee: &str, overrides: &[(String, String)]) -> Service {
         let text = self.config_text(source, guarantee, "127.0.0.1:0");
-        let config = Config::from_text("test.yaml", &text, &[], overrides).unwrap_or_else(|faults| panic!("{faults:?}")).0;
+        let config = Config::from_text("test.yaml", &text, &[], overrides)
+            .unwrap_or_else(|faults| panic!("{faults:?}"))
+            .0;
         let router = Router::new(config.routing()).unwrap();
         let topics = Topics::assume(router.topics());
         Service::start(Arc::new(config), router, topics, Reading::Live).unwrap()
@@ -103,7 +121,13 @@ impl Kafka {
     fn produce(&self, partition: i32, group: &str) {
         let producer: BaseProducer = self.client().create().unwrap();
         let value = event(group);
-        producer.send(BaseRecord::<str, str>::to(&self.source).payload(&value).partition(partition)).unwrap();
+        producer
+            .send(
+                BaseRecord::<str, str>::to(&self.source)
+                    .payload(&value)
+                    .partition(partition),
+            )
+            .unwrap();
         producer.flush(DEADLINE).unwrap();
     }
 
@@ -123,7 +147,9 @@ impl Kafka {
         request.extend(i32::try_from(batch.len()).unwrap().to_be_bytes());
         request.extend(batch);
         let mut stream = TcpStream::connect(&self.brokers).unwrap();
-        stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
+        stream
+            .write_all(&i32::try_from(request.len()).unwrap().to_be_bytes())
+            .unwrap();
         stream.write_all(&request).unwrap();
         let mut length = [0; 4];
         stream.read_exact(&mut length).unwrap();
@@ -136,16 +162,31 @@ impl Kafka {
 
     /// Waits until the output has the groups, and returns all its groups, sorted.
     fn groups(&self, wanted: &[&str]) -> Vec<String> {
-        let consumer: BaseConsumer =
-            self.client().set("group.id", "reader").set("enable.auto.commit", "false").create().unwrap();
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", "reader")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
         let mut all = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            all.add_partition_offset(&format!("{}.webhook", self.source), partition, Offset::Beginning).unwrap();
+            all.add_partition_offset(
+                &format!("{}.webhook", self.source),
+                partition,
+                Offset::Beginning,
+            )
+            .unwrap();
         }
         consumer.assign(&all).unwrap();
         let (mut seen, deadline) = (Vec::new(), Instant::now() + DEADLINE);
-        while !wanted.iter().all(|group| seen.iter().any(|other| other == group)) {
-            assert!(Instant::now() < deadline, "{wanted:?} are not all there: {seen:?}");
+        while !wanted
+            .iter()
+            .all(|group| seen.iter().any(|other| other == group))
+        {
+            assert!(
+                Instant::now() < deadline,
+                "{wanted:?} are not all there: {seen:?}"
+            );
             if let Some(message) = consumer.poll(Duration::from_millis(20)) {
                 seen.push(String::from_utf8(message.unwrap().key().unwrap().to_vec()).unwrap());
             }
@@ -155,7 +196,11 @@ impl Kafka {
     }
 
     fn committed(&self, partition: i32) -> i64 {
-        let consumer: BaseConsumer = self.client().set("group.id", &self.source).create().unwrap();
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", &self.source)
+            .create()
+            .unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.source, partition);
         let offsets = consumer.committed_offsets(list, DEADLINE).unwrap();
@@ -164,7 +209,9 @@ impl Kafka {
 }
 
 fn event(group: &str) -> String {
-    format!(r#"{{"type":"group","groupId":"{group}","userId":"u1","traits":{{"name":"Initech"}},"integrations":{{}}}}"#)
+    format!(
+        r#"{{"type":"group","groupId":"{group}","userId":"u1","traits":{{"name":"Initech"}},"integrations":{{}}}}"#
+    )
 }
 
 const NONE: u8 = 0;
@@ -194,7 +241,11 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |mut crc, byte| {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                (crc >> 1) ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            };
         }
         crc
     })
@@ -234,9 +285,14 @@ fn gzip_bomb(n_records: i32, size: usize) -> Vec<u8> {
 }
 
 fn get(address: impl std::net::ToSocketAddrs, path: &str) -> String {
-    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return String::new();
+    };
     let mut answer = String::new();
-    drop(write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+    drop(write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    ));
     drop(stream.read_to_string(&mut answer));
     answer
 }
@@ -252,7 +308,8 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn metric(service: &Service, line_start: &str) -> f64 {
     let text = service.watched().page();
     let line = text.lines().find(|line| line.starts_with(line_start));
-    line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |number| number.parse().unwrap())
+    line.and_then(|line| line.rsplit(' ').next())
+        .map_or(0.0, |number| number.parse().unwrap())
 }
 
 fn stop(service: Service) {
@@ -284,14 +341,25 @@ fn check_held(produce_bad: impl Fn(&Kafka), source: &str, guarantee: &str, reaso
 
 fn hold(kafka: &Kafka, source: &str, guarantee: &str, reason: &str) {
     let service = kafka.serve(source, guarantee);
-    let expected = format!("partition {}/{BAD} is blocked at offset 1: {reason}", kafka.source);
-    until("readiness names the offset", || get(service.http().unwrap(), "/readyz").contains(&expected));
+    let expected = format!(
+        "partition {}/{BAD} is blocked at offset 1: {reason}",
+        kafka.source
+    );
+    until("readiness names the offset", || {
+        get(service.http().unwrap(), "/readyz").contains(&expected)
+    });
     assert_eq!(metric(&service, "groupcast_blocked_partitions"), 1.0);
     kafka.produce(GOOD, "later");
-    assert_eq!(kafka.groups(&["before", "elsewhere", "later"]), ["before", "elsewhere", "later"], "{guarantee}");
+    assert_eq!(
+        kafka.groups(&["before", "elsewhere", "later"]),
+        ["before", "elsewhere", "later"],
+        "{guarantee}"
+    );
     // The embedded broker commits no offsets of transactions.
     if guarantee == "at_least_once" || kafka.is_real() {
-        until("what was read is committed", || kafka.committed(BAD) == 1 && kafka.committed(GOOD) == 2);
+        until("what was read is committed", || {
+            kafka.committed(BAD) == 1 && kafka.committed(GOOD) == 2
+        });
     }
     assert!(get(service.http().unwrap(), "/healthz").contains("200 OK"));
     stop(service);
@@ -300,28 +368,51 @@ fn hold(kafka: &Kafka, source: &str, guarantee: &str, reason: &str) {
 fn check_skipped(produce_bad: impl Fn(&Kafka), n_records: i32, source: &str, guarantee: &str) {
     let kafka = Kafka::start();
     fill(&kafka, produce_bad);
-    skip(&kafka, n_records, source, guarantee, &["before", "behind", "elsewhere"]);
+    skip(
+        &kafka,
+        n_records,
+        source,
+        guarantee,
+        &["before", "behind", "elsewhere"],
+    );
 }
 
 fn skip(kafka: &Kafka, n_records: i32, source: &str, guarantee: &str, groups: &[&str]) {
     let service = kafka.serve(&format!("{source}, on_undecodable: skip"), guarantee);
     assert_eq!(kafka.groups(groups), groups, "{guarantee}");
-    let skipped = format!("groupcast_undecodable_offsets_skipped_total{{topic=\"{}\"}}", kafka.source);
-    assert_eq!(metric(&service, &skipped), f64::from(n_records), "{guarantee}");
-    until("nothing is blocked", || get(service.http().unwrap(), "/readyz").contains("200 OK"));
+    let skipped = format!(
+        "groupcast_undecodable_offsets_skipped_total{{topic=\"{}\"}}",
+        kafka.source
+    );
+    assert_eq!(
+        metric(&service, &skipped),
+        f64::from(n_records),
+        "{guarantee}"
+    );
+    until("nothing is blocked", || {
+        get(service.http().unwrap(), "/readyz").contains("200 OK")
+    });
     if guarantee == "at_least_once" || kafka.is_real() {
-        until("all is committed", || kafka.committed(BAD) == i64::from(n_records) + 2);
+        until("all is committed", || {
+            kafka.committed(BAD) == i64::from(n_records) + 2
+        });
     }
     stop(service);
 }
 
 const LIMIT: &str = "max_batch_bytes: 1048576";
-const UNDECOMPRESSED: &str = "a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: 1048576";
+const UNDECOMPRESSED: &str =
+    "a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: 1048576";
 
 #[test]
 fn a_batch_that_is_not_what_its_codec_says_is_held_or_skipped() {
     for codec in [GZIP, SNAPPY, LZ4, ZSTD] {
-        check(&batch(codec, 7, b"no codec wrote this"), 7, LIMIT, UNDECOMPRESSED);
+        check(
+            &batch(codec, 7, b"no codec wrote this"),
+            7,
+            LIMIT,
+            UNDECOMPRESSED,
+        );
     }
 }
 
@@ -364,12 +455,23 @@ fn lz4_bomb(blocks: usize) -> Vec<u8> {
 fn bomb_of(codec: &'static str, n_records: i32, size: usize) -> impl Fn(&Kafka) {
     move |kafka| {
         let mut settings = kafka.client();
-        settings.set("compression.type", codec).set("linger.ms", "60000").set("message.max.bytes", "300000000");
-        settings.set("batch.size", "300000000").set("queue.buffering.max.kbytes", "1000000");
+        settings
+            .set("compression.type", codec)
+            .set("linger.ms", "60000")
+            .set("message.max.bytes", "300000000");
+        settings
+            .set("batch.size", "300000000")
+            .set("queue.buffering.max.kbytes", "1000000");
         let producer: BaseProducer = settings.create().unwrap();
         let value = vec![b'x'; size];
         for _ in 0..n_records {
-            producer.send(BaseRecord::<str, [u8]>::to(&kafka.source).payload(&value).partition(BAD)).unwrap();
+            producer
+                .send(
+                    BaseRecord::<str, [u8]>::to(&kafka.source)
+                        .payload(&value)
+                        .partition(BAD),
+                )
+                .unwrap();
         }
         producer.flush(DEADLINE).unwrap();
     }
@@ -391,10 +493,21 @@ fn batches_of_every_codec_within_the_limit_are_read() {
     let kafka = Kafka::start();
     let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
     for codec in codecs {
-        let producer: BaseProducer = kafka.client().set("compression.type", codec).set("linger.ms", "100").create().unwrap();
+        let producer: BaseProducer = kafka
+            .client()
+            .set("compression.type", codec)
+            .set("linger.ms", "100")
+            .create()
+            .unwrap();
         let value = format!("{}{}", event(codec), " ".repeat(50_000));
         for _ in 0..15 {
-            producer.send(BaseRecord::<str, str>::to(&kafka.source).payload(&value).partition(BAD)).unwrap();
+            producer
+                .send(
+                    BaseRecord::<str, str>::to(&kafka.source)
+                        .payload(&value)
+                        .partition(BAD),
+                )
+                .unwrap();
         }
         producer.flush(DEADLINE).unwrap();
     }
@@ -409,12 +522,22 @@ fn a_batch_with_a_wrong_checksum_is_held_or_skipped() {
     let mut damaged = batch(NONE, 1, &record(0, event("damaged").as_bytes()));
     let last = damaged.len() - 5;
     damaged[last] ^= 1;
-    check(&damaged, 1, LIMIT, "a batch is damaged: its checksum is wrong");
+    check(
+        &damaged,
+        1,
+        LIMIT,
+        "a batch is damaged: its checksum is wrong",
+    );
 }
 
 #[test]
 fn a_batch_of_an_unknown_codec_is_held_or_skipped() {
-    check(&batch(6, 3, b"?"), 3, LIMIT, "a batch has a format that the client does not know");
+    check(
+        &batch(6, 3, b"?"),
+        3,
+        LIMIT,
+        "a batch has a format that the client does not know",
+    );
 }
 
 #[test]
@@ -437,11 +560,19 @@ fn a_skip_reads_no_other_partition_twice() {
     let kafka = Kafka::start();
     kafka.produce(GOOD, "elsewhere");
     kafka.produce_raw(BAD, &batch(ZSTD, 40, b"no codec wrote this"));
-    let eager = [("kafka.consumer_properties.partition.assignment.strategy".to_owned(), "range".to_owned())];
+    let eager = [(
+        "kafka.consumer_properties.partition.assignment.strategy".to_owned(),
+        "range".to_owned(),
+    )];
     let service = kafka.serve_with("on_undecodable: skip", "at_least_once", &eager);
-    until("all is committed", || kafka.committed(BAD) == 40 && kafka.committed(GOOD) == 1);
+    until("all is committed", || {
+        kafka.committed(BAD) == 40 && kafka.committed(GOOD) == 1
+    });
     kafka.produce(BAD, "behind");
-    assert_eq!(kafka.groups(&["elsewhere", "behind"]), ["behind", "elsewhere"]);
+    assert_eq!(
+        kafka.groups(&["elsewhere", "behind"]),
+        ["behind", "elsewhere"]
+    );
     until("all is committed", || kafka.committed(BAD) == 41);
     assert_eq!(metric(&service, "groupcast_records_consumed_total"), 2.0);
     stop(service);
@@ -451,8 +582,12 @@ fn a_skip_reads_no_other_partition_twice() {
 fn a_gzip_batch_within_the_limit_is_read() {
     let kafka = Kafka::start();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&record(0, event("gzip").as_bytes())).unwrap();
-    encoder.write_all(&record(1, event("zip").as_bytes())).unwrap();
+    encoder
+        .write_all(&record(0, event("gzip").as_bytes()))
+        .unwrap();
+    encoder
+        .write_all(&record(1, event("zip").as_bytes()))
+        .unwrap();
     kafka.produce_raw(BAD, &batch(GZIP, 2, &encoder.finish().unwrap()));
     let service = kafka.serve(LIMIT, "at_least_once");
     assert_eq!(kafka.groups(&["gzip", "zip"]), ["gzip", "zip"]);
@@ -467,7 +602,13 @@ fn real_kafka_takes_large_batches_that_are_held_or_skipped() {
             let Some(kafka) = Kafka::real() else { return };
             fill(&kafka, bomb_of(codec, 40, 900_000));
             hold(&kafka, LIMIT, guarantee, UNDECOMPRESSED);
-            skip(&kafka, 40, LIMIT, guarantee, &["before", "behind", "elsewhere", "later"]);
+            skip(
+                &kafka,
+                40,
+                LIMIT,
+                guarantee,
+                &["before", "behind", "elsewhere", "later"],
+            );
         }
     }
 }
@@ -485,8 +626,16 @@ impl Drop for Running {
 impl Running {
     fn peak_mib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            / 1024
     }
 }
 
@@ -495,16 +644,29 @@ fn check_memory(produce_bad: impl Fn(&Kafka)) {
     let kafka = Kafka::start();
     fill(&kafka, produce_bad);
     let folder = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let file = folder.path().join("groupcast.yaml");
-    fs::write(&file, kafka.config_text("workers: 1", "at_least_once", &address.to_string())).unwrap();
+    fs::write(
+        &file,
+        kafka.config_text("workers: 1", "at_least_once", &address.to_string()),
+    )
+    .unwrap();
     let running = run(&file);
     until("readiness names the offset", || {
         let peak = running.peak_mib();
         assert!(peak < 256, "{peak} MiB");
-        get(address, "/readyz").contains(&format!("partition {}/{BAD} is blocked at offset 1: ", kafka.source))
+        get(address, "/readyz").contains(&format!(
+            "partition {}/{BAD} is blocked at offset 1: ",
+            kafka.source
+        ))
     });
-    assert_eq!(kafka.groups(&["before", "elsewhere"]), ["before", "elsewhere"]);
+    assert_eq!(
+        kafka.groups(&["before", "elsewhere"]),
+        ["before", "elsewhere"]
+    );
     let peak = running.peak_mib();
     assert!(peak < 256, "{peak} MiB");
 }
@@ -530,6 +692,10 @@ fn a_zstd_batch_that_would_fill_the_memory_is_refused_within_it() {
 
 fn run(file: &Path) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast-under-test"));
-    command.args(["run", "--config"]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["run", "--config"])
+        .arg(file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     Running(command.spawn().unwrap())
 }

@@ -1,6 +1,10 @@
 //! Events made to cost more than their size explains: keys by the thousand, spellings that fold alike, texts of escapes, nesting to the
 //! limit. Through all definitions at once, what is eight times as long takes about eight times as long, and no stack is used up.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,38 +35,117 @@ type Shape = (&'static str, fn(usize) -> String);
 
 /// Each returns the event's members behind the ids, with so many of what it has many of.
 const SHAPES: &[Shape] = &[
-    ("keys", |n| traits(&list(n, |index| format!(r#""key{index}":1"#)))),
-    ("keys that fold alike", |n| traits(&list(n, |index| format!(r#""{}":1"#, spelling("totalbilledthing", index))))),
-    ("spellings of a reserved trait", |n| traits(&list(n, |index| format!(r#""{}":"x""#, spelling("description", index))))),
-    ("one key again and again", |n| traits(&list(n, |index| format!(r#""k":{index}"#)))),
-    ("parts of an address", |n| traits(&format!(r#""address":{{{}}}"#, list(n, |index| format!(r#""part{index}":1"#))))),
-    ("addresses", |n| traits(&list(n, |index| format!(r#""{}":{{"city":"c"}}"#, spelling("address", index))))),
-    ("flat parts of an address", |n| traits(&list(n, |index| format!(r#""address.part{index}":1"#)))),
-    ("elements of a list", |n| traits(&format!(r#""tags":[{}]"#, list(n, |index| format!(r#"{{"t":{index}}}"#))))),
+    ("keys", |n| {
+        traits(&list(n, |index| format!(r#""key{index}":1"#)))
+    }),
+    ("keys that fold alike", |n| {
+        traits(&list(n, |index| {
+            format!(r#""{}":1"#, spelling("totalbilledthing", index))
+        }))
+    }),
+    ("spellings of a reserved trait", |n| {
+        traits(&list(n, |index| {
+            format!(r#""{}":"x""#, spelling("description", index))
+        }))
+    }),
+    ("one key again and again", |n| {
+        traits(&list(n, |index| format!(r#""k":{index}"#)))
+    }),
+    ("parts of an address", |n| {
+        traits(&format!(
+            r#""address":{{{}}}"#,
+            list(n, |index| format!(r#""part{index}":1"#))
+        ))
+    }),
+    ("addresses", |n| {
+        traits(&list(n, |index| {
+            format!(r#""{}":{{"city":"c"}}"#, spelling("address", index))
+        }))
+    }),
+    ("flat parts of an address", |n| {
+        traits(&list(n, |index| format!(r#""address.part{index}":1"#)))
+    }),
+    ("elements of a list", |n| {
+        traits(&format!(
+            r#""tags":[{}]"#,
+            list(n, |index| format!(r#"{{"t":{index}}}"#))
+        ))
+    }),
     ("keys in depth", |n| {
         let inner = list(n, |index| format!(r#""k{index}":1"#));
-        traits(&format!(r#""x":{}{{{inner}}}{}"#, r#"{"a":"#.repeat(58), "}".repeat(58)))
+        traits(&format!(
+            r#""x":{}{{{inner}}}{}"#,
+            r#"{"a":"#.repeat(58),
+            "}".repeat(58)
+        ))
     }),
     ("deep traits", |n| {
         let deep = format!("{}1{}", r#"{"a":"#.repeat(60), "}".repeat(60));
         traits(&list(n / 60, |index| format!(r#""x{index}":{deep}"#)))
     }),
-    ("escapes", |n| traits(&format!(r#""name":"{}""#, r"\u0041".repeat(n)))),
-    ("escaped surrogates", |n| traits(&format!(r#""description":"{}""#, r"\ud83d\ude00".repeat(n)))),
-    ("escapes in a key", |n| traits(&format!(r#""{}":1"#, r"\u0041".repeat(n)))),
-    ("words in a key", |n| traits(&format!(r#""{}":1"#, "aB_".repeat(n)))),
-    ("marks on a letter of a key", |n| traits(&format!(r#""a{}":1"#, "\u{301}\u{316}".repeat(n)))),
-    ("digits", |n| traits(&format!(r#""revenue":{0},"createdAt":{0},"employees":"{0}""#, "1".repeat(n)))),
-    ("labels of a host", |n| traits(&format!(r#""website":"https://{0}com/","email":"a@{0}com""#, "a.".repeat(n)))),
-    ("flags", |n| format!(r#""integrations":{{{}}}"#, list(n, |index| format!(r#""Other {index}":false"#)))),
-    ("flags that fold alike", |n| {
-        format!(r#""integrations":{{{}}}"#, list(n, |index| format!(r#""{}":true"#, spelling("mixpanel", index))))
+    ("escapes", |n| {
+        traits(&format!(r#""name":"{}""#, r"\u0041".repeat(n)))
     }),
-    ("options", |n| format!(r#""integrations":{{"mixpanel":{{{}}}}}"#, list(n, |index| format!(r#""o{index}":1"#)))),
-    ("traits again and again", |n| list(n, |_| r#""traits":{"a":1}"#.to_owned())),
-    ("members of the event", |n| list(n, |index| format!(r#""k{index}":1"#))),
-    ("members of the context", |n| format!(r#""context":{{{}}}"#, list(n, |index| format!(r#""k{index}":1"#)))),
-    ("white space", |n| format!(r#""traits":{}{{}}"#, " ".repeat(n))),
+    ("escaped surrogates", |n| {
+        traits(&format!(r#""description":"{}""#, r"\ud83d\ude00".repeat(n)))
+    }),
+    ("escapes in a key", |n| {
+        traits(&format!(r#""{}":1"#, r"\u0041".repeat(n)))
+    }),
+    ("words in a key", |n| {
+        traits(&format!(r#""{}":1"#, "aB_".repeat(n)))
+    }),
+    ("marks on a letter of a key", |n| {
+        traits(&format!(r#""a{}":1"#, "\u{301}\u{316}".repeat(n)))
+    }),
+    ("digits", |n| {
+        traits(&format!(
+            r#""revenue":{0},"createdAt":{0},"employees":"{0}""#,
+            "1".repeat(n)
+        ))
+    }),
+    ("labels of a host", |n| {
+        traits(&format!(
+            r#""website":"https://{0}com/","email":"a@{0}com""#,
+            "a.".repeat(n)
+        ))
+    }),
+    ("flags", |n| {
+        format!(
+            r#""integrations":{{{}}}"#,
+            list(n, |index| format!(r#""Other {index}":false"#))
+        )
+    }),
+    ("flags that fold alike", |n| {
+        format!(
+            r#""integrations":{{{}}}"#,
+            list(n, |index| format!(
+                r#""{}":true"#,
+                spelling("mixpanel", index)
+            ))
+        )
+    }),
+    ("options", |n| {
+        format!(
+            r#""integrations":{{"mixpanel":{{{}}}}}"#,
+            list(n, |index| format!(r#""o{index}":1"#))
+        )
+    }),
+    ("traits again and again", |n| {
+        list(n, |_| r#""traits":{"a":1}"#.to_owned())
+    }),
+    ("members of the event", |n| {
+        list(n, |index| format!(r#""k{index}":1"#))
+    }),
+    ("members of the context", |n| {
+        format!(
+            r#""context":{{{}}}"#,
+            list(n, |index| format!(r#""k{index}":1"#))
+        )
+    }),
+    ("white space", |n| {
+        format!(r#""traits":{}{{}}"#, " ".repeat(n))
+    }),
 ];
 
 #[test]
@@ -79,7 +162,9 @@ fn what_is_eight_times_as_long_takes_about_eight_times_as_long() {
             long <= short * SLOWER
         });
         if !is_linear {
-            let [short, long] = texts.each_ref().map(|text| (text.len(), fastest(&router, text)));
+            let [short, long] = texts
+                .each_ref()
+                .map(|text| (text.len(), fastest(&router, text)));
             faults.push(format!("{name}: bytes and time {short:?}, then {long:?}"));
         }
     }
@@ -94,16 +179,32 @@ fn the_deepest_event_that_a_configuration_can_allow_uses_up_no_stack() {
     let (all, one) = (router(every(), &limits), router(vec!["heap"], &limits));
     // Two levels are the event's own.
     let depth = DEEPEST - 2;
-    for (name, open, close) in
-        [("x", "[", "]"), ("x", r#"{"a":"#, "}"), ("address", r#"{"city":"#, "}"), ("tags", r#"[{"a":"#, "}]")]
-    {
+    for (name, open, close) in [
+        ("x", "[", "]"),
+        ("x", r#"{"a":"#, "}"),
+        ("address", r#"{"city":"#, "}"),
+        ("tags", r#"[{"a":"#, "}]"),
+    ] {
         let times = depth / open.matches(['[', '{']).count();
-        let text = event(&traits(&format!(r#""{name}":{}1{}"#, open.repeat(times), close.repeat(times))));
-        assert_eq!(route(&all, &text, &mut Emissions::default()), Verdict::Routed);
+        let text = event(&traits(&format!(
+            r#""{name}":{}1{}"#,
+            open.repeat(times),
+            close.repeat(times)
+        )));
+        assert_eq!(
+            route(&all, &text, &mut Emissions::default()),
+            Verdict::Routed
+        );
         assert_eq!(explain(&one, &record(&text)).verdict, "routed");
     }
-    let text = configuration(every(), &format!("limits: {{ nesting: {} }}\n", DEEPEST + 1));
-    assert!(Config::from_text("flood.yaml", &text, &[], &[]).is_err(), "a configuration may allow more than is tried here");
+    let text = configuration(
+        every(),
+        &format!("limits: {{ nesting: {} }}\n", DEEPEST + 1),
+    );
+    assert!(
+        Config::from_text("flood.yaml", &text, &[], &[]).is_err(),
+        "a configuration may allow more than is tried here"
+    );
 }
 
 /// Whatever ran beside a test would be measured, too.
@@ -119,7 +220,12 @@ fn fastest(router: &Router, text: &str) -> Duration {
         let began = processor_time();
         let verdict = route(router, text, &mut emissions);
         let time = processor_time() - began;
-        assert_eq!(verdict, Verdict::Routed, "{}", text.chars().take(200).collect::<String>());
+        assert_eq!(
+            verdict,
+            Verdict::Routed,
+            "{}",
+            text.chars().take(200).collect::<String>()
+        );
         time
     });
     times.min().expect("several times")
@@ -129,19 +235,40 @@ fn fastest(router: &Router, text: &str) -> Duration {
 fn processor_time() -> Duration {
     // The kernel counts up to when it last looked, which it does now.
     std::thread::yield_now();
-    let statistics = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells of its threads");
-    let nanoseconds = statistics.split(' ').next().and_then(|first| first.parse().ok());
+    let statistics =
+        fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells of its threads");
+    let nanoseconds = statistics
+        .split(' ')
+        .next()
+        .and_then(|first| first.parse().ok());
     Duration::from_nanos(nanoseconds.expect("nanoseconds come first"))
 }
 
 fn route(router: &Router, text: &str, emissions: &mut Emissions) -> Verdict {
     emissions.clear();
-    router.route(&record(text), &DefaultLimits, &mut Scratch::default(), emissions, &mut ())
+    router.route(
+        &record(text),
+        &DefaultLimits,
+        &mut Scratch::default(),
+        emissions,
+        &mut (),
+    )
 }
 
 fn record(text: &str) -> Record<'_> {
-    let position = Position { topic: "flood", partition: 0, offset: 0 };
-    Record { position, timestamp: Some(0), key: None, value: Some(text.as_bytes()), traceparent: None, letter: None }
+    let position = Position {
+        topic: "flood",
+        partition: 0,
+        offset: 0,
+    };
+    Record {
+        position,
+        timestamp: Some(0),
+        key: None,
+        value: Some(text.as_bytes()),
+        traceparent: None,
+        letter: None,
+    }
 }
 
 fn event(members: &str) -> String {
@@ -159,7 +286,15 @@ fn list(n: usize, element: impl Fn(usize) -> String) -> String {
 /// Returns the `index`th spelling of a name: which of its letters are capitals, and how many strokes it ends with.
 fn spelling(name: &str, index: usize) -> String {
     let letters = name.chars().enumerate();
-    let word: String = letters.map(|(at, c)| if index >> at & 1 == 1 { c.to_ascii_uppercase() } else { c }).collect();
+    let word: String = letters
+        .map(|(at, c)| {
+            if index >> at & 1 == 1 {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            }
+        })
+        .collect();
     word + &"_".repeat(index >> name.len())
 }
 
@@ -170,19 +305,31 @@ fn router(ids: Vec<&str>, more: &str) -> Router {
 
 fn every() -> Vec<&'static str> {
     static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::built_in);
-    CATALOGUE.iter().map(|definition| definition.id.as_str()).collect()
+    CATALOGUE
+        .iter()
+        .map(|definition| definition.id.as_str())
+        .collect()
 }
 
 /// Each destination has the settings of its first example, as JSON, which is YAML.
 fn configuration(ids: Vec<&str>, more: &str) -> String {
-    let mut text = format!("kafka: {{ brokers: none }}\nsource: {{ topics: [flood] }}\n{more}destinations:\n");
+    let mut text =
+        format!("kafka: {{ brokers: none }}\nsource: {{ topics: [flood] }}\n{more}destinations:\n");
     let catalogue = Catalogue::built_in();
     for id in ids {
         let mut json = String::new();
-        let settings = catalogue.get(id).and_then(|definition| definition.examples.first()?.settings.as_ref());
-        settings.into_iter().for_each(|settings| settings.write_json(&mut json));
+        let settings = catalogue
+            .get(id)
+            .and_then(|definition| definition.examples.first()?.settings.as_ref());
+        settings
+            .into_iter()
+            .for_each(|settings| settings.write_json(&mut json));
         let settings = if json.is_empty() { "{}" } else { &json };
-        writeln!(text, "  - {{ use: {id}, enabled_by_default: true, settings: {settings} }}").unwrap();
+        writeln!(
+            text,
+            "  - {{ use: {id}, enabled_by_default: true, settings: {settings} }}"
+        )
+        .unwrap();
     }
     text
 }

@@ -28,20 +28,27 @@ impl Playground {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(process.stderr.take().expect("it is piped"))
+            .lines()
+            .map_while(Result::ok);
         let address = lines.find_map(|line| {
             let (_, rest) = line.split_once("http://")?;
             rest.split_once('/').map(|(address, _)| address.to_owned())
         });
-        Playground { process, address: address.expect("it says where it listens") }
+        Playground {
+            process,
+            address: address.expect("it says where it listens"),
+        }
     }
 
     /// Sends one request, and returns the whole answer.
     fn ask(&self, request: &str, host: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         let length = body.len();
-        let sent =
-            write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let sent = write!(
+            stream,
+            "{request} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
         // Whoever says too much is not heard to the end.
         drop(sent);
         let mut answer = Vec::new();
@@ -58,7 +65,10 @@ impl Drop for Playground {
 }
 
 fn explain(event: &str, destinations: &str) -> String {
-    format!(r#"{{"event":{},"destinations":{destinations}}}"#, serde_json::Value::from(event))
+    format!(
+        r#"{{"event":{},"destinations":{destinations}}}"#,
+        serde_json::Value::from(event)
+    )
 }
 
 #[test]
@@ -74,23 +84,53 @@ fn the_page_is_all_its_own_and_may_do_no_more_than_it_needs() {
     ] {
         let answer = playground.ask(&format!("GET {path}"), "localhost", "");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains(media_type) && !body.is_empty(), "{path}: {head}");
-        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{path}: {head}");
-        assert!(head.contains("x-content-type-options: nosniff"), "{path}: {head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") && head.contains(media_type) && !body.is_empty(),
+            "{path}: {head}"
+        );
+        assert!(
+            head.contains("content-security-policy: default-src 'none'; script-src 'self';"),
+            "{path}: {head}"
+        );
+        assert!(
+            head.contains("x-content-type-options: nosniff"),
+            "{path}: {head}"
+        );
     }
     let page = playground.ask("GET /", "localhost", "");
-    assert!(!page.contains("style=") && !page.contains("onclick") && !page.contains("https://"), "{page}");
+    assert!(
+        !page.contains("style=") && !page.contains("onclick") && !page.contains("https://"),
+        "{page}"
+    );
 }
 
 #[test]
 fn questions_are_answered_or_refused_in_words() {
     let playground = Playground::start(&[]);
-    let question = explain(r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#, r#"[{"name":"mixpanel"}]"#);
+    let question = explain(
+        r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#,
+        r#"[{"name":"mixpanel"}]"#,
+    );
     let answer = playground.ask("POST /playground/explain", "localhost", &question);
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""$name":"A""#), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""$name":"A""#),
+        "{answer}"
+    );
     for (request, host, body, code, words) in [
-        ("POST /playground/explain", "localhost", "{}", 400, "not a question: missing field `event`"),
-        ("POST /playground/explain", "localhost", &explain("{}", r#"[{"name":"../etc/passwd"}]"#), 400, "no such destination"),
+        (
+            "POST /playground/explain",
+            "localhost",
+            "{}",
+            400,
+            "not a question: missing field `event`",
+        ),
+        (
+            "POST /playground/explain",
+            "localhost",
+            &explain("{}", r#"[{"name":"../etc/passwd"}]"#),
+            400,
+            "no such destination",
+        ),
         (
             "POST /playground/explain",
             "localhost",
@@ -98,14 +138,29 @@ fn questions_are_answered_or_refused_in_words() {
             400,
             "unknown field `file`",
         ),
-        ("POST /playground/explain", "localhost", &" ".repeat(5 << 20), 413, ""),
+        (
+            "POST /playground/explain",
+            "localhost",
+            &" ".repeat(5 << 20),
+            413,
+            "",
+        ),
         ("GET /playground/explain", "localhost", "", 405, ""),
         // A page elsewhere whose name was made to point here.
-        ("GET /playground/offer", "rebound.example.com", "", 421, "this address answers to localhost only"),
+        (
+            "GET /playground/offer",
+            "rebound.example.com",
+            "",
+            421,
+            "this address answers to localhost only",
+        ),
         ("GET /metrics", "localhost", "", 404, ""),
     ] {
         let answer = playground.ask(request, host, body);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.contains(words), "{request}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.contains(words),
+            "{request}: {answer}"
+        );
     }
 }
 
@@ -119,11 +174,23 @@ fn a_configuration_counts_and_its_secrets_are_not_there() {
     std::fs::write(&config, text).expect("the target folder can be written");
     let playground = Playground::start(&["--config", config.to_str().expect("it is text")]);
     let offer = playground.ask("GET /playground/offer", "localhost", "");
-    assert!(offer.contains(r#""name":"ours""#) && offer.contains(r#""flag":"ours""#), "{offer}");
-    let question = explain(r#"{"type":"group","groupId":"g1","traits":{"name":"A"}}"#, r#"[{"name":"ours"}]"#);
+    assert!(
+        offer.contains(r#""name":"ours""#) && offer.contains(r#""flag":"ours""#),
+        "{offer}"
+    );
+    let question = explain(
+        r#"{"type":"group","groupId":"g1","traits":{"name":"A"}}"#,
+        r#"[{"name":"ours"}]"#,
+    );
     let answer = playground.ask("POST /playground/explain", "localhost", &question);
-    assert!(answer.contains("in.ours") && answer.contains("(secret)"), "{answer}");
-    assert!(!offer.contains("planted-secret") && !answer.contains("planted-secret"), "a secret is shown");
+    assert!(
+        answer.contains("in.ours") && answer.contains("(secret)"),
+        "{answer}"
+    );
+    assert!(
+        !offer.contains("planted-secret") && !answer.contains("planted-secret"),
+        "a secret is shown"
+    );
 }
 
 #[test]
@@ -133,10 +200,15 @@ fn a_person_can_use_it_in_a_browser() {
     let pictures = env::var("GROUPCAST_PICTURES").unwrap_or_default();
     let done = Command::new("node")
         .arg(format!("{BROWSER_TESTS}/playground.mjs"))
-        .args([format!("http://{}/", playground.address), browser.display().to_string(), pictures])
+        .args([
+            format!("http://{}/", playground.address),
+            browser.display().to_string(),
+            pictures,
+        ])
         .output()
         .expect("node was found");
-    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    let said =
+        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{said}");
     assert_eq!(said.matches("ok: ").count(), 9, "{said}");
 }
@@ -145,24 +217,48 @@ fn a_person_can_use_it_in_a_browser() {
 fn browser() -> Option<PathBuf> {
     let found = find_browser();
     if let Err(reason) = &found {
-        assert!(env::var("GROUPCAST_REQUIRE_BROWSER").as_deref() != Ok("1"), "no browser to test with: {reason}");
-        writeln!(std::io::stderr(), "\nSKIPPED: a_person_can_use_it_in_a_browser: {reason}")
-            .expect("standard error can be written");
+        assert!(
+            env::var("GROUPCAST_REQUIRE_BROWSER").as_deref() != Ok("1"),
+            "no browser to test with: {reason}"
+        );
+        writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: a_person_can_use_it_in_a_browser: {reason}"
+        )
+        .expect("standard error can be written");
     }
     found.ok()
 }
 
 fn find_browser() -> Result<PathBuf, String> {
     let named = env::var_os("GROUPCAST_CHROMIUM").map(PathBuf::from);
-    let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    let places = [
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
+    ]
+    .map(PathBuf::from);
     let browser = named.into_iter().chain(places).find(|place| place.exists());
-    let browser = browser.ok_or("no Chromium: apt-get install chromium, or name one in GROUPCAST_CHROMIUM")?;
-    Command::new("node").arg("--version").output().map_err(|error| format!("no node on the PATH: {error}"))?;
-    if !Path::new(BROWSER_TESTS).join("node_modules/playwright-core").exists() {
-        let fetched = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(BROWSER_TESTS).output();
+    let browser = browser
+        .ok_or("no Chromium: apt-get install chromium, or name one in GROUPCAST_CHROMIUM")?;
+    Command::new("node")
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("no node on the PATH: {error}"))?;
+    if !Path::new(BROWSER_TESTS)
+        .join("node_modules/playwright-core")
+        .exists()
+    {
+        let fetched = Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(BROWSER_TESTS)
+            .output();
         let fetched = fetched.map_err(|error| format!("no npm on the PATH: {error}"))?;
         if !fetched.status.success() {
-            return Err(format!("npm ci: {}", String::from_utf8_lossy(&fetched.stderr)));
+            return Err(format!(
+                "npm ci: {}",
+                String::from_utf8_lossy(&fetched.stderr)
+            ));
         }
     }
     Ok(browser)

@@ -39,7 +39,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn the_recipe_delivers_every_body_in_order_and_once() {
-    let Some(brokers) = kafka::brokers() else { return };
+    let Some(brokers) = kafka::brokers() else {
+        return;
+    };
     let jars = match jars() {
         Ok(jars) => jars,
         Err(reason) => return kafka::skip(&reason),
@@ -52,13 +54,30 @@ fn the_recipe_delivers_every_body_in_order_and_once() {
     // Killed while each destination keeps a request waiting: what it had delivered it must remember, and the rest it must not lose.
     vendors.hold_after(6);
     let mut killed = Sender::start(brokers, &setup, &jars, vendors.address);
-    until(LIMIT, &format!("every destination holds a request; {}", killed.log.display()), || vendors.all_hold().then_some(()));
+    until(
+        LIMIT,
+        &format!(
+            "every destination holds a request; {}",
+            killed.log.display()
+        ),
+        || vendors.all_hold().then_some(()),
+    );
     killed.process.kill();
     vendors.release();
     // What groupcast sent last it sends again after a crash, with the ids it had; a replay's records are meant to be sent again.
     for (name, records) in DESTINATIONS.iter().zip(&records) {
-        repeat(brokers, &topic(&setup, name), &records[records.len() / 3..], None);
-        repeat(brokers, &topic(&setup, name), &records[..1], Some("a-replay"));
+        repeat(
+            brokers,
+            &topic(&setup, name),
+            &records[records.len() / 3..],
+            None,
+        );
+        repeat(
+            brokers,
+            &topic(&setup, name),
+            &records[..1],
+            Some("a-replay"),
+        );
     }
     let sender = Sender::start(brokers, &setup, &jars, vendors.address);
     for name in DESTINATIONS {
@@ -66,7 +85,9 @@ fn the_recipe_delivers_every_body_in_order_and_once() {
         let committed = Committed::of(brokers, &format!("sender.{topic}"), &topic);
         let n_records = Ends::of_logs(brokers, std::slice::from_ref(&topic)).sum();
         let what = format!("all of {topic} is delivered; {}", sender.log.display());
-        until(LIMIT, &what, || (committed.sum()? == n_records).then_some(()));
+        until(LIMIT, &what, || {
+            (committed.sum()? == n_records).then_some(())
+        });
     }
 
     for (name, records) in DESTINATIONS.iter().zip(records) {
@@ -78,8 +99,15 @@ fn the_recipe_delivers_every_body_in_order_and_once() {
         check(name, &calls, &sent);
         let topic = format!("{}.refused", topic(&setup, name));
         assert_eq!(read(brokers, &topic), refused, "{topic}");
-        topics::read(brokers, &topic, |message| assert_eq!(header(message, "refused_status"), "400"));
-        println!("{name}: {} bodies in {} requests, {} refused", sent.len(), calls.len(), refused.len());
+        topics::read(brokers, &topic, |message| {
+            assert_eq!(header(message, "refused_status"), "400")
+        });
+        println!(
+            "{name}: {} bodies in {} requests, {} refused",
+            sent.len(),
+            calls.len(),
+            refused.len()
+        );
     }
     println!("{:.0} s", began.elapsed().as_secs_f64());
 }
@@ -87,45 +115,80 @@ fn the_recipe_delivers_every_body_in_order_and_once() {
 /// Holds what a destination accepted against what was sent: each key's requests and bodies in their order and once, in the layout and
 /// within the limits that the definition says.
 fn check(name: &str, calls: &[Call], sent: &[Record]) {
-    let keys: BTreeMap<_, _> = sent.iter().map(|record| ((&*record.request, &*record.body), &*record.key)).collect();
+    let keys: BTreeMap<_, _> = sent
+        .iter()
+        .map(|record| ((&*record.request, &*record.body), &*record.key))
+        .collect();
     let definition = definition(name);
     let (mut arrived, mut largest) = (BTreeMap::<&str, Vec<_>>::new(), 0);
     for call in calls {
         let items = call.items(&definition);
-        let of = |item: &&'_ str| *keys.get(&(&*call.request, *item)).unwrap_or_else(|| panic!("{name}: nobody sent {item}"));
+        let of = |item: &&'_ str| {
+            *keys
+                .get(&(&*call.request, *item))
+                .unwrap_or_else(|| panic!("{name}: nobody sent {item}"))
+        };
         let in_call: Vec<&str> = items.iter().map(|item| of(&&**item)).collect();
         if name == "hubspot" {
-            assert_eq!(in_call.iter().collect::<BTreeSet<_>>().len(), items.len(), "a key is twice in one request");
+            assert_eq!(
+                in_call.iter().collect::<BTreeSet<_>>().len(),
+                items.len(),
+                "a key is twice in one request"
+            );
         }
         largest = largest.max(items.len());
         for (key, item) in in_call.into_iter().zip(items) {
-            arrived.entry(key).or_default().push((call.request.clone(), item));
+            arrived
+                .entry(key)
+                .or_default()
+                .push((call.request.clone(), item));
         }
     }
     let mut expected = BTreeMap::<&str, Vec<_>>::new();
     for record in sent {
-        expected.entry(&record.key).or_default().push((record.request.clone(), record.body.clone()));
+        expected
+            .entry(&record.key)
+            .or_default()
+            .push((record.request.clone(), record.body.clone()));
     }
     for (key, expected) in &expected {
         assert_eq!(arrived.get(key), Some(expected), "{name}: {key}");
     }
     let batch = &definition["operations"][0]["batch"];
-    assert_eq!(batch["records"], largest, "{name}: there was enough for a full request");
+    assert_eq!(
+        batch["records"], largest,
+        "{name}: there was enough for a full request"
+    );
 }
 
 /// Has groupcast fill the destinations' topics.
 fn fill(brokers: &str) -> Setup {
     let source = unique("events");
     let setup = Setup::new(brokers, &source, &unique("sent"), "binary");
-    let outputs = support::generator::DESTINATIONS.iter().map(|name| topic(&setup, name));
-    let refused = DESTINATIONS.iter().map(|name| format!("{}.refused", topic(&setup, name)));
+    let outputs = support::generator::DESTINATIONS
+        .iter()
+        .map(|name| topic(&setup, name));
+    let refused = DESTINATIONS
+        .iter()
+        .map(|name| format!("{}.refused", topic(&setup, name)));
     let others = [source.clone(), topic(&setup, "dead"), topic(&setup, "sent")];
-    let all: Vec<_> = outputs.chain(refused).chain(others).map(|topic| (topic, &[][..])).collect();
+    let all: Vec<_> = outputs
+        .chain(refused)
+        .chain(others)
+        .map(|topic| (topic, &[][..]))
+        .collect();
     topics::create_all(brokers, 3, &all);
-    let producer: BaseProducer = topics::client(brokers).create().expect("the settings are valid");
+    let producer: BaseProducer = topics::client(brokers)
+        .create()
+        .expect("the settings are valid");
     for index in 0..N_EVENTS {
         let (group, event) = event(index);
-        assert!(producer.send(BaseRecord::to(&source).key(&group).payload(&event)).is_ok(), "the queue has room");
+        assert!(
+            producer
+                .send(BaseRecord::to(&source).key(&group).payload(&event))
+                .is_ok(),
+            "the queue has room"
+        );
     }
     producer.flush(LIMIT).expect("the brokers take the records");
     let mut worker = Worker::start(&setup).ready();
@@ -154,12 +217,27 @@ fn event(index: usize) -> (String, String) {
     } else {
         format!(r#","userId":"u{}""#, index % 7)
     };
-    let name = if index == 77 { REFUSED.to_owned() } else { format!("Initech {index} Ü€𝄞") };
-    let plan = if index.is_multiple_of(5) { "null" } else { "\"p\"" };
-    let traits = format!(r#"{{"name":"{name}","revenue":1.{index}00e3,"seats":12345678901234567890.{index}0,"plan":{plan}}}"#);
+    let name = if index == 77 {
+        REFUSED.to_owned()
+    } else {
+        format!("Initech {index} Ü€𝄞")
+    };
+    let plan = if index.is_multiple_of(5) {
+        "null"
+    } else {
+        "\"p\""
+    };
+    let traits = format!(
+        r#"{{"name":"{name}","revenue":1.{index}00e3,"seats":12345678901234567890.{index}0,"plan":{plan}}}"#
+    );
     let flags = r#"{"All":true,"Salesforce":true}"#;
     let id = Value::from(group.as_str());
-    (group, format!(r#"{{"type":"group","groupId":{id}{member},"integrations":{flags},"traits":{traits}}}"#))
+    (
+        group,
+        format!(
+            r#"{{"type":"group","groupId":{id}{member},"integrations":{flags},"traits":{traits}}}"#
+        ),
+    )
 }
 
 fn topic(setup: &Setup, name: &str) -> String {
@@ -196,20 +274,46 @@ fn text(bytes: Option<&[u8]>) -> String {
 
 fn header(message: &impl Message, name: &str) -> String {
     let headers = message.headers().expect("the record has headers");
-    text(headers.iter().find(|header| header.key == name).and_then(|header| header.value))
+    text(
+        headers
+            .iter()
+            .find(|header| header.key == name)
+            .and_then(|header| header.value),
+    )
 }
 
 /// Writes records once more, as parts of a replay if it has a name.
 fn repeat(brokers: &str, topic: &str, records: &[Record], replay: Option<&str>) {
     let mut settings = topics::client(brokers);
-    let producer: BaseProducer = settings.set("partitioner", "murmur2_random").create().expect("the settings are valid");
+    let producer: BaseProducer = settings
+        .set("partitioner", "murmur2_random")
+        .create()
+        .expect("the settings are valid");
     for record in records {
-        let pairs = [("ce_id", &*record.id), ("ce_type", &record.kind), ("ce_request", &record.request)];
-        let pairs = pairs.into_iter().chain(replay.map(|name| ("ce_replay", name)));
-        let add = |headers: OwnedHeaders, (key, value)| headers.insert(rdkafka::message::Header { key, value: Some(value) });
+        let pairs = [
+            ("ce_id", &*record.id),
+            ("ce_type", &record.kind),
+            ("ce_request", &record.request),
+        ];
+        let pairs = pairs
+            .into_iter()
+            .chain(replay.map(|name| ("ce_replay", name)));
+        let add = |headers: OwnedHeaders, (key, value)| {
+            headers.insert(rdkafka::message::Header {
+                key,
+                value: Some(value),
+            })
+        };
         let headers = pairs.fold(OwnedHeaders::new(), add);
         assert!(
-            producer.send(BaseRecord::to(topic).key(&record.key).payload(&record.body).headers(headers)).is_ok(),
+            producer
+                .send(
+                    BaseRecord::to(topic)
+                        .key(&record.key)
+                        .payload(&record.body)
+                        .headers(headers)
+                )
+                .is_ok(),
             "the queue has room"
         );
     }
@@ -218,7 +322,9 @@ fn repeat(brokers: &str, topic: &str, records: &[Record], replay: Option<&str>) 
 
 /// What `groupcast destinations` says of one.
 fn definition(name: &str) -> Value {
-    let output = Command::new(support::PROGRAM).args(["destinations", name, "--json"]).output();
+    let output = Command::new(support::PROGRAM)
+        .args(["destinations", name, "--json"])
+        .output();
     serde_json::from_slice(&output.expect("the program is built").stdout).expect("it prints JSON")
 }
 
@@ -235,19 +341,43 @@ impl Sender {
         let log = folder.path.join("log");
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
-        command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
-        command.env("KAFKA_BROKERS", brokers).env("TOPICS", &setup.prefix).env("DEFINITIONS", &folder.path);
+        command
+            .stdout(file.try_clone().expect("a file handle can be copied"))
+            .stderr(file);
+        command
+            .env("KAFKA_BROKERS", brokers)
+            .env("TOPICS", &setup.prefix)
+            .env("DEFINITIONS", &folder.path);
         for name in DESTINATIONS {
-            fs::write(folder.path.join(format!("{name}.json")), definition(name).to_string())
-                .expect("the folder can be written");
-            command.env(format!("{}_URL", name.to_uppercase()), format!("http://{vendors}/{name}"));
-            command.env(format!("{}_CREDENTIAL", name.to_uppercase()), format!("Bearer {name}"));
+            fs::write(
+                folder.path.join(format!("{name}.json")),
+                definition(name).to_string(),
+            )
+            .expect("the folder can be written");
+            command.env(
+                format!("{}_URL", name.to_uppercase()),
+                format!("http://{vendors}/{name}"),
+            );
+            command.env(
+                format!("{}_CREDENTIAL", name.to_uppercase()),
+                format!("Bearer {name}"),
+            );
         }
         let classes = format!("{RECIPE}:{}/*", jars.display());
-        let arguments =
-            ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &classes, "org.apache.camel.main.Main"];
+        let arguments = [
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            &classes,
+            "org.apache.camel.main.Main",
+        ];
         let process = Tethered::start(command, "java", &arguments.map(str::to_owned));
-        Sender { process, log, _folder: folder }
+        Sender {
+            process,
+            log,
+            _folder: folder,
+        }
     }
 }
 
@@ -257,7 +387,9 @@ const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/senders"
 fn jars() -> Result<PathBuf, String> {
     let list = format!("{RECIPE}/pom.xml");
     let mut hasher = DefaultHasher::new();
-    fs::read(&list).map_err(|error| format!("{list}: {error}"))?.hash(&mut hasher);
+    fs::read(&list)
+        .map_err(|error| format!("{list}: {error}"))?
+        .hash(&mut hasher);
     kafka::fetch_once("senders", &format!("{:x}", hasher.finish()), &list, &[])
 }
 
@@ -272,22 +404,37 @@ struct Call {
 impl Call {
     /// Takes the items out of the layout that the definition says, in their own bytes.
     fn items(&self, definition: &Value) -> Vec<String> {
-        let operations = definition["operations"].as_array().expect("it has operations");
+        let operations = definition["operations"]
+            .as_array()
+            .expect("it has operations");
         // Paths are written with placeholders; where there is more than one operation they have none.
-        let operation = operations.iter().find(|operation| operation["request"] == *self.request).unwrap_or(&operations[0]);
+        let operation = operations
+            .iter()
+            .find(|operation| operation["request"] == *self.request)
+            .unwrap_or(&operations[0]);
         let layout = &operation["batch"]["as"];
         if layout == "single" {
             return vec![self.body.clone()];
         }
         let array = layout["array_in"].as_str().map_or(&*self.body, |field| {
-            let fields: BTreeMap<&str, &RawValue> = serde_json::from_str(&self.body).expect("it is an object");
+            let fields: BTreeMap<&str, &RawValue> =
+                serde_json::from_str(&self.body).expect("it is an object");
             assert_eq!(fields.len(), 1, "{}", self.body);
             fields[field].get()
         });
         let items: Vec<&RawValue> = serde_json::from_str(array).expect("it is an array");
-        let most = operation["batch"]["records"].as_u64().expect("these have a limit");
-        assert!(items.len() as u64 <= most, "{} items, and {most} are allowed", items.len());
-        items.into_iter().map(|item| item.get().to_owned()).collect()
+        let most = operation["batch"]["records"]
+            .as_u64()
+            .expect("these have a limit");
+        assert!(
+            items.len() as u64 <= most,
+            "{} items, and {most} are allowed",
+            items.len()
+        );
+        items
+            .into_iter()
+            .map(|item| item.get().to_owned())
+            .collect()
     }
 }
 
@@ -309,12 +456,17 @@ struct State {
 impl Vendors {
     fn start() -> Vendors {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        listener.set_nonblocking(true).expect("a listener can be set");
+        listener
+            .set_nonblocking(true)
+            .expect("a listener can be set");
         let address = listener.local_addr().expect("a listener has an address");
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let status = shared.lock().expect("nobody panics with it").judge(&method, &uri, &headers, &body);
+            let status = shared
+                .lock()
+                .expect("nobody panics with it")
+                .judge(&method, &uri, &headers, &body);
             async move {
                 match status {
                     Some(status) => (status, "an answer"),
@@ -323,11 +475,16 @@ impl Vendors {
             }
         };
         std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system gives a thread");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("the system gives a thread");
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
-                axum::serve(listener, axum::Router::new().fallback(answer)).await.expect("the listener listens");
+                let listener =
+                    tokio::net::TcpListener::from_std(listener).expect("it does not block");
+                axum::serve(listener, axum::Router::new().fallback(answer))
+                    .await
+                    .expect("the listener listens");
             });
         });
         Vendors { address, state }
@@ -342,25 +499,46 @@ impl Vendors {
     }
 
     fn all_hold(&self) -> bool {
-        self.state.lock().expect("nobody panics with it").holding.len() == DESTINATIONS.len()
+        self.state
+            .lock()
+            .expect("nobody panics with it")
+            .holding
+            .len()
+            == DESTINATIONS.len()
     }
 
     fn accepted(&self, name: &str) -> Vec<Call> {
         let state = self.state.lock().expect("nobody panics with it");
-        assert_eq!(state.n_failed[name], FAILURES.len(), "{name} has failed as often as it was to");
+        assert_eq!(
+            state.n_failed[name],
+            FAILURES.len(),
+            "{name} has failed as often as it was to"
+        );
         state.accepted[name].clone()
     }
 }
 
 impl State {
     /// Returns what to answer; `None` where the request is to wait for ever.
-    fn judge(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<StatusCode> {
+    fn judge(
+        &mut self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<StatusCode> {
         let target = uri.path_and_query()?.as_str();
         let target = target.strip_prefix('/')?;
         let (name, path) = target.split_at(target.find('/')?);
         let expected = (name != "mixpanel").then(|| format!("Bearer {name}"));
-        let said = headers.get(header::AUTHORIZATION).map(|value| value.to_str().expect("it is text").to_owned());
-        if said != expected || headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        let said = headers
+            .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().expect("it is text").to_owned());
+        if said != expected
+            || headers
+                .get(header::CONTENT_TYPE)
+                .is_none_or(|kind| kind != "application/json")
+        {
             return Some(StatusCode::BAD_REQUEST);
         }
         let n_failed = self.n_failed.entry(name.to_owned()).or_default();
@@ -377,7 +555,10 @@ impl State {
             self.holding.insert(name.to_owned());
             return None;
         }
-        accepted.push(Call { request: format!("{method} {path}"), body });
+        accepted.push(Call {
+            request: format!("{method} {path}"),
+            body,
+        });
         Some(StatusCode::OK)
     }
 }

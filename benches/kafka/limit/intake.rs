@@ -1,5 +1,8 @@
 //! Many records for one call, which the binding lacks.
-#![expect(unsafe_code, reason = "rd_kafka_consume_batch_queue has no safe binding in rdkafka 0.39")]
+#![expect(
+    unsafe_code,
+    reason = "rd_kafka_consume_batch_queue has no safe binding in rdkafka 0.39"
+)]
 
 use std::ptr;
 use std::time::Duration;
@@ -29,7 +32,10 @@ impl Batch {
         // SAFETY: the consumer lives, and has a queue as every consumer of a group does.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         assert!(!queue.is_null(), "a consumer has a queue");
-        Batch { queue, messages: Vec::with_capacity(CAPACITY) }
+        Batch {
+            queue,
+            messages: Vec::with_capacity(CAPACITY),
+        }
     }
 
     /// Takes the next records in the place of those that it holds.
@@ -38,8 +44,14 @@ impl Batch {
         let wait = i32::try_from(timeout.as_millis()).expect("it is short");
         // SAFETY: the queue lives, and there is room for as many pointers as are asked for, of which `count` are then written.
         unsafe {
-            let count = sys::rd_kafka_consume_batch_queue(self.queue, wait, self.messages.as_mut_ptr(), CAPACITY);
-            self.messages.set_len(usize::try_from(count).expect("the queue answers"));
+            let count = sys::rd_kafka_consume_batch_queue(
+                self.queue,
+                wait,
+                self.messages.as_mut_ptr(),
+                CAPACITY,
+            );
+            self.messages
+                .set_len(usize::try_from(count).expect("the queue answers"));
         }
     }
 
@@ -48,10 +60,22 @@ impl Batch {
         // as it says, or null where there is none.
         self.messages.iter().map(|message| unsafe {
             let message = &**message;
-            assert!(message.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "{:?}", message.err);
-            let key = if message.key.is_null() { ptr::dangling() } else { message.key.cast::<u8>().cast_const() };
+            assert!(
+                message.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+                "{:?}",
+                message.err
+            );
+            let key = if message.key.is_null() {
+                ptr::dangling()
+            } else {
+                message.key.cast::<u8>().cast_const()
+            };
             let key = std::slice::from_raw_parts(key, message.key_len);
-            Received { partition: message.partition, offset: message.offset, key }
+            Received {
+                partition: message.partition,
+                offset: message.offset,
+                key,
+            }
         })
     }
 

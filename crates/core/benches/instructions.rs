@@ -11,7 +11,9 @@
 
 mod support;
 
-use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use gungraun::{
+    Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+};
 use support::{Calls, Readings, Worker};
 
 /// How many events a count is of. `.ci/instructions` divides by it.
@@ -60,7 +62,10 @@ fn route(mut worker: Worker) -> Worker {
     worker
 }
 
-library_benchmark_group!(name = stages, benchmarks = [parse, read, flags, plan, route]);
+library_benchmark_group!(
+    name = stages,
+    benchmarks = [parse, read, flags, plan, route]
+);
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
     library_benchmark_groups = stages

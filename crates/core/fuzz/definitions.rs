@@ -22,18 +22,44 @@ const EVENTS: [&str; 4] = [
 pub fn exercise(definition: Definition) {
     let definition = Arc::new(definition);
     drop(examples::check(&definition));
-    let Some(router) = routers::one(definition) else { return };
+    let Some(router) = routers::one(definition) else {
+        return;
+    };
     let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
     for event in EVENTS {
-        let position = Position { topic: routers::TOPIC, partition: 0, offset: 0 };
-        let record =
-            Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
+        let position = Position {
+            topic: routers::TOPIC,
+            partition: 0,
+            offset: 0,
+        };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(event.as_bytes()),
+            traceparent: None,
+            letter: None,
+        };
         emissions.clear();
-        router.route(&record, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
+        router.route(
+            &record,
+            &DefaultLimits,
+            &mut scratch,
+            &mut emissions,
+            &mut (),
+        );
         for emission in emissions.iter() {
-            let Some(operation) = emission.operation() else { continue };
+            let Some(operation) = emission.operation() else {
+                continue;
+            };
             serde_json::from_slice::<&RawValue>(operation.body).expect("a body is JSON");
-            assert!(operation.request.bytes().all(|byte| matches!(byte, b' '..=b'~')), "a request is one line");
+            assert!(
+                operation
+                    .request
+                    .bytes()
+                    .all(|byte| matches!(byte, b' '..=b'~')),
+                "a request is one line"
+            );
         }
     }
 }

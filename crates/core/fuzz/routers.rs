@@ -18,8 +18,11 @@ pub fn all() -> Router {
 /// Those whose definitions do the most: `explain` routes an event once for each value in it.
 pub fn few() -> Router {
     let catalogue = Catalogue::built_in();
-    let chosen = ["mixpanel", "salesforce", "hubspot", "klaviyo", "webhook"].map(|id| catalogue.get(id).expect("built in"));
-    of(chosen.into_iter().filter_map(|definition| instances(definition).pop()))
+    let chosen = ["mixpanel", "salesforce", "hubspot", "klaviyo", "webhook"]
+        .map(|id| catalogue.get(id).expect("built in"));
+    of(chosen
+        .into_iter()
+        .filter_map(|definition| instances(definition).pop()))
 }
 
 /// One definition as somebody wrote it, if its settings need no values.
@@ -41,19 +44,30 @@ pub fn one(definition: Arc<Definition>) -> Option<Router> {
 
 fn of(destinations: impl IntoIterator<Item = Instance>) -> Router {
     let destinations = destinations.into_iter().collect();
-    Router::new(Routing { source_topics: vec![TOPIC.to_owned()], destinations, ..Routing::default() })
-        .unwrap_or_else(|faults| panic!("a definition that was checked compiles: {faults:?}"))
+    Router::new(Routing {
+        source_topics: vec![TOPIC.to_owned()],
+        destinations,
+        ..Routing::default()
+    })
+    .unwrap_or_else(|faults| panic!("a definition that was checked compiles: {faults:?}"))
 }
 
 fn instances(definition: &Arc<Definition>) -> Vec<Instance> {
     let (mut seen, mut instances) = (BTreeSet::new(), Vec::new());
     for example in &definition.examples {
         let mut json = String::new();
-        example.settings.iter().for_each(|settings| settings.write_json(&mut json));
+        example
+            .settings
+            .iter()
+            .for_each(|settings| settings.write_json(&mut json));
         if !seen.insert(json) {
             continue;
         }
-        let settings = definition.read_settings(example.settings.as_ref(), example.place, &mut Diagnostics::new("settings"));
+        let settings = definition.read_settings(
+            example.settings.as_ref(),
+            example.place,
+            &mut Diagnostics::new("settings"),
+        );
         instances.push(Instance {
             name: format!("{}-{}", definition.id, seen.len()),
             is_named: false,

@@ -35,8 +35,12 @@ pub enum Unit {
 
 impl Unit {
     /// The units by the filter's name.
-    pub const WORDS: &'static [(&'static str, Unit)] =
-        &[("iso8601", Unit::Iso8601), ("unix_seconds", Unit::UnixSeconds), ("unix_ms", Unit::UnixMs), ("date", Unit::Date)];
+    pub const WORDS: &'static [(&'static str, Unit)] = &[
+        ("iso8601", Unit::Iso8601),
+        ("unix_seconds", Unit::UnixSeconds),
+        ("unix_ms", Unit::UnixMs),
+        ("date", Unit::Date),
+    ];
 
     /// Returns whether values in this unit are JSON numbers; the others are strings.
     #[must_use]
@@ -59,7 +63,12 @@ impl Instant {
     #[must_use]
     pub fn from_unix_ms(milliseconds: i64) -> Option<Instant> {
         let fraction = u64::try_from(milliseconds.rem_euclid(1000)).ok()?;
-        Instant { seconds: milliseconds.div_euclid(1000), fraction, digits: 3 }.in_calendar()
+        Instant {
+            seconds: milliseconds.div_euclid(1000),
+            fraction,
+            digits: 3,
+        }
+        .in_calendar()
     }
 
     /// Returns the instant in Unix milliseconds, rounded towards the past.
@@ -69,7 +78,9 @@ impl Instant {
             Some(digits) => self.fraction / 10_u64.pow(digits),
             None => self.fraction * 10_u64.pow(3 - self.digits),
         };
-        self.seconds.saturating_mul(1000).saturating_add_unsigned(milliseconds)
+        self.seconds
+            .saturating_mul(1000)
+            .saturating_add_unsigned(milliseconds)
     }
 
     /// Reads a JSON number or string (semantics D2); `None` for anything that is not a date (D3).
@@ -89,9 +100,12 @@ impl Instant {
             return from_calendar(text);
         }
         let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (integer, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(integer, rest)| (integer, Some(rest)));
+        let (integer, fraction) = unsigned
+            .split_once('.')
+            .map_or((unsigned, None), |(integer, rest)| (integer, Some(rest)));
         let is_number = is_digits(integer) && fraction.is_none_or(is_digits);
-        is_number.then(|| from_decimal(text.starts_with('-'), integer, fraction.unwrap_or_default()))?
+        is_number
+            .then(|| from_decimal(text.starts_with('-'), integer, fraction.unwrap_or_default()))?
     }
 
     /// Returns the instant in `unit`, as text: digits for the numeric units.
@@ -110,9 +124,13 @@ impl Instant {
     pub fn write(self, unit: Unit, out: &mut impl Write) -> std::fmt::Result {
         match unit {
             Unit::UnixSeconds => out.write_str(itoa::Buffer::new().format(self.seconds)),
-            Unit::UnixMs => out.write_str(itoa::Buffer::new().format(i128::from(self.seconds) * 1000 + self.milliseconds())),
+            Unit::UnixMs => out.write_str(
+                itoa::Buffer::new().format(i128::from(self.seconds) * 1000 + self.milliseconds()),
+            ),
             Unit::Iso8601 | Unit::Date => {
-                let Some(civil) = self.civil() else { return Ok(()) };
+                let Some(civil) = self.civil() else {
+                    return Ok(());
+                };
                 write_padded(out, "", civil.year(), 4)?;
                 write_padded(out, "-", civil.month(), 2)?;
                 write_padded(out, "-", civil.day(), 2)?;
@@ -146,7 +164,12 @@ impl Instant {
 }
 
 /// Writes a number that is not negative, of `width` digits at least, behind `before`.
-fn write_padded(out: &mut impl Write, before: &str, number: impl itoa::Integer, width: u32) -> std::fmt::Result {
+fn write_padded(
+    out: &mut impl Write,
+    before: &str,
+    number: impl itoa::Integer,
+    width: u32,
+) -> std::fmt::Result {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     out.write_str(before)?;
@@ -177,23 +200,44 @@ fn from_decimal(negative: bool, integer: &str, fraction: &str) -> Option<Instant
         return signed(negative, whole, fraction, digits);
     }
     let (fraction, digits) = read_fraction(fraction, MAX_DIGITS - 3)?;
-    signed(negative, whole / 1000, whole % 1000 * 10_u64.pow(digits) + fraction, digits + 3)
+    signed(
+        negative,
+        whole / 1000,
+        whole % 1000 * 10_u64.pow(digits) + fraction,
+        digits + 3,
+    )
 }
 
 fn signed(negative: bool, seconds: u64, fraction: u64, digits: u32) -> Option<Instant> {
     let seconds = i64::try_from(seconds).ok()?;
     let instant = match (negative, fraction) {
-        (false, _) => Instant { seconds, fraction, digits },
-        (true, 0) => Instant { seconds: -seconds, fraction, digits },
+        (false, _) => Instant {
+            seconds,
+            fraction,
+            digits,
+        },
+        (true, 0) => Instant {
+            seconds: -seconds,
+            fraction,
+            digits,
+        },
         // Seconds count towards the past, so that a fraction is never negative: -0.25 is -1 s and 0.75.
-        (true, _) => Instant { seconds: -seconds - 1, fraction: 10_u64.pow(digits) - fraction, digits },
+        (true, _) => Instant {
+            seconds: -seconds - 1,
+            fraction: 10_u64.pow(digits) - fraction,
+            digits,
+        },
     };
     instant.in_calendar()
 }
 
 fn read_fraction(digits: &str, max_digits: usize) -> Option<(u64, u32)> {
     let digits = digits.get(..digits.len().min(max_digits))?;
-    let value = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let value = if digits.is_empty() {
+        0
+    } else {
+        digits.parse().ok()?
+    };
     Some((value, u32::try_from(digits.len()).ok()?))
 }
 
@@ -228,7 +272,12 @@ fn from_calendar(text: &str) -> Option<Instant> {
         .to_datetime(civil::Time::new(small(hour)?, small(minute)?, small(second)?, 0).ok()?);
     let seconds = Offset::UTC.to_timestamp(civil).ok()?.as_second() - i64::from(offset);
     let (fraction, digits) = read_fraction(fraction, MAX_DIGITS)?;
-    Instant { seconds, fraction, digits }.in_calendar()
+    Instant {
+        seconds,
+        fraction,
+        digits,
+    }
+    .in_calendar()
 }
 
 /// What is still to be read.
@@ -243,7 +292,11 @@ impl<'a> Input<'a> {
     fn digits(&mut self, count: usize) -> Option<i16> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
-        if is_digits(digits) { digits.parse().ok() } else { None }
+        if is_digits(digits) {
+            digits.parse().ok()
+        } else {
+            None
+        }
     }
 
     fn run_of_digits(&mut self) -> Option<&'a str> {
@@ -258,11 +311,20 @@ impl<'a> Input<'a> {
         if self.0.is_empty() || self.byte(b'Z').is_some() {
             return Some(0);
         }
-        let sign = if self.byte(b'+').is_some() { 1 } else { self.byte(b'-').map(|()| -1)? };
+        let sign = if self.byte(b'+').is_some() {
+            1
+        } else {
+            self.byte(b'-').map(|()| -1)?
+        };
         let hours = self.digits(2)?;
         let has_colon = self.byte(b':').is_some();
-        let minutes = if has_colon || !self.0.is_empty() { self.digits(2)? } else { 0 };
-        (hours < 24 && minutes < 60).then(|| sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60))
+        let minutes = if has_colon || !self.0.is_empty() {
+            self.digits(2)?
+        } else {
+            0
+        };
+        (hours < 24 && minutes < 60)
+            .then(|| sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60))
     }
 }
 
@@ -273,7 +335,13 @@ mod tests {
     #[track_caller]
     fn check(json: &str, iso8601: Option<&str>) {
         let instant = Instant::from_json(Raw::parse(json).unwrap());
-        assert_eq!(instant.map(|instant| instant.format(Unit::Iso8601)).as_deref(), iso8601, "{json}");
+        assert_eq!(
+            instant
+                .map(|instant| instant.format(Unit::Iso8601))
+                .as_deref(),
+            iso8601,
+            "{json}"
+        );
     }
 
     #[test]
@@ -283,7 +351,10 @@ mod tests {
             (r#""2015-02-23T10:11""#, "2015-02-23T10:11:00Z"),
             (r#""2015-02-23 10:11:12""#, "2015-02-23T10:11:12Z"),
             (r#""2015-02-23T10:11:12.5Z""#, "2015-02-23T10:11:12.5Z"),
-            (r#""2015-02-23T10:11:12.123456789+02:00""#, "2015-02-23T08:11:12.123456789Z"),
+            (
+                r#""2015-02-23T10:11:12.123456789+02:00""#,
+                "2015-02-23T08:11:12.123456789Z",
+            ),
             (r#""2015-02-23T10:11:12-0130""#, "2015-02-23T11:41:12Z"),
             (r#""2015-02-23T23:11+01""#, "2015-02-23T22:11:00Z"),
             (r#""0000-01-01""#, "0000-01-01T00:00:00Z"),
@@ -294,8 +365,14 @@ mod tests {
             ("1424649600123", "2015-02-23T00:00:00.123Z"),
             (r#""1424649600123.5""#, "2015-02-23T00:00:00.1235Z"),
             // What no clock has is cut off.
-            ("1424649600.1234567890123456789", "2015-02-23T00:00:00.123456789012345678Z"),
-            ("1424649600123.1234567890123456", "2015-02-23T00:00:00.123123456789012345Z"),
+            (
+                "1424649600.1234567890123456789",
+                "2015-02-23T00:00:00.123456789012345678Z",
+            ),
+            (
+                "1424649600123.1234567890123456",
+                "2015-02-23T00:00:00.123123456789012345Z",
+            ),
             ("1.4246496e9", "2015-02-23T00:00:00Z"),
             ("-1", "1969-12-31T23:59:59Z"),
             ("-0.25", "1969-12-31T23:59:59.75Z"),
@@ -355,7 +432,14 @@ mod tests {
 
     #[test]
     fn d2_years_have_four_digits() {
-        let civil = |seconds: i64| Instant { seconds, fraction: 0, digits: 0 }.civil();
+        let civil = |seconds: i64| {
+            Instant {
+                seconds,
+                fraction: 0,
+                digits: 0,
+            }
+            .civil()
+        };
         let (first, last) = (*CALENDAR.start(), *CALENDAR.end());
         assert_eq!(civil(first), Some(civil::date(0, 1, 1).at(0, 0, 0, 0)));
         assert_eq!(civil(first - 1).map(|civil| civil.year()), Some(-1));
@@ -366,9 +450,19 @@ mod tests {
     #[test]
     fn d4_each_destination_gets_its_own_unit() {
         for (json, seconds, milliseconds, date) in [
-            (r#""2015-02-23T10:11:12.987Z""#, "1424686272", "1424686272987", "2015-02-23"),
+            (
+                r#""2015-02-23T10:11:12.987Z""#,
+                "1424686272",
+                "1424686272987",
+                "2015-02-23",
+            ),
             ("-0.25", "-1", "-250", "1969-12-31"),
-            ("1424649600.0009", "1424649600", "1424649600000", "2015-02-23"),
+            (
+                "1424649600.0009",
+                "1424649600",
+                "1424649600000",
+                "2015-02-23",
+            ),
             ("1424649600.5", "1424649600", "1424649600500", "2015-02-23"),
             ("1424649600", "1424649600", "1424649600000", "2015-02-23"),
         ] {
@@ -382,7 +476,10 @@ mod tests {
 
     #[test]
     fn d4_a_record_timestamp_is_milliseconds() {
-        assert_eq!(Instant::from_unix_ms(-1).unwrap().format(Unit::Iso8601), "1969-12-31T23:59:59.999Z");
+        assert_eq!(
+            Instant::from_unix_ms(-1).unwrap().format(Unit::Iso8601),
+            "1969-12-31T23:59:59.999Z"
+        );
         assert_eq!(Instant::from_unix_ms(i64::MAX), None);
     }
 }

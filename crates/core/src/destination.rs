@@ -19,7 +19,8 @@ use std::sync::{Arc, LazyLock};
 use rust_embed::RustEmbed;
 
 pub use self::definition::{
-    Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership, NullPolicy, OperationSpec,
+    Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership,
+    NullPolicy, OperationSpec,
 };
 pub use self::material::Material;
 pub use self::plan::{Operation, Plan};
@@ -53,7 +54,8 @@ impl Instance {
     /// Returns whether events reach it unless a flag says otherwise (semantics F1, F2).
     #[must_use]
     pub fn is_enabled_by_default(&self) -> bool {
-        self.enabled_by_default.unwrap_or(self.definition.enabled_by_default)
+        self.enabled_by_default
+            .unwrap_or(self.definition.enabled_by_default)
     }
 
     /// Returns what flags may call it (semantics F4).
@@ -73,8 +75,17 @@ impl Instance {
     /// Faults of the definition, which [`Definition::parse`] has ruled out already.
     pub fn compile(&self, vocabulary: &mut Vocabulary) -> Result<Plan, Vec<Diagnostic>> {
         let mut diagnostics = Diagnostics::new(&self.definition.file);
-        let plan = compile::compile(&self.definition, &self.settings, vocabulary, &mut diagnostics);
-        if diagnostics.has_errors() { Err(diagnostics.into_sorted()) } else { Ok(plan) }
+        let plan = compile::compile(
+            &self.definition,
+            &self.settings,
+            vocabulary,
+            &mut diagnostics,
+        );
+        if diagnostics.has_errors() {
+            Err(diagnostics.into_sorted())
+        } else {
+            Ok(plan)
+        }
     }
 }
 
@@ -107,9 +118,15 @@ impl Catalogue {
     fn parse_built_in() -> Catalogue {
         let mut catalogue = Catalogue::default();
         for file in Files::iter() {
-            let Some(embedded) = Files::get(&file) else { continue };
+            let Some(embedded) = Files::get(&file) else {
+                continue;
+            };
             let text = String::from_utf8_lossy(&embedded.data);
-            catalogue.add(file.trim_end_matches(".yaml"), &format!("destinations/{file}"), &text);
+            catalogue.add(
+                file.trim_end_matches(".yaml"),
+                &format!("destinations/{file}"),
+                &text,
+            );
         }
         catalogue
     }

@@ -44,7 +44,11 @@ impl Place {
     /// Returns the place `characters` further right on the same line, `length` characters long.
     #[must_use]
     pub fn within(self, characters: usize, length: usize) -> Place {
-        Place { line: self.line, column: self.column + characters, length: length.max(1) }
+        Place {
+            line: self.line,
+            column: self.column + characters,
+            length: length.max(1),
+        }
     }
 }
 
@@ -78,23 +82,43 @@ impl Diagnostics {
     /// Returns an empty collection for `file`.
     #[must_use]
     pub fn new(file: &str) -> Self {
-        Diagnostics { file: Arc::from(file), found: Vec::new() }
+        Diagnostics {
+            file: Arc::from(file),
+            found: Vec::new(),
+        }
     }
 
     /// Adds an error; chain [`Added::hint`] to say what would mend it.
-    pub fn error(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) -> Added<'_> {
+    pub fn error(
+        &mut self,
+        place: impl Into<Option<Place>>,
+        message: impl Into<String>,
+    ) -> Added<'_> {
         self.add(Severity::Error, place.into(), message.into())
     }
 
     /// Adds a warning; chain [`Added::hint`] to say what would mend it.
-    pub fn warning(&mut self, place: impl Into<Option<Place>>, message: impl Into<String>) -> Added<'_> {
+    pub fn warning(
+        &mut self,
+        place: impl Into<Option<Place>>,
+        message: impl Into<String>,
+    ) -> Added<'_> {
         self.add(Severity::Warning, place.into(), message.into())
     }
 
     fn add(&mut self, severity: Severity, place: Option<Place>, message: String) -> Added<'_> {
         let index = self.found.len();
-        self.found.push(Diagnostic { severity, file: Arc::clone(&self.file), place, message, hint: None });
-        Added { found: &mut self.found, index }
+        self.found.push(Diagnostic {
+            severity,
+            file: Arc::clone(&self.file),
+            place,
+            message,
+            hint: None,
+        });
+        Added {
+            found: &mut self.found,
+            index,
+        }
     }
 
     /// Takes in diagnostics of another file.
@@ -112,7 +136,8 @@ impl Diagnostics {
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         // Stable, so that diagnostics of one place stay in the order they were found.
-        self.found.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+        self.found
+            .sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
         self.found
     }
 }
@@ -120,7 +145,9 @@ impl Diagnostics {
 /// Returns whether any of `diagnostics` is an error.
 #[must_use]
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 /// A diagnostic just added, which may still get its hint.
@@ -147,10 +174,18 @@ impl Added<'_> {
 
 /// Returns the candidate most like `written`, if any is alike enough to be a slip of the pen.
 #[must_use]
-pub fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&written.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&written.to_lowercase(), &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -163,12 +198,28 @@ mod tests {
     #[test]
     fn prints_file_place_severity_message_and_hint() {
         let mut diagnostics = Diagnostics::new("a.yaml");
-        diagnostics.error(Place { line: 3, column: 5, length: 4 }, "unknown filter: lowr").suggest("lowr", ["lower", "upper"]);
+        diagnostics
+            .error(
+                Place {
+                    line: 3,
+                    column: 5,
+                    length: 4,
+                },
+                "unknown filter: lowr",
+            )
+            .suggest("lowr", ["lower", "upper"]);
         diagnostics.warning(None, "nothing is sent");
-        let lines: Vec<String> = diagnostics.into_sorted().iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = diagnostics
+            .into_sorted()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             lines,
-            ["a.yaml: warning: nothing is sent", "a.yaml:3:5: error: unknown filter: lowr\n  hint: did you mean: lower"]
+            [
+                "a.yaml: warning: nothing is sent",
+                "a.yaml:3:5: error: unknown filter: lowr\n  hint: did you mean: lower"
+            ]
         );
     }
 

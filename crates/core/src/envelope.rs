@@ -25,8 +25,11 @@ pub enum Format {
 
 impl Format {
     /// The formats by the word that configuration uses.
-    pub const WORDS: &'static [(&'static str, Format)] =
-        &[("structured", Format::Structured), ("binary", Format::Binary), ("body", Format::Body)];
+    pub const WORDS: &'static [(&'static str, Format)] = &[
+        ("structured", Format::Structured),
+        ("binary", Format::Binary),
+        ("body", Format::Body),
+    ];
 }
 
 /// The partition a record wants.
@@ -85,25 +88,36 @@ impl<'a> Emission<'a> {
     #[must_use]
     pub fn operation(&self) -> Option<OperationView<'a>> {
         let buffer = self.buffer;
-        self.stored.operation.as_ref().map(|operation| OperationView {
-            index: operation.index,
-            id: text(buffer, &operation.id),
-            request: text(buffer, &operation.request),
-            body: slice(buffer, &operation.body),
-        })
+        self.stored
+            .operation
+            .as_ref()
+            .map(|operation| OperationView {
+                index: operation.index,
+                id: text(buffer, &operation.id),
+                request: text(buffer, &operation.request),
+                body: slice(buffer, &operation.body),
+            })
     }
 
     /// Returns the headers in order; most records have none.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'static str, &'a [u8])> + use<'a> {
         let buffer = self.buffer;
-        self.headers.iter().map(move |header| (header.name, slice(buffer, &header.value)))
+        self.headers
+            .iter()
+            .map(move |header| (header.name, slice(buffer, &header.value)))
     }
 
     /// Returns the size that counts against a topic's limit: key, value, headers, and a batch of one around them.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers().map(|(name, value)| header_size(name, value.len())).sum();
-        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers + RECORD_OVERHEAD
+        let headers: usize = self
+            .headers()
+            .map(|(name, value)| header_size(name, value.len()))
+            .sum();
+        self.key.map_or(0, <[u8]>::len)
+            + self.value.map_or(0, <[u8]>::len)
+            + headers
+            + RECORD_OVERHEAD
     }
 }
 
@@ -202,7 +216,9 @@ impl Emissions {
     /// Returns whether the record of this index has headers.
     #[must_use]
     pub fn has_headers(&self, index: usize) -> bool {
-        self.records.get(index).is_some_and(|stored| !stored.headers.is_empty())
+        self.records
+            .get(index)
+            .is_some_and(|stored| !stored.headers.is_empty())
     }
 
     fn view<'a>(&'a self, stored: &'a Stored) -> Emission<'a> {
@@ -210,7 +226,10 @@ impl Emissions {
             topic: stored.topic,
             destination: stored.destination,
             key: stored.key.as_ref().map(|key| slice(&self.buffer, key)),
-            value: stored.value.as_ref().map(|value| slice(&self.buffer, value)),
+            value: stored
+                .value
+                .as_ref()
+                .map(|value| slice(&self.buffer, value)),
             partition: stored.partition,
             stored,
             headers: self.headers.get(stored.headers.clone()).unwrap_or_default(),
@@ -221,7 +240,11 @@ impl Emissions {
     /// Returns the present end, to come back to with [`Emissions::roll_back`].
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark { buffer: self.buffer.len(), records: self.records.len(), headers: self.headers.len() }
+        Mark {
+            buffer: self.buffer.len(),
+            records: self.records.len(),
+            headers: self.headers.len(),
+        }
     }
 
     /// Forgets everything after `mark`.
@@ -264,7 +287,14 @@ impl Emissions {
         let id_start = out.len();
         out.extend_from_within(attributes.id_prefix.clone());
         let suffix_start = out.len();
-        out.extend_from_slice(if structured { &labels.between } else { &labels.id_suffix }.as_bytes());
+        out.extend_from_slice(
+            if structured {
+                &labels.between
+            } else {
+                &labels.id_suffix
+            }
+            .as_bytes(),
+        );
         let id = id_start..suffix_start + labels.id_suffix.len();
         let request_start = out.len();
         request(content, out)?;
@@ -289,10 +319,16 @@ impl Emissions {
 
         if envelope.format == Format::Binary {
             self.header("ce_specversion", b"1.0");
-            self.headers.push(Header { name: "ce_id", value: id.clone() });
+            self.headers.push(Header {
+                name: "ce_id",
+                value: id.clone(),
+            });
             self.header("ce_source", b"groupcast");
             self.header("ce_type", envelope.labels.event_type.as_bytes());
-            self.headers.push(Header { name: "ce_request", value: request.clone() });
+            self.headers.push(Header {
+                name: "ce_request",
+                value: request.clone(),
+            });
             for (_, name, value) in attributes.optional() {
                 self.header(name, value.as_bytes());
             }
@@ -302,15 +338,28 @@ impl Emissions {
         self.records.push(Stored {
             topic: envelope.topic,
             destination: Some(envelope.destination),
-            operation: Some(StoredOperation { index: envelope.operation, id, request, body }),
+            operation: Some(StoredOperation {
+                index: envelope.operation,
+                id,
+                request,
+                body,
+            }),
             key: Some(envelope.key.clone()),
             value: Some(value),
             partition: Partition::ByKey,
             headers: first_header..self.headers.len(),
         });
-        let headers = self.headers.iter().skip(first_header).map(|header| header_size(header.name, header.value.len()));
+        let headers = self
+            .headers
+            .iter()
+            .skip(first_header)
+            .map(|header| header_size(header.name, header.value.len()));
         let size = envelope.key.len() + value_length + headers.sum::<usize>() + RECORD_OVERHEAD;
-        if size > envelope.max_bytes { Err(Refusal::DeadLettered(Reason::TooLarge)) } else { Ok(()) }
+        if size > envelope.max_bytes {
+            Err(Refusal::DeadLettered(Reason::TooLarge))
+        } else {
+            Ok(())
+        }
     }
 
     /// Appends a dead letter (semantics K7). It can always be written: what would not fit is left out, and says so.
@@ -318,9 +367,15 @@ impl Emissions {
         let first_header = self.headers.len();
         let position = letter.record.position;
         self.header("reason", letter.reason.code().as_bytes());
-        self.header("detail", truncated(letter.detail, MAX_DETAIL_BYTES).as_bytes());
+        self.header(
+            "detail",
+            truncated(letter.detail, MAX_DETAIL_BYTES).as_bytes(),
+        );
         self.header("source_topic", position.topic.as_bytes());
-        self.header("source_partition", position.partition.to_string().as_bytes());
+        self.header(
+            "source_partition",
+            position.partition.to_string().as_bytes(),
+        );
         self.header("source_offset", position.offset.to_string().as_bytes());
         if let Some(timestamp) = letter.record.timestamp {
             self.header("source_timestamp", timestamp.to_string().as_bytes());
@@ -329,12 +384,21 @@ impl Emissions {
             self.header("destination", name.as_bytes());
         }
         if let Some(before) = letter.record.letter {
-            self.header("attempts", before.attempts.saturating_add(1).to_string().as_bytes());
+            self.header(
+                "attempts",
+                before.attempts.saturating_add(1).to_string().as_bytes(),
+            );
         }
-        let headers: usize =
-            self.headers.iter().skip(first_header).map(|header| header_size(header.name, header.value.len())).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .skip(first_header)
+            .map(|header| header_size(header.name, header.value.len()))
+            .sum();
         // Room for the two headers that say what was left out.
-        let mut room = letter.max_bytes.saturating_sub(headers + RECORD_OVERHEAD + 64);
+        let mut room = letter
+            .max_bytes
+            .saturating_sub(headers + RECORD_OVERHEAD + 64);
         let mut fitting = |bytes: Option<&[u8]>, omitted: &'static str, emissions: &mut Self| {
             let bytes = bytes?;
             if bytes.len() > room {
@@ -367,7 +431,9 @@ impl Emissions {
 const MAX_DETAIL_BYTES: usize = 500;
 
 fn truncated(detail: &str, max_bytes: usize) -> &str {
-    detail.get(..detail.floor_char_boundary(max_bytes)).unwrap_or(detail)
+    detail
+        .get(..detail.floor_char_boundary(max_bytes))
+        .unwrap_or(detail)
 }
 
 /// What all operations of one event share.
@@ -389,19 +455,31 @@ impl<'a> Attributes<'a> {
         let start = emissions.buffer.len();
         let out = &mut emissions.buffer;
         out.extend_from_slice(record.position.topic.as_bytes());
-        let numbers = [record.position.partition.into(), record.position.offset, record.timestamp.unwrap_or(-1)];
+        let numbers = [
+            record.position.partition.into(),
+            record.position.offset,
+            record.timestamp.unwrap_or(-1),
+        ];
         for number in numbers {
             out.push(b'/');
             out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
         out.push(b'/');
-        Attributes { id_prefix: start..emissions.buffer.len(), traceparent: record.traceparent, replay }
+        Attributes {
+            id_prefix: start..emissions.buffer.len(),
+            traceparent: record.traceparent,
+            replay,
+        }
     }
 
     /// Returns the attributes that not every record has: name, name as a header, value.
     fn optional(&self) -> impl Iterator<Item = (&'static str, &'static str, &'a str)> + use<'a> {
-        let traceparent = self.traceparent.map(|value| ("traceparent", "ce_traceparent", value));
-        traceparent.into_iter().chain(self.replay.map(|value| ("replay", "ce_replay", value)))
+        let traceparent = self
+            .traceparent
+            .map(|value| ("traceparent", "ce_traceparent", value));
+        traceparent
+            .into_iter()
+            .chain(self.replay.map(|value| ("replay", "ce_replay", value)))
     }
 }
 
@@ -420,9 +498,17 @@ impl Labels {
     /// Returns the labels of an operation.
     #[must_use]
     pub fn new(instance: &str, definition: &str, operation: &str) -> Labels {
-        let (id_suffix, event_type) = (format!("{instance}/{operation}"), format!("{definition}.{operation}"));
-        let between = format!(r#"{id_suffix}","source":"groupcast","type":"{event_type}","request":""#);
-        Labels { id_suffix, event_type, between }
+        let (id_suffix, event_type) = (
+            format!("{instance}/{operation}"),
+            format!("{definition}.{operation}"),
+        );
+        let between =
+            format!(r#"{id_suffix}","source":"groupcast","type":"{event_type}","request":""#);
+        Labels {
+            id_suffix,
+            event_type,
+            between,
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { record_bytes: 1024 * 1024, nesting: 64, traits: 10_000 }
+        Limits {
+            record_bytes: 1024 * 1024,
+            nesting: 64,
+            traits: 10_000,
+        }
     }
 }
 
@@ -86,11 +90,24 @@ impl<'a> Event<'a> {
         arena: &'a Bump,
         observer: &mut impl Observer,
     ) -> Result<Event<'a>, Rejection> {
-        let Object { raw, members, inner } = parse_json(record, limits, arena)?;
-        let member = |name: &str| members.iter().find(|member| member.key == name).map(|member| member.value);
+        let Object {
+            raw,
+            members,
+            inner,
+        } = parse_json(record, limits, arena)?;
+        let member = |name: &str| {
+            members
+                .iter()
+                .find(|member| member.key == name)
+                .map(|member| member.value)
+        };
         let event_type = member("type");
-        if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array) {
-            return Err(dead(Reason::UnsupportedEnvelope, "a batch body: its events must be produced one a record"));
+        if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array)
+        {
+            return Err(dead(
+                Reason::UnsupportedEnvelope,
+                "a batch body: its events must be produced one a record",
+            ));
         }
         check_type(event_type, arena)?;
         let group_id = parse_group_id(member("groupId"), arena)?;
@@ -98,10 +115,24 @@ impl<'a> Event<'a> {
         let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
         let traits = parse_traits(member("traits"), inner, limits, vocabulary, arena)?;
         for collision in traits.collisions() {
-            observer.note(None, Note { code: NoteCode::TraitCollision, subject: collision.name });
+            observer.note(
+                None,
+                Note {
+                    code: NoteCode::TraitCollision,
+                    subject: collision.name,
+                },
+            );
         }
         let time = find_time(member, record.timestamp, observer);
-        Ok(Event { raw, group_id, user_id, anonymous_id, time, traits, members })
+        Ok(Event {
+            raw,
+            group_id,
+            user_id,
+            anonymous_id,
+            time,
+            traits,
+            members,
+        })
     }
 
     /// Returns the event's member: the user's id, else the anonymous one (E4).
@@ -113,49 +144,88 @@ impl<'a> Event<'a> {
     /// Returns the value of one of the event's own fields.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Raw<'a>> {
-        self.members.iter().find(|member| member.key == name).map(|member| member.value)
+        self.members
+            .iter()
+            .find(|member| member.key == name)
+            .map(|member| member.value)
     }
 }
 
 /// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
-fn parse_json<'a>(record: &Record<'a>, limits: &Limits, arena: &'a Bump) -> Result<Object<'a>, Rejection> {
+fn parse_json<'a>(
+    record: &Record<'a>,
+    limits: &Limits,
+    arena: &'a Bump,
+) -> Result<Object<'a>, Rejection> {
     let Some(value) = record.value else {
         return Err(ignored(Reason::Tombstone));
     };
     let size = value.len() + record.key.map_or(0, <[u8]>::len);
     if size > limits.record_bytes {
-        return Err(dead(Reason::RecordTooLarge, format!("{size} bytes, the limit is {}", limits.record_bytes)));
+        return Err(dead(
+            Reason::RecordTooLarge,
+            format!("{size} bytes, the limit is {}", limits.record_bytes),
+        ));
     }
     match value {
         [] => return Err(dead(Reason::EmptyValue, "")),
-        [0x00, ..] => return Err(dead(Reason::UnsupportedEnvelope, "starts with 0x00: a schema registry frame")),
-        [0xC3, 0x01, ..] => return Err(dead(Reason::UnsupportedEnvelope, "starts with 0xC3 0x01: an Avro single object")),
+        [0x00, ..] => {
+            return Err(dead(
+                Reason::UnsupportedEnvelope,
+                "starts with 0x00: a schema registry frame",
+            ));
+        }
+        [0xC3, 0x01, ..] => {
+            return Err(dead(
+                Reason::UnsupportedEnvelope,
+                "starts with 0xC3 0x01: an Avro single object",
+            ));
+        }
         _ => {}
     }
-    let text = std::str::from_utf8(value)
-        .map_err(|error| dead(Reason::InvalidUtf8, format!("first invalid byte at {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(value).map_err(|error| {
+        dead(
+            Reason::InvalidUtf8,
+            format!("first invalid byte at {}", error.valid_up_to()),
+        )
+    })?;
     let object = Object::parse(text, "traits", arena);
     if object.is_none() {
         Raw::parse(text).map_err(|error| invalid_json(&error))?;
     }
     if json::is_nested_deeper(text, limits.nesting) {
-        return Err(dead(Reason::NestedTooDeep, format!("the limit is {}", limits.nesting)));
+        return Err(dead(
+            Reason::NestedTooDeep,
+            format!("the limit is {}", limits.nesting),
+        ));
     }
     object.ok_or_else(|| no_object(text))
 }
 
 fn invalid_json(error: &serde_json::Error) -> Rejection {
     // serde_json's own message can quote the value; its category and place cannot.
-    let what = if error.is_eof() { "ends too early" } else { "syntax error" };
-    dead(Reason::InvalidJson, format!("{what} at line {} column {}", error.line(), error.column()))
+    let what = if error.is_eof() {
+        "ends too early"
+    } else {
+        "syntax error"
+    };
+    dead(
+        Reason::InvalidJson,
+        format!("{what} at line {} column {}", error.line(), error.column()),
+    )
 }
 
 /// Says why valid JSON is no object whose keys are text.
 fn no_object(text: &str) -> Rejection {
     match Raw::parse(text).map_or(Kind::Null, Raw::kind) {
         Kind::Object => lone_surrogate("a key of the event"),
-        Kind::Array => dead(Reason::UnsupportedEnvelope, "an array: its events must be produced one a record"),
-        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => dead(Reason::NotAnObject, kind.name()),
+        Kind::Array => dead(
+            Reason::UnsupportedEnvelope,
+            "an array: its events must be produced one a record",
+        ),
+        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => {
+            dead(Reason::NotAnObject, kind.name())
+        }
     }
 }
 
@@ -177,16 +247,24 @@ fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>,
     };
     let text = match raw.kind() {
         Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
-        Kind::Boolean | Kind::Array | Kind::Object => return Err(dead(Reason::InvalidGroupId, raw.kind().name())),
+        Kind::Boolean | Kind::Array | Kind::Object => {
+            return Err(dead(Reason::InvalidGroupId, raw.kind().name()));
+        }
         Kind::Number => raw.text(),
-        Kind::String => raw.string(arena).map_err(|_| lone_surrogate("groupId"))?.unwrap_or_default(),
+        Kind::String => raw
+            .string(arena)
+            .map_err(|_| lone_surrogate("groupId"))?
+            .unwrap_or_default(),
     };
     if text.is_empty() {
         return Err(dead(Reason::MissingGroupId, "an empty string"));
     }
     // A text has at most as many characters as bytes, and nearly all ids are short.
     if text.len() > MAX_GROUP_ID_CHARACTERS && text.chars().count() > MAX_GROUP_ID_CHARACTERS {
-        return Err(dead(Reason::GroupIdTooLong, format!("{} characters", text.chars().count())));
+        return Err(dead(
+            Reason::GroupIdTooLong,
+            format!("{} characters", text.chars().count()),
+        ));
     }
     Ok(Id { text, raw })
 }
@@ -201,11 +279,20 @@ fn parse_member_id<'a>(
     let text = match raw.kind() {
         Kind::Null => return Ok(None),
         Kind::Boolean | Kind::Array | Kind::Object => {
-            observer.note(None, Note { code: NoteCode::InvalidMemberId, subject: name });
+            observer.note(
+                None,
+                Note {
+                    code: NoteCode::InvalidMemberId,
+                    subject: name,
+                },
+            );
             return Ok(None);
         }
         Kind::Number => raw.text(),
-        Kind::String => raw.string(arena).map_err(|_| lone_surrogate(name))?.unwrap_or_default(),
+        Kind::String => raw
+            .string(arena)
+            .map_err(|_| lone_surrogate(name))?
+            .unwrap_or_default(),
     };
     Ok(Some(Id { text, raw }).filter(|id| !id.text.is_empty()))
 }
@@ -217,7 +304,9 @@ fn parse_traits<'a>(
     vocabulary: &'a Vocabulary,
     arena: &'a Bump,
 ) -> Result<Traits<'a>, Rejection> {
-    let Some(raw) = value else { return Ok(Traits::none(vocabulary, arena)) };
+    let Some(raw) = value else {
+        return Ok(Traits::none(vocabulary, arena));
+    };
     match raw.kind() {
         Kind::Null => return Ok(Traits::none(vocabulary, arena)),
         Kind::Object => {}
@@ -227,9 +316,13 @@ fn parse_traits<'a>(
     }
     let members = members.map_err(|_| lone_surrogate("a key of traits"))?;
     if members.len() > limits.traits {
-        return Err(dead(Reason::TooManyTraits, format!("{} traits, the limit is {}", members.len(), limits.traits)));
+        return Err(dead(
+            Reason::TooManyTraits,
+            format!("{} traits, the limit is {}", members.len(), limits.traits),
+        ));
     }
-    Traits::resolve(members, vocabulary, arena).map_err(|_| lone_surrogate("a key of traits.address"))
+    Traits::resolve(members, vocabulary, arena)
+        .map_err(|_| lone_surrogate("a key of traits.address"))
 }
 
 /// Finds the event's time: the first field that holds a valid one, else the record's (E6).
@@ -239,10 +332,23 @@ fn find_time<'a>(
     observer: &mut impl Observer,
 ) -> Option<Time<'a>> {
     for name in ["timestamp", "originalTimestamp", "sentAt", "receivedAt"] {
-        let Some(raw) = member(name).filter(|raw| !raw.is_null()) else { continue };
+        let Some(raw) = member(name).filter(|raw| !raw.is_null()) else {
+            continue;
+        };
         match Instant::from_json(raw) {
-            Some(instant) => return Some(Time { instant, raw: Some(raw) }),
-            None => observer.note(None, Note { code: NoteCode::InvalidTimestamp, subject: name }),
+            Some(instant) => {
+                return Some(Time {
+                    instant,
+                    raw: Some(raw),
+                });
+            }
+            None => observer.note(
+                None,
+                Note {
+                    code: NoteCode::InvalidTimestamp,
+                    subject: name,
+                },
+            ),
         }
     }
     let instant = Instant::from_unix_ms(record_timestamp?)?;
@@ -250,11 +356,17 @@ fn find_time<'a>(
 }
 
 fn ignored(reason: Reason) -> Rejection {
-    Rejection { verdict: Verdict::Ignored(reason), detail: String::new() }
+    Rejection {
+        verdict: Verdict::Ignored(reason),
+        detail: String::new(),
+    }
 }
 
 fn dead(reason: Reason, detail: impl Into<String>) -> Rejection {
-    Rejection { verdict: Verdict::DeadLettered(reason), detail: detail.into() }
+    Rejection {
+        verdict: Verdict::DeadLettered(reason),
+        detail: detail.into(),
+    }
 }
 
 fn lone_surrogate(place: &str) -> Rejection {

@@ -19,13 +19,25 @@ pub fn check(definition: &Arc<Definition>) -> Vec<Diagnostic> {
     for example in &definition.examples {
         check_one(definition, example, &mut exercised, &mut diagnostics);
     }
-    for operation in definition.operations.iter().filter(|operation| !exercised.contains(&operation.id)) {
-        diagnostics.warning(None, format!("no example shows the operation: {}", operation.id));
+    for operation in definition
+        .operations
+        .iter()
+        .filter(|operation| !exercised.contains(&operation.id))
+    {
+        diagnostics.warning(
+            None,
+            format!("no example shows the operation: {}", operation.id),
+        );
     }
     diagnostics.into_sorted()
 }
 
-fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BTreeSet<String>, diagnostics: &mut Diagnostics) {
+fn check_one(
+    definition: &Arc<Definition>,
+    example: &Example,
+    exercised: &mut BTreeSet<String>,
+    diagnostics: &mut Diagnostics,
+) {
     let settings = definition.read_settings(example.settings.as_ref(), example.place, diagnostics);
     let instance = Instance {
         name: definition.id.clone(),
@@ -44,21 +56,51 @@ fn check_one(definition: &Arc<Definition>, example: &Example, exercised: &mut BT
         Ok(router) => router,
         Err(faults) => return diagnostics.extend(faults),
     };
-    let position = Position { topic: TOPIC, partition: 0, offset: 0 };
-    let record =
-        Record { position, timestamp: None, key: None, value: Some(example.event.as_bytes()), traceparent: None, letter: None };
+    let position = Position {
+        topic: TOPIC,
+        partition: 0,
+        offset: 0,
+    };
+    let record = Record {
+        position,
+        timestamp: None,
+        key: None,
+        value: Some(example.event.as_bytes()),
+        traceparent: None,
+        letter: None,
+    };
     let mut emissions = Emissions::default();
     let mut seen = Seen(None);
-    let verdict = router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut seen);
+    let verdict = router.route(
+        &record,
+        &DefaultLimits,
+        &mut Scratch::default(),
+        &mut emissions,
+        &mut seen,
+    );
     if verdict != Verdict::Routed {
         let (verdict, reason) = verdict.labels();
-        diagnostics.error(example.place, format!("example \"{}\": its event is {verdict}: {reason}", example.about));
+        diagnostics.error(
+            example.place,
+            format!(
+                "example \"{}\": its event is {verdict}: {reason}",
+                example.about
+            ),
+        );
         return;
     }
     let actual = Actual::of(&router, &emissions, seen.0);
-    exercised.extend(actual.operations.iter().map(|operation| operation.id.clone()));
+    exercised.extend(
+        actual
+            .operations
+            .iter()
+            .map(|operation| operation.id.clone()),
+    );
     if let Some(difference) = difference(&example.expected, &actual) {
-        diagnostics.error(example.place, format!("example \"{}\": {difference}", example.about));
+        diagnostics.error(
+            example.place,
+            format!("example \"{}\": {difference}", example.about),
+        );
     }
 }
 
@@ -96,28 +138,47 @@ impl Actual {
                 body: json::compact(&String::from_utf8_lossy(operation.body)),
             })
         });
-        Actual { operations: operations.collect(), reason: outcome.map_or("", |outcome| outcome.labels().1) }
+        Actual {
+            operations: operations.collect(),
+            reason: outcome.map_or("", |outcome| outcome.labels().1),
+        }
     }
 }
 
 /// Says how an example came out differently, if it did.
 fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
-    let emitted: Vec<&str> = actual.operations.iter().map(|operation| operation.id.as_str()).collect();
+    let emitted: Vec<&str> = actual
+        .operations
+        .iter()
+        .map(|operation| operation.id.as_str())
+        .collect();
     match expected {
-        Expected::Skips(reason) if !emitted.is_empty() => {
-            Some(format!("skips {reason} is expected, {} came", emitted.join(", ")))
-        }
-        Expected::Skips(reason) if *reason != actual.reason => {
-            Some(format!("skips {reason} is expected, {} came", actual.reason))
-        }
+        Expected::Skips(reason) if !emitted.is_empty() => Some(format!(
+            "skips {reason} is expected, {} came",
+            emitted.join(", ")
+        )),
+        Expected::Skips(reason) if *reason != actual.reason => Some(format!(
+            "skips {reason} is expected, {} came",
+            actual.reason
+        )),
         Expected::Skips(_) => None,
         Expected::Emits(operations) => {
-            let wanted: Vec<&str> = operations.iter().map(|operation| operation.operation.as_str()).collect();
+            let wanted: Vec<&str> = operations
+                .iter()
+                .map(|operation| operation.operation.as_str())
+                .collect();
             if wanted != emitted {
-                let came = if emitted.is_empty() { actual.reason.to_owned() } else { emitted.join(", ") };
+                let came = if emitted.is_empty() {
+                    actual.reason.to_owned()
+                } else {
+                    emitted.join(", ")
+                };
                 return Some(format!("{} is expected, {came} came", wanted.join(", ")));
             }
-            operations.iter().zip(&actual.operations).find_map(|(wanted, came)| operation_difference(wanted, came))
+            operations
+                .iter()
+                .zip(&actual.operations)
+                .find_map(|(wanted, came)| operation_difference(wanted, came))
         }
     }
 }
@@ -131,6 +192,9 @@ fn operation_difference(wanted: &ExpectedOperation, came: &ActualOperation) -> O
     ];
     parts.into_iter().find_map(|(part, wanted, came_part)| {
         let wanted = wanted.filter(|wanted| *wanted != came_part)?;
-        Some(format!("{}: the {part} differs\n  expected {wanted}\n  came     {came_part}", came.id))
+        Some(format!(
+            "{}: the {part} differs\n  expected {wanted}\n  came     {came_part}",
+            came.id
+        ))
     })
 }

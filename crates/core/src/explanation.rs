@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 pub use self::origin::{Conversion, Origin};
 pub use self::part::{
-    DecisionPart, DestinationPart, EventPart, Explanation, NotePart, OperationPart, RefusedPart, TraitPart, TraitPlace,
-    TraitShare,
+    DecisionPart, DestinationPart, EventPart, Explanation, NotePart, OperationPart, RefusedPart,
+    TraitPart, TraitPlace, TraitShare,
 };
 use self::trace::Trace;
 use crate::date::Unit;
@@ -37,7 +37,12 @@ struct Listener {
 impl Observer for Listener {
     fn note(&mut self, destination: Option<usize>, note: Note<'_>) {
         let Note { code, subject } = note;
-        let note = NotePart { code: code.code(), subject: subject.to_owned(), sentence: code.sentence(), destination };
+        let note = NotePart {
+            code: code.code(),
+            subject: subject.to_owned(),
+            sentence: code.sentence(),
+            destination,
+        };
         // Two operations that leave the same out say so twice.
         if !self.notes.contains(&note) || code == NoteCode::TraitCollision {
             self.notes.push(note);
@@ -61,7 +66,9 @@ impl Listener {
     fn refused_of(&self, router: &Router, destination: usize) -> Vec<RefusedPart> {
         let refusals = self.refusals.iter().filter(|(of, ..)| *of == destination);
         let part = |(_, operation, refusal): &(usize, usize, Refusal)| {
-            let (Refusal::NotDue(reason) | Refusal::Skipped(reason) | Refusal::DeadLettered(reason)) = *refusal;
+            let (Refusal::NotDue(reason)
+            | Refusal::Skipped(reason)
+            | Refusal::DeadLettered(reason)) = *refusal;
             RefusedPart {
                 operation: router.operation_id(destination, *operation).to_owned(),
                 reason: reason.code(),
@@ -72,11 +79,19 @@ impl Listener {
     }
 
     fn missing_of(&self, destination: usize) -> Vec<String> {
-        self.missing.iter().filter(|(of, _)| *of == destination).map(|(_, subject)| subject.clone()).collect()
+        self.missing
+            .iter()
+            .filter(|(of, _)| *of == destination)
+            .map(|(_, subject)| subject.clone())
+            .collect()
     }
 
     fn notes_of(&self, destination: Option<usize>) -> Vec<NotePart> {
-        self.notes.iter().filter(|note| note.destination == destination).cloned().collect()
+        self.notes
+            .iter()
+            .filter(|note| note.destination == destination)
+            .cloned()
+            .collect()
     }
 }
 
@@ -85,14 +100,24 @@ fn operation_sentence(reason: Reason) -> &'static str {
     if reason == Reason::NothingToSend {
         return "nothing to say here";
     }
-    if reason == Reason::NoMember { "the id that it needs is absent" } else { reason.sentence() }
+    if reason == Reason::NoMember {
+        "the id that it needs is absent"
+    } else {
+        reason.sentence()
+    }
 }
 
 /// Explains one record.
 #[must_use]
 pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
     let (mut listener, mut emissions) = (Listener::default(), Emissions::default());
-    let verdict = router.route(record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut listener);
+    let verdict = router.route(
+        record,
+        &DefaultLimits,
+        &mut Scratch::default(),
+        &mut emissions,
+        &mut listener,
+    );
     let (name, reason) = verdict.labels();
     let sentence = match verdict {
         Verdict::Routed => "a group event; every destination was asked",
@@ -110,13 +135,23 @@ pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
     };
     // The same parser and the same flags again, for what the router keeps to itself.
     let arena = Bump::new();
-    match Event::parse(record, router.limits(), router.vocabulary(), &arena, &mut ()) {
+    match Event::parse(
+        record,
+        router.limits(),
+        router.vocabulary(),
+        &arena,
+        &mut (),
+    ) {
         Ok(event) if verdict == Verdict::Routed => {
-            let decisions = router.flags().decide(event.field("integrations"), &arena, &mut ()).unwrap_or_default();
+            let decisions = router
+                .flags()
+                .decide(event.field("integrations"), &arena, &mut ())
+                .unwrap_or_default();
             let trace = Trace::of(router, record, &event, &emissions);
             explanation.is_traced = trace.is_some();
             let trace = trace.unwrap_or_default();
-            explanation.destinations = destinations(router, &listener, decisions, &emissions, &trace);
+            explanation.destinations =
+                destinations(router, &listener, decisions, &emissions, &trace);
             explanation.event = Some(EventPart::of(&event, &explanation.destinations));
         }
         // All that can be wrong with an event that was read.
@@ -151,9 +186,16 @@ fn destinations(
     outcomes.map(part).collect()
 }
 
-fn operations(router: &Router, emissions: &Emissions, destination: usize, trace: &Trace) -> Vec<OperationPart> {
+fn operations(
+    router: &Router,
+    emissions: &Emissions,
+    destination: usize,
+    trace: &Trace,
+) -> Vec<OperationPart> {
     let part = |(index, emission): (usize, Emission<'_>)| {
-        let operation = emission.operation().filter(|_| emission.destination == Some(destination))?;
+        let operation = emission
+            .operation()
+            .filter(|_| emission.destination == Some(destination))?;
         let (origins, due_to) = trace.get(index);
         Some(OperationPart {
             operation: router.operation_id(destination, operation.index).to_owned(),
@@ -179,7 +221,9 @@ impl DecisionPart {
             Decider::All => "all",
             Decider::Default => "default",
         };
-        let matched = decision.flag.and_then(|flag| router.flags().matched(destination, flag, decision.decider));
+        let matched = decision
+            .flag
+            .and_then(|flag| router.flags().matched(destination, flag, decision.decider));
         DecisionPart {
             by,
             flag: decision.flag.map(str::to_owned),
@@ -204,9 +248,13 @@ fn decision_sentence(decision: &Decision<'_>, matched: &str) -> String {
         Decider::InstanceName => format!("flag \"{flag}\": {says}, this destination's own name"),
         Decider::DefinitionName => format!("flag \"{flag}\": {says}, its definition's name"),
         Decider::Alias(_) => format!("flag \"{flag}\": {says}, an alias of its definition"),
-        Decider::Fold => format!("flag \"{flag}\": {says}, its name \"{matched}\" in another spelling"),
+        Decider::Fold => {
+            format!("flag \"{flag}\": {says}, its name \"{matched}\" in another spelling")
+        }
         Decider::All => format!("flag \"{flag}\": {says}, as no flag names it"),
-        Decider::Default if decision.excluded.is_some() => "no flag: the default, which is to leave it out".to_owned(),
+        Decider::Default if decision.excluded.is_some() => {
+            "no flag: the default, which is to leave it out".to_owned()
+        }
         Decider::Default => "no flag: the default, which is to send".to_owned(),
     }
 }
@@ -219,8 +267,14 @@ impl EventPart {
                 name: entry.name.to_owned(),
                 key: entry.key().to_owned(),
                 lost: lost(event, entry.name),
-                kind: if is_address { "an object" } else { entry.value.kind().name() },
-                value: RawValue::from_string(entry.value.text().to_owned()).ok().filter(|_| !is_address),
+                kind: if is_address {
+                    "an object"
+                } else {
+                    entry.value.kind().name()
+                },
+                value: RawValue::from_string(entry.value.text().to_owned())
+                    .ok()
+                    .filter(|_| !is_address),
                 destinations: destinations
                     .iter()
                     .filter(|part| part.outcome == "emitted")
@@ -238,23 +292,40 @@ impl EventPart {
 }
 
 fn lost(event: &Event<'_>, name: &str) -> Vec<String> {
-    let collisions = event.traits.collisions().iter().filter(|collision| collision.name == name);
-    collisions.map(|collision| collision.lost.to_owned()).collect()
+    let collisions = event
+        .traits
+        .collisions()
+        .iter()
+        .filter(|collision| collision.name == name);
+    collisions
+        .map(|collision| collision.lost.to_owned())
+        .collect()
 }
 
 fn share(name: &str, destination: &DestinationPart) -> TraitShare {
     let places = destination.operations.iter().flat_map(|operation| {
-        let origins = operation.origins.iter().filter(|origin| origin.is_of_trait(name));
+        let origins = operation
+            .origins
+            .iter()
+            .filter(|origin| origin.is_of_trait(name));
         origins.map(|origin| TraitPlace {
             operation: operation.operation.clone(),
             place: origin.place.clone(),
-            became: origin.conversion.as_ref().map(|conversion| conversion.became.clone()),
+            became: origin
+                .conversion
+                .as_ref()
+                .map(|conversion| conversion.became.clone()),
         })
     });
     let fold = Fold::of(name);
     TraitShare {
         destination: destination.destination.clone(),
         places: places.collect(),
-        notes: destination.notes.iter().filter(|note| fold.is_of(&note.subject)).cloned().collect(),
+        notes: destination
+            .notes
+            .iter()
+            .filter(|note| fold.is_of(&note.subject))
+            .cloned()
+            .collect(),
     }
 }

@@ -22,7 +22,8 @@ pub enum FlagMatch {
 
 impl FlagMatch {
     /// The ways to match by the word that configuration uses.
-    pub const WORDS: &'static [(&'static str, FlagMatch)] = &[("fold", FlagMatch::Fold), ("exact", FlagMatch::Exact)];
+    pub const WORDS: &'static [(&'static str, FlagMatch)] =
+        &[("fold", FlagMatch::Fold), ("exact", FlagMatch::Exact)];
 }
 
 /// What a destination answers to.
@@ -42,8 +43,15 @@ impl<'n> FlagNames<'n> {
     /// Returns every name from the first in rank to the last, with what a flag that equals it is.
     fn ranked(&self) -> impl Iterator<Item = (&'n str, Decider)> + use<'n> {
         let instance = self.instance.map(|name| (name, Decider::InstanceName));
-        let aliases = self.aliases.iter().enumerate().map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
-        instance.into_iter().chain([(self.definition, Decider::DefinitionName)]).chain(aliases)
+        let aliases = self
+            .aliases
+            .iter()
+            .enumerate()
+            .map(|(index, alias)| (alias.as_str(), Decider::Alias(index)));
+        instance
+            .into_iter()
+            .chain([(self.definition, Decider::DefinitionName)])
+            .chain(aliases)
     }
 }
 
@@ -106,13 +114,22 @@ impl Flags {
             flag_match,
         };
         for (destination, names) in destinations.into_iter().enumerate() {
-            flags.is_enabled_by_default.push(names.is_enabled_by_default);
+            flags
+                .is_enabled_by_default
+                .push(names.is_enabled_by_default);
             for (name, decider) in names.ranked() {
                 if decider != Decider::InstanceName {
                     flags.known.insert(Box::from(name));
                 }
-                flags.exact.entry(Box::from(name)).or_default().push((destination, decider));
-                let folded = flags.folded.entry(Box::from(fold(name, &Bump::new()))).or_default();
+                flags
+                    .exact
+                    .entry(Box::from(name))
+                    .or_default()
+                    .push((destination, decider));
+                let folded = flags
+                    .folded
+                    .entry(Box::from(fold(name, &Bump::new())))
+                    .or_default();
                 if !folded.contains(&destination) {
                     folded.push(destination);
                 }
@@ -133,22 +150,40 @@ impl Flags {
         observer: &mut impl Observer,
     ) -> Result<&'a [Decision<'a>], LoneSurrogate> {
         let mut decisions = ArenaVec::with_capacity_in(self.is_enabled_by_default.len(), arena);
-        decisions.extend(self.is_enabled_by_default.iter().map(|is_enabled| Decision {
-            excluded: (!is_enabled).then_some(Reason::OptIn),
-            decider: Decider::Default,
-            flag: None,
-            options: None,
-        }));
+        decisions.extend(
+            self.is_enabled_by_default
+                .iter()
+                .map(|is_enabled| Decision {
+                    excluded: (!is_enabled).then_some(Reason::OptIn),
+                    decider: Decider::Default,
+                    flag: None,
+                    options: None,
+                }),
+        );
         let decisions = decisions.into_bump_slice_mut();
-        let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else { return Ok(decisions) };
+        let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else {
+            return Ok(decisions);
+        };
         if integrations.kind() != Kind::Object {
-            observer.note(None, Note { code: NoteCode::FlagInvalid, subject: "integrations" });
+            observer.note(
+                None,
+                Note {
+                    code: NoteCode::FlagInvalid,
+                    subject: "integrations",
+                },
+            );
             return Ok(decisions);
         }
         let members = integrations.members(arena)?;
         for member in members {
             let Some(flag) = Flag::parse(member.value) else {
-                observer.note(None, Note { code: NoteCode::FlagInvalid, subject: member.key });
+                observer.note(
+                    None,
+                    Note {
+                        code: NoteCode::FlagInvalid,
+                        subject: member.key,
+                    },
+                );
                 continue;
             };
             self.apply(member.key, flag, decisions, arena, observer);
@@ -160,14 +195,27 @@ impl Flags {
     /// Returns the destination's name that `flag` matched, by what decided; absent where none of its own did.
     #[must_use]
     pub fn matched(&self, destination: usize, flag: &str, decider: Decider) -> Option<&str> {
-        let own = |by: &(usize, Decider)| by.0 == destination && (decider == Decider::Fold || by.1 == decider);
+        let own = |by: &(usize, Decider)| {
+            by.0 == destination && (decider == Decider::Fold || by.1 == decider)
+        };
         let arena = Bump::new();
         let folded = fold(flag, &arena);
-        let is_it = |name: &str| if decider == Decider::Fold { fold(name, &arena) == folded } else { name == flag };
-        let names = self.exact.iter().filter(|(name, by)| by.iter().any(own) && is_it(name));
+        let is_it = |name: &str| {
+            if decider == Decider::Fold {
+                fold(name, &arena) == folded
+            } else {
+                name == flag
+            }
+        };
+        let names = self
+            .exact
+            .iter()
+            .filter(|(name, by)| by.iter().any(own) && is_it(name));
         // The first in rank, so that the answer is the same every time.
         let rank = |by: &[(usize, Decider)]| by.iter().filter(|by| own(by)).map(|by| by.1).min();
-        names.min_by_key(|(_, by)| rank(by)).map(|(name, _)| &**name)
+        names
+            .min_by_key(|(_, by)| rank(by))
+            .map(|(name, _)| &**name)
     }
 
     fn apply<'a>(
@@ -187,34 +235,60 @@ impl Flags {
         if self.known.contains(name) || folded == "all" {
             return;
         }
-        match self.folded.get(folded).filter(|_| self.flag_match == FlagMatch::Fold) {
+        match self
+            .folded
+            .get(folded)
+            .filter(|_| self.flag_match == FlagMatch::Fold)
+        {
             Some(targets) => {
                 for destination in targets {
                     decide_one(decisions, *destination, Decider::Fold, name, flag);
                 }
             }
-            None if exact.is_empty() => observer.note(None, Note { code: NoteCode::FlagUnknown, subject: name }),
+            None if exact.is_empty() => observer.note(
+                None,
+                Note {
+                    code: NoteCode::FlagUnknown,
+                    subject: name,
+                },
+            ),
             None => {}
         }
     }
 
     /// Lets `All` decide where no flag of a destination's own did: the exact spelling if valid, else by fold (F5).
-    fn apply_all<'a>(&self, members: &[Member<'a>], decisions: &mut [Decision<'a>], arena: &'a Bump) {
+    fn apply_all<'a>(
+        &self,
+        members: &[Member<'a>],
+        decisions: &mut [Decision<'a>],
+        arena: &'a Bump,
+    ) {
         let valid = |member: &Member<'a>| Flag::parse(member.value).map(|flag| (member.key, flag));
-        let exact = members.iter().find(|member| member.key == ALL).and_then(valid);
-        let by_fold =
-            || {
-                let mut flags =
-                    members.iter().filter(|member| member.key != ALL && fold(member.key, arena) == "all").filter_map(valid);
-                let first = flags.next()?;
-                // One exclusion outweighs any inclusion, as for a destination's own flags.
-                Some(flags.fold(
-                    first,
-                    |chosen, flag| if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude { flag } else { chosen },
-                ))
-            };
-        let Some((name, flag)) = exact.or_else(by_fold) else { return };
-        for (decision, is_enabled_by_default) in decisions.iter_mut().zip(&self.is_enabled_by_default) {
+        let exact = members
+            .iter()
+            .find(|member| member.key == ALL)
+            .and_then(valid);
+        let by_fold = || {
+            let mut flags = members
+                .iter()
+                .filter(|member| member.key != ALL && fold(member.key, arena) == "all")
+                .filter_map(valid);
+            let first = flags.next()?;
+            // One exclusion outweighs any inclusion, as for a destination's own flags.
+            Some(flags.fold(first, |chosen, flag| {
+                if flag.1 == Flag::Exclude && chosen.1 != Flag::Exclude {
+                    flag
+                } else {
+                    chosen
+                }
+            }))
+        };
+        let Some((name, flag)) = exact.or_else(by_fold) else {
+            return;
+        };
+        for (decision, is_enabled_by_default) in
+            decisions.iter_mut().zip(&self.is_enabled_by_default)
+        {
             if decision.decider != Decider::Default {
                 continue;
             }
@@ -258,9 +332,18 @@ impl<'a> Flag<'a> {
 }
 
 /// Lets a flag decide for one destination if it ranks before what decided so far; by fold one exclusion outweighs.
-fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: Decider, name: &'a str, flag: Flag<'a>) {
-    let Some(decision) = decisions.get_mut(destination) else { return };
-    let outweighs = decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
+fn decide_one<'a>(
+    decisions: &mut [Decision<'a>],
+    destination: usize,
+    decider: Decider,
+    name: &'a str,
+    flag: Flag<'a>,
+) {
+    let Some(decision) = decisions.get_mut(destination) else {
+        return;
+    };
+    let outweighs =
+        decider == Decider::Fold && decision.decider == Decider::Fold && flag == Flag::Exclude;
     if decider < decision.decider || (outweighs && decision.excluded.is_none()) {
         *decision = Decision {
             excluded: (flag == Flag::Exclude).then_some(Reason::FlagFalse),
@@ -273,11 +356,18 @@ fn decide_one<'a>(decisions: &mut [Decision<'a>], destination: usize, decider: D
 
 /// Returns the letters and digits of a flag's name in lower case.
 fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
-    if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    {
         return name;
     }
     let mut folded = ArenaString::with_capacity_in(name.len(), arena);
-    folded.extend(name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase));
+    folded.extend(
+        name.chars()
+            .filter(|character| character.is_alphanumeric())
+            .flat_map(char::to_lowercase),
+    );
     folded.into_bump_str()
 }
 
@@ -289,22 +379,42 @@ mod tests {
 
     impl Observer for Notes {
         fn note(&mut self, _: Option<usize>, note: Note<'_>) {
-            self.0.push(format!("{}:{}", note.code.code(), note.subject));
+            self.0
+                .push(format!("{}:{}", note.code.code(), note.subject));
         }
     }
 
     /// Mixpanel (two instances, one of them named `eu`) and opt-in Salesforce; Segment is known but not configured.
     fn flags(flag_match: FlagMatch) -> Flags {
         let aliases = ["Mixpanel (Actions)".to_owned(), "MP".to_owned()];
-        let mixpanel = FlagNames { instance: None, definition: "Mixpanel", aliases: &aliases, is_enabled_by_default: true };
-        let eu = FlagNames { instance: Some("eu"), ..mixpanel.clone() };
-        let salesforce = FlagNames { instance: None, definition: "Salesforce", aliases: &[], is_enabled_by_default: false };
-        Flags::new([mixpanel, eu, salesforce], ["Segment", "mix-panel"], flag_match)
+        let mixpanel = FlagNames {
+            instance: None,
+            definition: "Mixpanel",
+            aliases: &aliases,
+            is_enabled_by_default: true,
+        };
+        let eu = FlagNames {
+            instance: Some("eu"),
+            ..mixpanel.clone()
+        };
+        let salesforce = FlagNames {
+            instance: None,
+            definition: "Salesforce",
+            aliases: &[],
+            is_enabled_by_default: false,
+        };
+        Flags::new(
+            [mixpanel, eu, salesforce],
+            ["Segment", "mix-panel"],
+            flag_match,
+        )
     }
 
     fn decided(integrations: &str, flag_match: FlagMatch) -> String {
         let (flags, arena, mut notes) = (flags(flag_match), Bump::new(), Notes(Vec::new()));
-        let decisions = flags.decide(Some(Raw::parse(integrations).unwrap()), &arena, &mut notes).unwrap();
+        let decisions = flags
+            .decide(Some(Raw::parse(integrations).unwrap()), &arena, &mut notes)
+            .unwrap();
         let mut words: Vec<String> = decisions
             .iter()
             .map(|decision| match (decision.excluded, decision.options) {
@@ -319,7 +429,11 @@ mod tests {
 
     #[track_caller]
     fn check(integrations: &str, expected: &str) {
-        assert_eq!(decided(integrations, FlagMatch::Fold), expected, "{integrations}");
+        assert_eq!(
+            decided(integrations, FlagMatch::Fold),
+            expected,
+            "{integrations}"
+        );
     }
 
     #[test]
@@ -343,7 +457,10 @@ mod tests {
         check(r#"{"Mixpanel":{"a":1}}"#, r#"{"a":1} {"a":1} opt_in"#);
         check(r#"{"Mixpanel":{}}"#, "{} {} opt_in");
         for value in ["null", r#""false""#, "0", "[]"] {
-            check(&format!(r#"{{"Mixpanel":{value},"All":false}}"#), "all_false all_false all_false flag_invalid:Mixpanel");
+            check(
+                &format!(r#"{{"Mixpanel":{value},"All":false}}"#),
+                "all_false all_false all_false flag_invalid:Mixpanel",
+            );
         }
         for integrations in ["true", "[]", r#""x""#, "1"] {
             check(integrations, "yes yes opt_in flag_invalid:integrations");
@@ -354,9 +471,18 @@ mod tests {
     #[test]
     fn f4_the_first_valid_in_rank_decides() {
         check(r#"{"Mixpanel":false,"eu":true}"#, "flag_false yes opt_in");
-        check(r#"{"Mixpanel (Actions)":false,"Mixpanel":true}"#, "yes yes opt_in");
-        check(r#"{"MP":true,"Mixpanel (Actions)":false}"#, "flag_false flag_false opt_in");
-        check(r#"{"Mixpanel":1,"MP":false}"#, "flag_false flag_false opt_in flag_invalid:Mixpanel");
+        check(
+            r#"{"Mixpanel (Actions)":false,"Mixpanel":true}"#,
+            "yes yes opt_in",
+        );
+        check(
+            r#"{"MP":true,"Mixpanel (Actions)":false}"#,
+            "flag_false flag_false opt_in",
+        );
+        check(
+            r#"{"Mixpanel":1,"MP":false}"#,
+            "flag_false flag_false opt_in flag_invalid:Mixpanel",
+        );
         check(r#"{"mixpanel":false,"MP":true}"#, "yes yes opt_in");
         check(r#"{"MP":true,"mixpanel":false}"#, "yes yes opt_in");
         check(r#"{"Mixpanel":true,"MP":false}"#, "yes yes opt_in");
@@ -385,19 +511,41 @@ mod tests {
             );
         }
         let aliases = ["MIXPANEL".to_owned(), "mix.panel".to_owned()];
-        let named = |instance| FlagNames { instance, definition: "Mixpanel", aliases: &aliases, is_enabled_by_default: true };
+        let named = |instance| FlagNames {
+            instance,
+            definition: "Mixpanel",
+            aliases: &aliases,
+            is_enabled_by_default: true,
+        };
         let flags = Flags::new([named(None), named(Some("Mix-Panel"))], [], FlagMatch::Fold);
-        assert_eq!(flags.matched(0, "mix panel", Decider::Fold), Some("Mixpanel"), "the first in rank");
-        assert_eq!(flags.matched(1, "mix panel", Decider::Fold), Some("Mix-Panel"), "the first in rank");
+        assert_eq!(
+            flags.matched(0, "mix panel", Decider::Fold),
+            Some("Mixpanel"),
+            "the first in rank"
+        );
+        assert_eq!(
+            flags.matched(1, "mix panel", Decider::Fold),
+            Some("Mix-Panel"),
+            "the first in rank"
+        );
     }
 
     #[test]
     fn f4_by_fold_one_exclusion_outweighs_any_inclusion() {
-        check(r#"{"mixpanel":true,"MIXPANEL":false,"mp":true}"#, "flag_false flag_false opt_in");
-        check(r#"{"MixPanel (actions)":false}"#, "flag_false flag_false opt_in");
+        check(
+            r#"{"mixpanel":true,"MIXPANEL":false,"mp":true}"#,
+            "flag_false flag_false opt_in",
+        );
+        check(
+            r#"{"MixPanel (actions)":false}"#,
+            "flag_false flag_false opt_in",
+        );
         check(r#"{"EU":false}"#, "yes flag_false opt_in");
         // Of several inclusions the first is the event's options.
-        check(r#"{"mixpanel":{"a":1},"MIXPANEL":true}"#, r#"{"a":1} {"a":1} opt_in"#);
+        check(
+            r#"{"mixpanel":{"a":1},"MIXPANEL":true}"#,
+            r#"{"a":1} {"a":1} opt_in"#,
+        );
     }
 
     #[test]
@@ -408,18 +556,33 @@ mod tests {
 
     #[test]
     fn f4_exact_leaves_out_the_fold() {
-        assert_eq!(decided(r#"{"mixpanel":false}"#, FlagMatch::Exact), "yes yes opt_in flag_unknown:mixpanel");
-        assert_eq!(decided(r#"{"Mixpanel":false}"#, FlagMatch::Exact), "flag_false flag_false opt_in");
-        assert_eq!(decided(r#"{"eu":false}"#, FlagMatch::Exact), "yes flag_false opt_in");
+        assert_eq!(
+            decided(r#"{"mixpanel":false}"#, FlagMatch::Exact),
+            "yes yes opt_in flag_unknown:mixpanel"
+        );
+        assert_eq!(
+            decided(r#"{"Mixpanel":false}"#, FlagMatch::Exact),
+            "flag_false flag_false opt_in"
+        );
+        assert_eq!(
+            decided(r#"{"eu":false}"#, FlagMatch::Exact),
+            "yes flag_false opt_in"
+        );
     }
 
     #[test]
     fn f5_all_is_exact_if_valid_else_by_fold() {
         check(r#"{"all":false}"#, "all_false all_false all_false");
-        check(r#"{"ALL":true,"all":false}"#, "all_false all_false all_false");
+        check(
+            r#"{"ALL":true,"all":false}"#,
+            "all_false all_false all_false",
+        );
         check(r#"{"All":true,"all":false}"#, "yes yes opt_in");
         check(r#"{"ALL":{"a":1},"all":true}"#, r#"{"a":1} {"a":1} opt_in"#);
-        check(r#"{"All":null,"all":false}"#, "all_false all_false all_false flag_invalid:All");
+        check(
+            r#"{"All":null,"all":false}"#,
+            "all_false all_false all_false flag_invalid:All",
+        );
     }
 
     #[test]
@@ -429,11 +592,17 @@ mod tests {
 
     #[test]
     fn f7_names_of_built_ins_are_names_like_any_other() {
-        check(r#"{"constructor":true,"__proto__":false}"#, "yes yes opt_in flag_unknown:constructor flag_unknown:__proto__");
+        check(
+            r#"{"constructor":true,"__proto__":false}"#,
+            "yes yes opt_in flag_unknown:constructor flag_unknown:__proto__",
+        );
     }
 
     #[test]
     fn f8_a_flag_that_names_nobody_is_noted() {
-        check(r#"{"Mixpanle":false,"":true}"#, "yes yes opt_in flag_unknown:Mixpanle flag_unknown:");
+        check(
+            r#"{"Mixpanle":false,"":true}"#,
+            "yes yes opt_in flag_unknown:Mixpanle flag_unknown:",
+        );
     }
 }

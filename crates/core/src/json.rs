@@ -113,7 +113,9 @@ impl<'a> Raw<'a> {
 
     /// Returns what stands between a string's quotes, where nothing but a backslash is not plain.
     fn inner(self) -> &'a str {
-        self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default()
+        self.0
+            .get(1..self.0.len().saturating_sub(1))
+            .unwrap_or_default()
     }
 
     /// Returns a string's characters, in `arena` if they must be put together; `None` if it is no string.
@@ -148,7 +150,9 @@ impl<'a> Raw<'a> {
     pub fn elements(self) -> Vec<Raw<'a>> {
         let mut elements = Vec::new();
         if self.kind() == Kind::Array {
-            Scanner::new(self.0).array(|element| elements.push(Raw(element))).unwrap_or_default();
+            Scanner::new(self.0)
+                .array(|element| elements.push(Raw(element)))
+                .unwrap_or_default();
         }
         elements
     }
@@ -183,12 +187,19 @@ impl<'a> Object<'a> {
                 Some(())
             })
         })?;
-        let object = Object { raw: Raw(text.trim_ascii()), members: members.ok()?, inner: inner_members };
+        let object = Object {
+            raw: Raw(text.trim_ascii()),
+            members: members.ok()?,
+            inner: inner_members,
+        };
         scanner.is_at_end().then_some(object)
     }
 }
 
-fn members<'a>(scanner: &mut Scanner<'a>, arena: &'a Bump) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
+fn members<'a>(
+    scanner: &mut Scanner<'a>,
+    arena: &'a Bump,
+) -> Option<Result<&'a [Member<'a>], LoneSurrogate>> {
     members_with(scanner, arena, |_, scanner| scanner.value())
 }
 
@@ -208,7 +219,11 @@ fn members_with<'a>(
                 let value = read(text, scanner)?;
                 let source = scanner.since(key.start);
                 let is_tight = key.is_plain && source.len() == key.text.len() + 1 + value.len();
-                members.push(Member { key: text, value: Raw(value), source: if is_tight { source } else { "" } });
+                members.push(Member {
+                    key: text,
+                    value: Raw(value),
+                    source: if is_tight { source } else { "" },
+                });
             }
             Err(lone_surrogate) => {
                 scanner.value()?;
@@ -248,7 +263,11 @@ pub(crate) fn has_duplicates<'a, T>(items: &'a [T], key: impl Fn(&'a T) -> &'a s
         let bit = key_bit(key(item));
         let is_new = seen & bit == 0;
         seen |= bit;
-        !is_new && items.iter().take(index).any(|other| key(other) == key(item))
+        !is_new
+            && items
+                .iter()
+                .take(index)
+                .any(|other| key(other) == key(item))
     })
 }
 
@@ -259,14 +278,18 @@ pub(crate) fn key_bit(key: &str) -> u64 {
     let [first, .., last] = bytes else { return 1 };
     let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
     let length = u32::try_from(bytes.len()).unwrap_or_default();
-    1_u64.rotate_left(u32::from(*first) ^ (u32::from(*last) << 1) ^ (u32::from(middle) << 2) ^ (length << 3))
+    1_u64.rotate_left(
+        u32::from(*first) ^ (u32::from(*last) << 1) ^ (u32::from(middle) << 2) ^ (length << 3),
+    )
 }
 
 fn resolve_duplicates(members: &mut ArenaVec<'_, Member<'_>>) {
     let mut first: HashMap<&str, usize> = HashMap::with_capacity(members.len());
     let mut n_kept = 0;
     for index in 0..members.len() {
-        let Some(member) = members.get(index).copied() else { continue };
+        let Some(member) = members.get(index).copied() else {
+            continue;
+        };
         let place = *first.entry(member.key).or_insert(n_kept);
         n_kept = n_kept.max(place + 1);
         if let Some(kept) = members.get_mut(place) {
@@ -281,8 +304,19 @@ fn resolve_duplicates(members: &mut ArenaVec<'_, Member<'_>>) {
 pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
     // Fewer opening brackets than the limit settle it at once, and nearly every event has fewer. They differ from each other
     // in one bit; a sum of bytes is what the compiler counts 16 at a time, and 64 of them cannot overflow one.
-    let n_opening = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
-    if text.as_bytes().chunks(64).map(|bytes| usize::from(n_opening(bytes))).sum::<usize>() <= limit {
+    let n_opening = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| u8::from(byte | 0x20 == b'{'))
+            .sum::<u8>()
+    };
+    if text
+        .as_bytes()
+        .chunks(64)
+        .map(|bytes| usize::from(n_opening(bytes)))
+        .sum::<usize>()
+        <= limit
+    {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -323,7 +357,8 @@ pub fn compact(text: &str) -> String {
 /// Returns valid JSON with one member or element a line, for people; strings and numbers stay as they are.
 #[must_use]
 pub fn pretty(text: &str) -> String {
-    let (mut pretty, mut depth, mut in_string, mut escaped) = (String::new(), 0_usize, false, false);
+    let (mut pretty, mut depth, mut in_string, mut escaped) =
+        (String::new(), 0_usize, false, false);
     let text = compact(text);
     let mut characters = text.chars().peekable();
     let new_line = |pretty: &mut String, depth: usize| {
@@ -370,7 +405,8 @@ pub fn pretty(text: &str) -> String {
 /// Returns whether `text` is a number as JSON writes one.
 #[must_use]
 pub fn is_number(text: &str) -> bool {
-    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let digits =
+        |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let integer = digits(unsigned);
     if integer == 0 || (integer > 1 && unsigned.starts_with('0')) {
@@ -403,22 +439,43 @@ pub fn decimal(text: &str) -> Option<(bool, String, String)> {
     }
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let exponent: isize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let exponent: isize = exponent
+        .strip_prefix('+')
+        .unwrap_or(exponent)
+        .parse()
+        .ok()?;
     let shift = exponent.unsigned_abs();
     if shift > MAX_EXPONENT {
         return None;
     }
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let zeros = "0".repeat(shift);
-    let digits = if exponent < 0 { format!("{zeros}{integer}{fraction}") } else { format!("{integer}{fraction}{zeros}") };
-    let point = if exponent < 0 { integer.len() } else { integer.len() + shift };
+    let digits = if exponent < 0 {
+        format!("{zeros}{integer}{fraction}")
+    } else {
+        format!("{integer}{fraction}{zeros}")
+    };
+    let point = if exponent < 0 {
+        integer.len()
+    } else {
+        integer.len() + shift
+    };
     let (integer, fraction) = digits.split_at_checked(point)?;
     let integer = integer.trim_start_matches('0');
     let integer = if integer.is_empty() { "0" } else { integer };
     // Zeros that only the exponent's padding put there are no digits that came.
-    let fraction =
-        if exponent > 0 { fraction.get(..fraction.len().saturating_sub(shift)).unwrap_or_default() } else { fraction };
-    Some((text.starts_with('-'), integer.to_owned(), fraction.to_owned()))
+    let fraction = if exponent > 0 {
+        fraction
+            .get(..fraction.len().saturating_sub(shift))
+            .unwrap_or_default()
+    } else {
+        fraction
+    };
+    Some((
+        text.starts_with('-'),
+        integer.to_owned(),
+        fraction.to_owned(),
+    ))
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -445,8 +502,13 @@ mod tests {
     use super::*;
 
     fn members_of(text: &str) -> Result<Vec<(String, &str)>, LoneSurrogate> {
-        let members = Raw::parse(text).unwrap().members(Box::leak(Box::new(Bump::new())))?;
-        Ok(members.iter().map(|member| (member.key.to_owned(), member.value.text())).collect())
+        let members = Raw::parse(text)
+            .unwrap()
+            .members(Box::leak(Box::new(Bump::new())))?;
+        Ok(members
+            .iter()
+            .map(|member| (member.key.to_owned(), member.value.text()))
+            .collect())
     }
 
     #[test]
@@ -454,7 +516,16 @@ mod tests {
         let members =
             members_of(r#"{ "a" : 12345678901234567890 , "b":1.0,"c":1e3,"d":"\u00e9","e":[ 1 , {"x": null}] }"#).unwrap();
         let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
-        assert_eq!(values, ["12345678901234567890", "1.0", "1e3", r#""\u00e9""#, r#"[ 1 , {"x": null}]"#]);
+        assert_eq!(
+            values,
+            [
+                "12345678901234567890",
+                "1.0",
+                "1e3",
+                r#""\u00e9""#,
+                r#"[ 1 , {"x": null}]"#
+            ]
+        );
     }
 
     #[test]
@@ -465,7 +536,9 @@ mod tests {
 
     #[test]
     fn e10_duplicates_among_many_keys_resolve_alike() {
-        let keys: Vec<String> = (0..100).map(|index| format!(r#""k{index}":{index}"#)).collect();
+        let keys: Vec<String> = (0..100)
+            .map(|index| format!(r#""k{index}":{index}"#))
+            .collect();
         let text = format!(r#"{{{},"k7":"again"}}"#, keys.join(","));
         let members = members_of(&text).unwrap();
         assert_eq!(members.len(), 100);
@@ -475,9 +548,18 @@ mod tests {
     #[test]
     fn e10_a_lone_surrogate_in_a_key_is_no_text() {
         assert_eq!(members_of(r#"{"\ud800":1}"#), Err(LoneSurrogate));
-        assert_eq!(members_of(r#"{"\ud83d\ude00":1}"#), Ok(vec![("😀".to_owned(), "1")]));
-        assert_eq!(Raw::parse(r#""\udc00""#).unwrap().string(&Bump::new()), Err(LoneSurrogate));
-        assert_eq!(members_of(r#"{"a":"\ud800"}"#), Ok(vec![("a".to_owned(), r#""\ud800""#)]));
+        assert_eq!(
+            members_of(r#"{"\ud83d\ude00":1}"#),
+            Ok(vec![("😀".to_owned(), "1")])
+        );
+        assert_eq!(
+            Raw::parse(r#""\udc00""#).unwrap().string(&Bump::new()),
+            Err(LoneSurrogate)
+        );
+        assert_eq!(
+            members_of(r#"{"a":"\ud800"}"#),
+            Ok(vec![("a".to_owned(), r#""\ud800""#)])
+        );
     }
 
     #[test]
@@ -503,7 +585,11 @@ mod tests {
                     let text = format!("\"{first}{second}{third}\"");
                     let arena = Bump::new();
                     let read = Raw::parse(&text).unwrap().string(&arena).ok().flatten();
-                    assert_eq!(read, serde_json::from_str::<String>(&text).ok().as_deref(), "{text}");
+                    assert_eq!(
+                        read,
+                        serde_json::from_str::<String>(&text).ok().as_deref(),
+                        "{text}"
+                    );
                 }
             }
         }
@@ -514,16 +600,31 @@ mod tests {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(!is_nested_deeper(&nested(64), 64));
         assert!(is_nested_deeper(&nested(65), 64));
-        assert!(!is_nested_deeper(&format!(r#"["{}\"["]"#, "[".repeat(99)), 64));
+        assert!(!is_nested_deeper(
+            &format!(r#"["{}\"["]"#, "[".repeat(99)),
+            64
+        ));
         assert!(!is_nested_deeper(&format!("[{}1]", "[],".repeat(99)), 64));
-        assert!(!is_nested_deeper(&format!(r#"["\"{}"]"#, "[".repeat(99)), 64), "an escaped quote ends no string");
-        assert!(is_nested_deeper(&format!(r#"["\\",{}]"#, nested(64)), 64), "an escaped backslash escapes no quote");
-        assert!(!is_nested_deeper(&format!("[[],{}]", nested(63)), 64), "as deep as the limit is not deeper");
+        assert!(
+            !is_nested_deeper(&format!(r#"["\"{}"]"#, "[".repeat(99)), 64),
+            "an escaped quote ends no string"
+        );
+        assert!(
+            is_nested_deeper(&format!(r#"["\\",{}]"#, nested(64)), 64),
+            "an escaped backslash escapes no quote"
+        );
+        assert!(
+            !is_nested_deeper(&format!("[[],{}]", nested(63)), 64),
+            "as deep as the limit is not deeper"
+        );
     }
 
     #[test]
     fn compact_json_keeps_its_strings() {
-        assert_eq!(compact("{ \"a b\" : [ 1.0 ,\n\"\\\" x\" ] }"), r#"{"a b":[1.0,"\" x"]}"#);
+        assert_eq!(
+            compact("{ \"a b\" : [ 1.0 ,\n\"\\\" x\" ] }"),
+            r#"{"a b":[1.0,"\" x"]}"#
+        );
     }
 
     #[test]
@@ -543,21 +644,41 @@ mod tests {
             ("12e-1", false, "1", "2"),
             ("5e-3", false, "0", "005"),
         ] {
-            assert_eq!(decimal(text), Some((negative, integer.to_owned(), fraction.to_owned())), "{text}");
+            assert_eq!(
+                decimal(text),
+                Some((negative, integer.to_owned(), fraction.to_owned())),
+                "{text}"
+            );
         }
         assert_eq!(decimal("1e999999999999999999999"), None);
         assert_eq!(decimal("1e-401"), None);
-        assert_eq!(decimal("1e400").map(|(_, integer, _)| integer.len()), Some(401));
-        assert_eq!(decimal("1e-400").map(|(_, _, fraction)| fraction.len()), Some(400));
+        assert_eq!(
+            decimal("1e400").map(|(_, integer, _)| integer.len()),
+            Some(401)
+        );
+        assert_eq!(
+            decimal("1e-400").map(|(_, _, fraction)| fraction.len()),
+            Some(400)
+        );
     }
 
     #[test]
     fn numbers_are_json_numbers() {
-        for number in ["0", "-0", "10", "1.0", "1e3", "-1.5E-07", "12345678901234567890"] {
+        for number in [
+            "0",
+            "-0",
+            "10",
+            "1.0",
+            "1e3",
+            "-1.5E-07",
+            "12345678901234567890",
+        ] {
             assert!(is_number(number), "{number}");
             assert!(Raw::parse(number).is_ok(), "{number}");
         }
-        for text in ["", "-", "01", "+1", ".5", "5.", "1e", "1e+", "1 ", "0x1", "NaN", "１"] {
+        for text in [
+            "", "-", "01", "+1", ".5", "5.", "1e", "1e+", "1 ", "0x1", "NaN", "１",
+        ] {
             assert!(!is_number(text), "{text}");
         }
     }

@@ -96,12 +96,26 @@ impl State {
         // A number is the same id as a string of its digits (semantics E4).
         let member = |name: &str, id: &Id<'_>| {
             let json = format!(r#""{name}":{}"#, id.raw.text());
-            (format!("{name} {}", id.text), Member { id: json, order, timestamp })
+            (
+                format!("{name} {}", id.text),
+                Member {
+                    id: json,
+                    order,
+                    timestamp,
+                },
+            )
         };
         let user = event.user_id.as_ref().map(|id| member("userId", id));
-        let anonymous = event.anonymous_id.as_ref().map(|id| member("anonymousId", id));
+        let anonymous = event
+            .anonymous_id
+            .as_ref()
+            .map(|id| member("anonymousId", id));
         let mut rest = Vec::new();
-        for other in event.members.iter().filter(|member| !APART.contains(&member.key)) {
+        for other in event
+            .members
+            .iter()
+            .filter(|member| !APART.contains(&member.key))
+        {
             rest.push(b',');
             write_quoted(other.key, &mut rest);
             rest.push(b':');
@@ -122,7 +136,11 @@ impl State {
     pub fn merge(&mut self, other: State) -> usize {
         let mut grown = 0;
         for said in other.traits {
-            match self.traits.iter_mut().find(|known| known.fold == said.fold && known.is_in_address == said.is_in_address) {
+            match self
+                .traits
+                .iter_mut()
+                .find(|known| known.fold == said.fold && known.is_in_address == said.is_in_address)
+            {
                 Some(known) if known.order < said.order => {
                     grown += said.value.len().saturating_sub(known.value.len());
                     *known = said;
@@ -156,20 +174,29 @@ impl State {
     #[must_use]
     pub fn size(&self) -> usize {
         let traits: usize = self.traits.iter().map(Said::size).sum();
-        let members: usize = self.members.iter().map(|(id, member)| id.len() + member.size()).sum();
+        let members: usize = self
+            .members
+            .iter()
+            .map(|(id, member)| id.len() + member.size())
+            .sum();
         traits + members + self.rest.len() + self.group_id.len() + 200
     }
 
     /// Returns the events that say it all: one with the traits and the newest member, and one for each other member.
     #[must_use]
     pub fn events(mut self) -> Vec<Folded> {
-        self.traits.sort_by(|a, b| (a.order, &a.fold).cmp(&(b.order, &b.fold)));
+        self.traits
+            .sort_by(|a, b| (a.order, &a.fold).cmp(&(b.order, &b.fold)));
         let mut members: Vec<&Member> = self.members.values().collect();
         members.sort_by(|a, b| (b.order, &a.id).cmp(&(a.order, &b.id)));
         let traits = self.traits_json();
         let mut members = members.into_iter();
         let newest = members.next();
-        let mut events = vec![Folded { event: self.event(newest, &traits), order: self.order, timestamp: self.timestamp }];
+        let mut events = vec![Folded {
+            event: self.event(newest, &traits),
+            order: self.order,
+            timestamp: self.timestamp,
+        }];
         events.extend(members.map(|member| Folded {
             event: self.event(Some(member), "{}"),
             order: member.order,
@@ -185,11 +212,18 @@ impl State {
     }
 
     fn traits_json(&self) -> String {
-        let whole = self.traits.iter().find(|said| said.fold == "address" && !said.is_in_address);
+        let whole = self
+            .traits
+            .iter()
+            .find(|said| said.fold == "address" && !said.is_in_address);
         // A part counts as long as nothing has taken the address's place since.
-        let is_current = |part: &&Said| part.is_in_address && whole.is_none_or(|whole| whole.order < part.order);
+        let is_current =
+            |part: &&Said| part.is_in_address && whole.is_none_or(|whole| whole.order < part.order);
         let parts: Vec<&Said> = self.traits.iter().filter(is_current).collect();
-        let plain = self.traits.iter().filter(|said| !said.is_in_address && (parts.is_empty() || said.fold != "address"));
+        let plain = self
+            .traits
+            .iter()
+            .filter(|said| !said.is_in_address && (parts.is_empty() || said.fold != "address"));
         let mut json = object(plain);
         if !parts.is_empty() {
             json.pop();
@@ -228,7 +262,12 @@ fn said(event: &Event<'_>, order: Order) -> Vec<Said> {
         match (entry.id, address.whole()) {
             (Some(TraitId::ADDRESS), Some(whole)) => said.push(one("address", whole, false)),
             (Some(TraitId::ADDRESS), None) => {
-                said.extend(address.items().iter().map(|item| one(item.name, item.value, true)));
+                said.extend(
+                    address
+                        .items()
+                        .iter()
+                        .map(|item| one(item.name, item.value, true)),
+                );
             }
             _ => said.push(one(entry.name, entry.value, false)),
         }
@@ -240,7 +279,11 @@ impl Order {
     /// Returns the position, once its topic is named.
     #[must_use]
     pub fn position<'a>(&self, topic: &'a str) -> Position<'a> {
-        Position { topic, partition: self.partition, offset: self.offset }
+        Position {
+            topic,
+            partition: self.partition,
+            offset: self.offset,
+        }
     }
 }
 
@@ -256,22 +299,44 @@ mod tests {
 
     fn state(event: &str, offset: i64) -> State {
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
-        let order = Order { timestamp: 0, topic: 0, partition: 0, offset };
+        let order = Order {
+            timestamp: 0,
+            topic: 0,
+            partition: 0,
+            offset,
+        };
         let position = order.position("events");
-        let record =
-            Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
-        let event = Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(event.as_bytes()),
+            traceparent: None,
+            letter: None,
+        };
+        let event =
+            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
         State::of(&event, order, Some(offset))
     }
 
     fn check(events: &[&str], expected: &[(&str, i64)]) {
-        let mut states = events.iter().zip(0..).map(|(event, offset)| state(event, offset));
+        let mut states = events
+            .iter()
+            .zip(0..)
+            .map(|(event, offset)| state(event, offset));
         let mut whole = states.next().unwrap();
         for state in states {
             whole.merge(state);
         }
-        let found: Vec<_> = whole.events().into_iter().map(|folded| (folded.event, folded.order.offset)).collect();
-        let expected: Vec<_> = expected.iter().map(|(event, offset)| ((*event).to_owned(), *offset)).collect();
+        let found: Vec<_> = whole
+            .events()
+            .into_iter()
+            .map(|folded| (folded.event, folded.order.offset))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(event, offset)| ((*event).to_owned(), *offset))
+            .collect();
         assert_eq!(found, expected);
     }
 
@@ -302,9 +367,18 @@ mod tests {
                 r#"{"type":"group","groupId":7,"userId":"u1"}"#,
             ],
             &[
-                (r#"{"type":"group","groupId":7,"userId":"u1","traits":{"name":"a"}}"#, 6),
-                (r#"{"type":"group","groupId":7,"userId":"9","traits":{}}"#, 5),
-                (r#"{"type":"group","groupId":7,"anonymousId":"x","traits":{}}"#, 1),
+                (
+                    r#"{"type":"group","groupId":7,"userId":"u1","traits":{"name":"a"}}"#,
+                    6,
+                ),
+                (
+                    r#"{"type":"group","groupId":7,"userId":"9","traits":{}}"#,
+                    5,
+                ),
+                (
+                    r#"{"type":"group","groupId":7,"anonymousId":"x","traits":{}}"#,
+                    1,
+                ),
             ],
         );
     }
@@ -315,16 +389,31 @@ mod tests {
         let check = |traits: &[&str], expected: &str| {
             let events: Vec<String> = traits.iter().map(|traits| group(traits)).collect();
             let events: Vec<&str> = events.iter().map(String::as_str).collect();
-            check(&events, &[(&group(expected), i64::try_from(traits.len()).unwrap() - 1)]);
+            check(
+                &events,
+                &[(&group(expected), i64::try_from(traits.len()).unwrap() - 1)],
+            );
         };
         check(
-            &[r#"{"city":"Austin","zip":"1"}"#, r#"{"address":{"city":"Rome"}}"#],
+            &[
+                r#"{"city":"Austin","zip":"1"}"#,
+                r#"{"address":{"city":"Rome"}}"#,
+            ],
             r#"{"address":{"postalCode":"1","city":"Rome"}}"#,
         );
-        check(&[r#"{"address":{"city":"Austin"}}"#, r#"{"address":"Rome"}"#], r#"{"address":"Rome"}"#);
-        check(&[r#"{"address":{"city":"Austin"}}"#, r#"{"address":null}"#], r#"{"address":null}"#);
         check(
-            &[r#"{"address":"Rome","name":"a"}"#, r#"{"address":{"city":"Austin"}}"#],
+            &[r#"{"address":{"city":"Austin"}}"#, r#"{"address":"Rome"}"#],
+            r#"{"address":"Rome"}"#,
+        );
+        check(
+            &[r#"{"address":{"city":"Austin"}}"#, r#"{"address":null}"#],
+            r#"{"address":null}"#,
+        );
+        check(
+            &[
+                r#"{"address":"Rome","name":"a"}"#,
+                r#"{"address":{"city":"Austin"}}"#,
+            ],
             r#"{"name":"a","address":{"city":"Austin"}}"#,
         );
     }

@@ -16,7 +16,11 @@ pub struct Position<'a> {
 impl fmt::Display for Position<'_> {
     /// Writes `topic/partition/offset`, the form that every command takes and prints.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}/{}", self.topic, self.partition, self.offset)
+        write!(
+            formatter,
+            "{}/{}/{}",
+            self.topic, self.partition, self.offset
+        )
     }
 }
 

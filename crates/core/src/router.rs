@@ -59,7 +59,10 @@ pub struct DeadLetterRules {
 
 impl Default for DeadLetterRules {
     fn default() -> Self {
-        DeadLetterRules { topic: None, events: true }
+        DeadLetterRules {
+            topic: None,
+            events: true,
+        }
     }
 }
 
@@ -132,8 +135,15 @@ impl Router {
             let privacy = Privacy::new(&instance.traits, &mut vocabulary);
             match instance.compile(&mut vocabulary) {
                 Ok(plan) => {
-                    let is_once = routing.replay.as_ref().is_some_and(|replay| !replay.repeats_additions);
-                    let plan = if is_once { plan.without_additions() } else { plan };
+                    let is_once = routing
+                        .replay
+                        .as_ref()
+                        .is_some_and(|replay| !replay.repeats_additions);
+                    let plan = if is_once {
+                        plan.without_additions()
+                    } else {
+                        plan
+                    };
                     destinations.push(Destination::new(instance, plan, privacy));
                 }
                 Err(diagnostics) => faults.extend(diagnostics),
@@ -156,23 +166,38 @@ impl Router {
             format: routing.format,
             // What is no group event became a dead letter when it came first.
             writes_event_dead_letters: routing.dead_letters.events
-                && routing.replay.as_ref().is_none_or(|replay| replay.letters.is_some()),
+                && routing
+                    .replay
+                    .as_ref()
+                    .is_none_or(|replay| replay.letters.is_some()),
             limits: routing.limits,
             replay: routing.replay,
         };
         for source in &routing.source_topics {
-            let outputs = routing.destinations.iter().map(|instance| router.topic(&instance.topic_for(source))).collect();
+            let outputs = routing
+                .destinations
+                .iter()
+                .map(|instance| router.topic(&instance.topic_for(source)))
+                .collect();
             let dead_letters = router.topic(&routing.dead_letters.topic_for(source));
-            router.sources.push(Source { topic: source.clone(), dead_letters, outputs });
+            router.sources.push(Source {
+                topic: source.clone(),
+                dead_letters,
+                outputs,
+            });
         }
         Ok(router)
     }
 
     fn topic(&mut self, name: &str) -> TopicId {
-        let index = self.topics.iter().position(|topic| topic == name).unwrap_or_else(|| {
-            self.topics.push(name.to_owned());
-            self.topics.len() - 1
-        });
+        let index = self
+            .topics
+            .iter()
+            .position(|topic| topic == name)
+            .unwrap_or_else(|| {
+                self.topics.push(name.to_owned());
+                self.topics.len() - 1
+            });
         TopicId(index)
     }
 
@@ -184,19 +209,26 @@ impl Router {
 
     /// Returns the destinations' names in the configuration's order.
     pub fn destination_names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.destinations.iter().map(|destination| destination.name.as_str())
+        self.destinations
+            .iter()
+            .map(|destination| destination.name.as_str())
     }
 
     /// Returns the name of the destination of that index.
     #[must_use]
     pub fn destination_name(&self, destination: usize) -> &str {
-        self.destinations.get(destination).map_or("", |destination| &destination.name)
+        self.destinations
+            .get(destination)
+            .map_or("", |destination| &destination.name)
     }
 
     /// Returns an operation's id, by the indices that an emission carries.
     #[must_use]
     pub fn operation_id(&self, destination: usize, operation: usize) -> &str {
-        let operation = self.destinations.get(destination).and_then(|found| found.plan.operations().get(operation));
+        let operation = self
+            .destinations
+            .get(destination)
+            .and_then(|found| found.plan.operations().get(operation));
         operation.map_or("", |operation| &operation.id)
     }
 
@@ -228,14 +260,21 @@ impl Router {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Verdict {
-        let letters = self.replay.as_ref().and_then(|replay| replay.letters.as_ref());
+        let letters = self
+            .replay
+            .as_ref()
+            .and_then(|replay| replay.letters.as_ref());
         let opened = match letters.map(|letters| self.open(letters, record)) {
             None => None,
             Some(Ok(source)) => Some(source),
             Some(Err(reason)) => return Verdict::Ignored(reason),
         };
         let record = opened.as_ref().unwrap_or(record);
-        let Some(source) = self.sources.iter().find(|source| source.topic == record.position.topic).or(self.sources.first())
+        let Some(source) = self
+            .sources
+            .iter()
+            .find(|source| source.topic == record.position.topic)
+            .or(self.sources.first())
         else {
             return Verdict::Routed;
         };
@@ -244,25 +283,54 @@ impl Router {
         let event = match Event::parse(record, &self.limits, &self.vocabulary, arena, observer) {
             Ok(event) => event,
             Err(rejection) => {
-                return self.reject(record, source, topic_limits, rejection.verdict, &rejection.detail, emissions);
+                return self.reject(
+                    record,
+                    source,
+                    topic_limits,
+                    rejection.verdict,
+                    &rejection.detail,
+                    emissions,
+                );
             }
         };
         if let Some(reason) = self.leaves_out(&event, arena) {
             return Verdict::Ignored(reason);
         }
-        let Ok(decisions) = self.flags.decide(event.field("integrations"), arena, observer) else {
+        let Ok(decisions) = self
+            .flags
+            .decide(event.field("integrations"), arena, observer)
+        else {
             let verdict = Verdict::DeadLettered(Reason::InvalidString);
-            return self.reject(record, source, topic_limits, verdict, "a key of integrations", emissions);
+            return self.reject(
+                record,
+                source,
+                topic_limits,
+                verdict,
+                "a key of integrations",
+                emissions,
+            );
         };
         if let Some(time) = event.time.filter(|time| time.raw.is_some()) {
             observer.event_time(time.instant.unix_ms());
         }
         let shared = Shared::new(self, record, &event, emissions);
         let material = &Material::new(&event, arena);
-        let call = Call { router: self, record, source, topic_limits, event: &event, arena, material, shared };
-        let only = record.letter.filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
+        let call = Call {
+            router: self,
+            record,
+            source,
+            topic_limits,
+            event: &event,
+            arena,
+            material,
+            shared,
+        };
+        let only = record
+            .letter
+            .filter(|_| letters.is_some_and(|letters| !letters.is_for_all));
         let only = only.and_then(|letter| letter.destination);
-        for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate() {
+        for (index, (destination, decision)) in self.destinations.iter().zip(decisions).enumerate()
+        {
             if only.is_some_and(|only| only != destination.name) {
                 continue;
             }
@@ -283,9 +351,17 @@ impl Router {
     /// Returns the source record of a dead letter, or why it is passed over.
     fn open<'a>(&self, letters: &Letters, record: &Record<'a>) -> Result<Record<'a>, Reason> {
         let source = letters.open(record)?;
-        let failed = source.letter.and_then(|letter| letter.destination).filter(|_| !letters.is_for_all);
-        let is_configured = failed.is_none_or(|failed| self.destination_names().any(|name| name == failed));
-        if is_configured { Ok(source) } else { Err(Reason::NotConfigured) }
+        let failed = source
+            .letter
+            .and_then(|letter| letter.destination)
+            .filter(|_| !letters.is_for_all);
+        let is_configured =
+            failed.is_none_or(|failed| self.destination_names().any(|name| name == failed));
+        if is_configured {
+            Ok(source)
+        } else {
+            Err(Reason::NotConfigured)
+        }
     }
 
     fn reject(
@@ -300,7 +376,14 @@ impl Router {
         if let (Verdict::DeadLettered(reason), true) = (verdict, self.writes_event_dead_letters) {
             let topic = source.dead_letters;
             let max_bytes = topic_limits.max_bytes(topic);
-            emissions.push_dead_letter(&DeadLetter { topic, max_bytes, record, reason, detail, destination: None });
+            emissions.push_dead_letter(&DeadLetter {
+                topic,
+                max_bytes,
+                record,
+                reason,
+                detail,
+                destination: None,
+            });
         }
         verdict
     }
@@ -314,13 +397,25 @@ struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    fn new(router: &'a Router, record: &Record<'a>, event: &Event<'_>, emissions: &mut Emissions) -> Self {
+    fn new(
+        router: &'a Router,
+        record: &Record<'a>,
+        event: &Event<'_>,
+        emissions: &mut Emissions,
+    ) -> Self {
         let group_key = emissions.share(event.group_id.text.as_bytes());
-        let member_key = event.member().map_or_else(|| group_key.clone(), |member| emissions.share(member.text.as_bytes()));
+        let member_key = event.member().map_or_else(
+            || group_key.clone(),
+            |member| emissions.share(member.text.as_bytes()),
+        );
         Shared {
             group_key,
             member_key,
-            attributes: Attributes::new(record, router.replay.as_ref().map(|replay| replay.name.as_str()), emissions),
+            attributes: Attributes::new(
+                record,
+                router.replay.as_ref().map(|replay| replay.name.as_str()),
+                emissions,
+            ),
         }
     }
 }
@@ -348,7 +443,12 @@ impl<L: TopicLimits> Call<'_, L> {
         observer: &mut impl Observer,
     ) -> Outcome {
         let start = emissions.mark();
-        let topic = self.source.outputs.get(index).copied().unwrap_or(self.source.dead_letters);
+        let topic = self
+            .source
+            .outputs
+            .get(index)
+            .copied()
+            .unwrap_or(self.source.dead_letters);
         let max_bytes = self.topic_limits.max_bytes(topic);
         let material = match &destination.privacy {
             None => self.material,
@@ -360,9 +460,16 @@ impl<L: TopicLimits> Call<'_, L> {
                 }
             },
         };
-        let mut run = destination.plan.start(material, decision.options, index, observer);
+        let mut run = destination
+            .plan
+            .start(material, decision.options, index, observer);
         let (mut emitted, mut first_reason) = (0, None);
-        for (operation_index, (operation, labels)) in destination.plan.operations().iter().zip(&destination.labels).enumerate()
+        for (operation_index, (operation, labels)) in destination
+            .plan
+            .operations()
+            .iter()
+            .zip(&destination.labels)
+            .enumerate()
         {
             let before = emissions.mark();
             let envelope = Envelope {
@@ -373,7 +480,12 @@ impl<L: TopicLimits> Call<'_, L> {
                 max_bytes,
                 destination: index,
                 operation: operation_index,
-                key: if operation.is_keyed_by_member { &self.shared.member_key } else { &self.shared.group_key }.clone(),
+                key: if operation.is_keyed_by_member {
+                    &self.shared.member_key
+                } else {
+                    &self.shared.group_key
+                }
+                .clone(),
             };
             let written = run.check_due(operation).and_then(|()| {
                 emissions.push_operation(
@@ -403,25 +515,58 @@ impl<L: TopicLimits> Call<'_, L> {
                 }
             }
         }
-        if emitted == 0 { Outcome::Skipped(first_reason.unwrap_or(Reason::NothingToSend)) } else { Outcome::Emitted(emitted) }
-    }
-
-    /// Returns the event as a destination's rules let it be seen, read like any other.
-    fn keep_private(&self, privacy: &Privacy, index: usize, observer: &mut impl Observer) -> Result<&Material<'_>, Reason> {
-        let Call { router, event, arena, .. } = *self;
-        let note = |note: Note<'_>| observer.note(Some(index), note);
-        let value = privacy.rewrite(event.members, &router.vocabulary, arena, note);
-        // It was within the limits as it came; hashes may be longer than what they stand for.
-        let limits = Limits { record_bytes: usize::MAX, ..router.limits };
-        let record = Record { value: Some(value), ..*self.record };
-        match Event::parse(&record, &limits, &router.vocabulary, arena, &mut ()) {
-            Ok(event) => Ok(arena.alloc(Material::new(arena.alloc(event), arena))),
-            Err(Rejection { verdict: Verdict::DeadLettered(reason) | Verdict::Ignored(reason), .. }) => Err(reason),
-            Err(Rejection { verdict: Verdict::Routed, .. }) => Err(Reason::InvalidJson),
+        if emitted == 0 {
+            Outcome::Skipped(first_reason.unwrap_or(Reason::NothingToSend))
+        } else {
+            Outcome::Emitted(emitted)
         }
     }
 
-    fn dead_letter(&self, index: usize, destination: &Destination, operation: &str, reason: Reason, emissions: &mut Emissions) {
+    /// Returns the event as a destination's rules let it be seen, read like any other.
+    fn keep_private(
+        &self,
+        privacy: &Privacy,
+        index: usize,
+        observer: &mut impl Observer,
+    ) -> Result<&Material<'_>, Reason> {
+        let Call {
+            router,
+            event,
+            arena,
+            ..
+        } = *self;
+        let note = |note: Note<'_>| observer.note(Some(index), note);
+        let value = privacy.rewrite(event.members, &router.vocabulary, arena, note);
+        // It was within the limits as it came; hashes may be longer than what they stand for.
+        let limits = Limits {
+            record_bytes: usize::MAX,
+            ..router.limits
+        };
+        let record = Record {
+            value: Some(value),
+            ..*self.record
+        };
+        match Event::parse(&record, &limits, &router.vocabulary, arena, &mut ()) {
+            Ok(event) => Ok(arena.alloc(Material::new(arena.alloc(event), arena))),
+            Err(Rejection {
+                verdict: Verdict::DeadLettered(reason) | Verdict::Ignored(reason),
+                ..
+            }) => Err(reason),
+            Err(Rejection {
+                verdict: Verdict::Routed,
+                ..
+            }) => Err(Reason::InvalidJson),
+        }
+    }
+
+    fn dead_letter(
+        &self,
+        index: usize,
+        destination: &Destination,
+        operation: &str,
+        reason: Reason,
+        emissions: &mut Emissions,
+    ) {
         let topic = self.source.dead_letters;
         emissions.push_dead_letter(&DeadLetter {
             topic,
@@ -437,8 +582,14 @@ impl<L: TopicLimits> Call<'_, L> {
 impl Destination {
     fn new(instance: &Instance, plan: Plan, privacy: Option<Privacy>) -> Destination {
         let operations = plan.operations().iter();
-        let labels = operations.map(|operation| Labels::new(&instance.name, &instance.definition.id, &operation.id));
-        Destination { name: instance.name.clone(), labels: labels.collect(), plan: std::sync::Arc::new(plan), privacy }
+        let labels = operations
+            .map(|operation| Labels::new(&instance.name, &instance.definition.id, &operation.id));
+        Destination {
+            name: instance.name.clone(),
+            labels: labels.collect(),
+            plan: std::sync::Arc::new(plan),
+            privacy,
+        }
     }
 }
 
@@ -447,7 +598,9 @@ impl Instance {
     #[must_use]
     pub fn topic_for(&self, source: &str) -> String {
         let template = self.topic.as_deref().unwrap_or("{source_topic}.{instance}");
-        template.replace("{source_topic}", source).replace("{instance}", &self.name)
+        template
+            .replace("{source_topic}", source)
+            .replace("{instance}", &self.name)
     }
 }
 
@@ -455,6 +608,9 @@ impl DeadLetterRules {
     /// Returns the dead letter topic for records of `source` (semantics K7).
     #[must_use]
     pub fn topic_for(&self, source: &str) -> String {
-        self.topic.as_deref().unwrap_or("{source_topic}.dead").replace("{source_topic}", source)
+        self.topic
+            .as_deref()
+            .unwrap_or("{source_topic}.dead")
+            .replace("{source_topic}", source)
     }
 }

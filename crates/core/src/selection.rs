@@ -44,8 +44,13 @@ impl Letters {
     /// Why it is not redriven.
     pub fn open<'a>(&self, record: &Record<'a>) -> Result<Record<'a>, Reason> {
         let letter = record.letter.ok_or(Reason::NoDeadLetter)?;
-        let is_taken = (self.reasons.is_empty() || self.reasons.iter().any(|reason| reason == letter.reason))
-            && (self.destinations.is_empty() || self.destinations.iter().any(|name| Some(name.as_str()) == letter.destination));
+        let is_taken = (self.reasons.is_empty()
+            || self.reasons.iter().any(|reason| reason == letter.reason))
+            && (self.destinations.is_empty()
+                || self
+                    .destinations
+                    .iter()
+                    .any(|name| Some(name.as_str()) == letter.destination));
         if !is_taken {
             return Err(Reason::NotSelected);
         }
@@ -55,7 +60,11 @@ impl Letters {
         if letter.attempts >= self.max_attempts {
             return Err(Reason::AttemptsSpent);
         }
-        Ok(Record { position: letter.source, timestamp: letter.timestamp, ..*record })
+        Ok(Record {
+            position: letter.source,
+            timestamp: letter.timestamp,
+            ..*record
+        })
     }
 }
 
@@ -76,13 +85,19 @@ impl Selection {
     /// Returns why the event is not taken; `None` where it is. What must be put together on the way is kept in `arena`.
     #[must_use]
     pub fn leaves_out<'a>(&self, event: &Event<'a>, arena: &'a Bump) -> Option<Reason> {
-        let is_taken = (self.group_ids.is_empty() || self.group_ids.iter().any(|id| id == event.group_id.text))
-            && (self.user_ids.is_empty() || event.user_id.is_some_and(|user| self.user_ids.iter().any(|id| id == user.text)))
+        let is_taken = (self.group_ids.is_empty()
+            || self.group_ids.iter().any(|id| id == event.group_id.text))
+            && (self.user_ids.is_empty()
+                || event
+                    .user_id
+                    .is_some_and(|user| self.user_ids.iter().any(|id| id == user.text)))
             && self.wanted.iter().all(|wanted| wanted.is_in(event, arena));
         if !is_taken {
             return Some(Reason::NotSelected);
         }
-        self.superseded.holds(event.group_id.text).then_some(Reason::Superseded)
+        self.superseded
+            .holds(event.group_id.text)
+            .then_some(Reason::Superseded)
     }
 }
 
@@ -126,17 +141,29 @@ impl Wanted {
     /// # Errors
     /// A message that says what was expected.
     pub fn parse(text: &str) -> Result<Wanted, String> {
-        let (place, value) = text.split_once('=').ok_or("expected PLACE=VALUE, such as traits.plan=enterprise")?;
+        let (place, value) = text
+            .split_once('=')
+            .ok_or("expected PLACE=VALUE, such as traits.plan=enterprise")?;
         let place = match place.split_once('.') {
             Some(("traits", name)) => match name.strip_prefix("address.") {
-                Some(part) => WantedPlace::Part(Part::from_name(part).ok_or_else(|| format!("no part of an address: {part}"))?),
+                Some(part) => WantedPlace::Part(
+                    Part::from_name(part)
+                        .ok_or_else(|| format!("no part of an address: {part}"))?,
+                ),
                 None => WantedPlace::Trait(Fold::of(name)),
             },
             Some(_) => WantedPlace::Field(place.split('.').map(str::to_owned).collect()),
             None if FIELDS.contains(&place) => WantedPlace::Field(vec![place.to_owned()]),
-            None => return Err(format!("not a field of a group call: {place}; a trait is written traits.{place}")),
+            None => {
+                return Err(format!(
+                    "not a field of a group call: {place}; a trait is written traits.{place}"
+                ));
+            }
         };
-        Ok(Wanted { place, value: value.to_owned() })
+        Ok(Wanted {
+            place,
+            value: value.to_owned(),
+        })
     }
 
     fn is_in<'a>(&self, event: &Event<'a>, arena: &'a Bump) -> bool {
@@ -157,7 +184,10 @@ fn field<'a>(event: &Event<'a>, keys: &[String], arena: &'a Bump) -> Option<Raw<
     let (first, rest) = keys.split_first()?;
     rest.iter().try_fold(event.field(first)?, |value, key| {
         let members = value.members(arena).ok()?;
-        members.iter().find(|member| member.key == *key).map(|member| member.value)
+        members
+            .iter()
+            .find(|member| member.key == *key)
+            .map(|member| member.value)
     })
 }
 
@@ -172,7 +202,10 @@ impl Groups {
     /// Returns an empty set of which the ids hash as in this one.
     #[must_use]
     pub fn empty(&self) -> Groups {
-        Groups { hashes: HashSet::new(), seeds: self.seeds.clone() }
+        Groups {
+            hashes: HashSet::new(),
+            seeds: self.seeds.clone(),
+        }
     }
 
     /// Adds a group; returns whether it is new.
@@ -216,11 +249,26 @@ mod tests {
 
     fn check(selection: &Selection, expected: Option<Reason>) {
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
-        let position = Position { topic: "events", partition: 0, offset: 0 };
-        let record =
-            Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None, letter: None };
-        let event = Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
-        assert_eq!(selection.leaves_out(&event, &arena), expected, "{selection:?}");
+        let position = Position {
+            topic: "events",
+            partition: 0,
+            offset: 0,
+        };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(EVENT.as_bytes()),
+            traceparent: None,
+            letter: None,
+        };
+        let event =
+            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+        assert_eq!(
+            selection.leaves_out(&event, &arena),
+            expected,
+            "{selection:?}"
+        );
     }
 
     #[test]
@@ -246,7 +294,10 @@ mod tests {
             ("userId=u1", true),
             ("groupId=7", true),
         ] {
-            let selection = Selection { wanted: vec![Wanted::parse(wanted).unwrap()], ..Selection::default() };
+            let selection = Selection {
+                wanted: vec![Wanted::parse(wanted).unwrap()],
+                ..Selection::default()
+            };
             check(&selection, (!is_taken).then_some(Reason::NotSelected));
         }
     }
@@ -255,7 +306,14 @@ mod tests {
     fn takes_any_of_the_groups_and_users() {
         let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         let check = |groups: &[&str], users: &[&str], expected| {
-            check(&Selection { group_ids: ids(groups), user_ids: ids(users), ..Selection::default() }, expected);
+            check(
+                &Selection {
+                    group_ids: ids(groups),
+                    user_ids: ids(users),
+                    ..Selection::default()
+                },
+                expected,
+            );
         };
         check(&[], &[], None);
         check(&["6", "7"], &["u1"], None);
@@ -267,10 +325,22 @@ mod tests {
     fn leaves_out_superseded_groups() {
         let mut superseded = Groups::default();
         assert!(superseded.add("6"));
-        check(&Selection { superseded: superseded.clone(), ..Selection::default() }, None);
+        check(
+            &Selection {
+                superseded: superseded.clone(),
+                ..Selection::default()
+            },
+            None,
+        );
         assert!(superseded.add("7"));
         assert!(!superseded.add("7"));
-        check(&Selection { superseded, ..Selection::default() }, Some(Reason::Superseded));
+        check(
+            &Selection {
+                superseded,
+                ..Selection::default()
+            },
+            Some(Reason::Superseded),
+        );
     }
 
     #[test]
@@ -278,42 +348,98 @@ mod tests {
         let letter = Letter {
             reason: "too_large",
             detail: "",
-            source: Position { topic: "events", partition: 3, offset: 7 },
+            source: Position {
+                topic: "events",
+                partition: 3,
+                offset: 7,
+            },
             timestamp: Some(5),
             destination: Some("webhook"),
             attempts: 1,
             is_cut: false,
         };
         let check = |letters: &Letters, letter: Option<Letter<'_>>, expected: Option<Reason>| {
-            let position = Position { topic: "events.dead", partition: 0, offset: 0 };
-            let record = Record { position, timestamp: None, key: None, value: Some(b"{}"), traceparent: None, letter };
+            let position = Position {
+                topic: "events.dead",
+                partition: 0,
+                offset: 0,
+            };
+            let record = Record {
+                position,
+                timestamp: None,
+                key: None,
+                value: Some(b"{}"),
+                traceparent: None,
+                letter,
+            };
             let opened = letters.open(&record);
             assert_eq!(opened.err(), expected, "{letters:?} {letter:?}");
             if let Ok(source) = opened {
-                assert_eq!((source.position.to_string().as_str(), source.timestamp), ("events/3/7", Some(5)));
+                assert_eq!(
+                    (source.position.to_string().as_str(), source.timestamp),
+                    ("events/3/7", Some(5))
+                );
             }
         };
-        let any = Letters { max_attempts: 2, ..Letters::default() };
+        let any = Letters {
+            max_attempts: 2,
+            ..Letters::default()
+        };
         check(&any, Some(letter), None);
         check(&any, None, Some(Reason::NoDeadLetter));
-        check(&any, Some(Letter { attempts: 2, ..letter }), Some(Reason::AttemptsSpent));
-        check(&any, Some(Letter { is_cut: true, ..letter }), Some(Reason::LetterCut));
+        check(
+            &any,
+            Some(Letter {
+                attempts: 2,
+                ..letter
+            }),
+            Some(Reason::AttemptsSpent),
+        );
+        check(
+            &any,
+            Some(Letter {
+                is_cut: true,
+                ..letter
+            }),
+            Some(Reason::LetterCut),
+        );
         let of = |reason: &str, destination: &str| Letters {
             reasons: vec![reason.to_owned()],
             destinations: vec![destination.to_owned()],
             ..any.clone()
         };
         check(&of("too_large", "webhook"), Some(letter), None);
-        check(&of("invalid_json", "webhook"), Some(letter), Some(Reason::NotSelected));
-        check(&of("too_large", "hubspot"), Some(letter), Some(Reason::NotSelected));
-        check(&of("too_large", "webhook"), Some(Letter { destination: None, ..letter }), Some(Reason::NotSelected));
+        check(
+            &of("invalid_json", "webhook"),
+            Some(letter),
+            Some(Reason::NotSelected),
+        );
+        check(
+            &of("too_large", "hubspot"),
+            Some(letter),
+            Some(Reason::NotSelected),
+        );
+        check(
+            &of("too_large", "webhook"),
+            Some(Letter {
+                destination: None,
+                ..letter
+            }),
+            Some(Reason::NotSelected),
+        );
     }
 
     #[test]
     fn says_what_is_no_place() {
         for (text, expected) in [
-            ("plan", "expected PLACE=VALUE, such as traits.plan=enterprise"),
-            ("plan=x", "not a field of a group call: plan; a trait is written traits.plan"),
+            (
+                "plan",
+                "expected PLACE=VALUE, such as traits.plan=enterprise",
+            ),
+            (
+                "plan=x",
+                "not a field of a group call: plan; a trait is written traits.plan",
+            ),
             ("traits.address.planet=x", "no part of an address: planet"),
         ] {
             assert_eq!(Wanted::parse(text), Err(expected.to_owned()));

@@ -88,7 +88,10 @@ impl Observer for Notes {
 
 impl Notes {
     fn of(&self, code: NoteCode) -> impl Iterator<Item = (Option<usize>, &str, usize)> {
-        let counts = self.counts.iter().filter(move |((found, ..), _)| *found == code.code());
+        let counts = self
+            .counts
+            .iter()
+            .filter(move |((found, ..), _)| *found == code.code());
         counts.map(|((_, destination, subject), count)| (*destination, subject.as_str(), *count))
     }
 }
@@ -114,13 +117,25 @@ impl<'r> Sample<'r> {
         self.n_records += 1;
         self.emissions.clear();
         self.notes.seen.clear();
-        let verdict = self.router.route(record, &DefaultLimits, &mut self.scratch, &mut self.emissions, &mut self.notes);
+        let verdict = self.router.route(
+            record,
+            &DefaultLimits,
+            &mut self.scratch,
+            &mut self.emissions,
+            &mut self.notes,
+        );
         *self.verdicts.entry(verdict.labels()).or_default() += 1;
         if verdict != Verdict::Routed {
             return;
         }
         let arena = Bump::new();
-        if let Ok(event) = Event::parse(record, self.router.limits(), self.router.vocabulary(), &arena, &mut ()) {
+        if let Ok(event) = Event::parse(
+            record,
+            self.router.limits(),
+            self.router.vocabulary(),
+            &arena,
+            &mut (),
+        ) {
             self.customs.add(&event.traits);
         }
     }
@@ -132,24 +147,45 @@ impl<'r> Sample<'r> {
         findings.extend(self.collisions());
         findings.extend(self.mismatches());
         findings.extend(self.flags());
-        findings.extend(self.unlisted().into_iter().map(|(destination, traits, events)| Finding {
-            kind: "unlisted_traits",
-            subject: destination.name.clone(),
-            events,
-            sentence: format!("it takes listed traits only, and these are not listed: {}", traits.join(", ")),
-        }));
+        findings.extend(
+            self.unlisted()
+                .into_iter()
+                .map(|(destination, traits, events)| Finding {
+                    kind: "unlisted_traits",
+                    subject: destination.name.clone(),
+                    events,
+                    sentence: format!(
+                        "it takes listed traits only, and these are not listed: {}",
+                        traits.join(", ")
+                    ),
+                }),
+        );
         let counts = self.verdicts.iter();
-        let verdicts = counts.map(|(&(verdict, reason), &records)| VerdictCount { verdict, reason, records });
-        Report { records: self.n_records, verdicts: verdicts.collect(), findings, configuration: self.configuration() }
+        let verdicts = counts.map(|(&(verdict, reason), &records)| VerdictCount {
+            verdict,
+            reason,
+            records,
+        });
+        Report {
+            records: self.n_records,
+            verdicts: verdicts.collect(),
+            findings,
+            configuration: self.configuration(),
+        }
     }
 
     fn collisions(&self) -> Vec<Finding> {
-        let told = self.notes.of(NoteCode::TraitCollision).map(|(_, name, events)| Finding {
-            kind: "collision",
-            subject: name.to_owned(),
-            events,
-            sentence: format!("several keys of one event mean {name}, and only one of them can win"),
-        });
+        let told = self
+            .notes
+            .of(NoteCode::TraitCollision)
+            .map(|(_, name, events)| Finding {
+                kind: "collision",
+                subject: name.to_owned(),
+                events,
+                sentence: format!(
+                    "several keys of one event mean {name}, and only one of them can win"
+                ),
+            });
         by_count(told)
     }
 
@@ -158,27 +194,39 @@ impl<'r> Sample<'r> {
         for (destination, subject, events) in self.notes.of(NoteCode::TraitTypeMismatch) {
             let (count, names) = fields.entry(subject).or_default();
             *count = events.max(*count);
-            names.push(destination.map_or("", |destination| self.router.destination_name(destination)));
+            names.push(
+                destination.map_or("", |destination| self.router.destination_name(destination)),
+            );
         }
-        by_count(fields.into_iter().map(|(subject, (events, names))| Finding {
-            kind: "type_mismatch",
-            subject: subject.to_owned(),
-            events,
-            sentence: format!("its value does not fit its field, and is left out for {}", names.join(", ")),
-        }))
+        by_count(
+            fields
+                .into_iter()
+                .map(|(subject, (events, names))| Finding {
+                    kind: "type_mismatch",
+                    subject: subject.to_owned(),
+                    events,
+                    sentence: format!(
+                        "its value does not fit its field, and is left out for {}",
+                        names.join(", ")
+                    ),
+                }),
+        )
     }
 
     fn flags(&self) -> Vec<Finding> {
-        let unknown = self.notes.of(NoteCode::FlagUnknown).map(|(_, flag, events)| {
-            let near = nearest(flag, self.destinations.iter().flat_map(names));
-            let hint = near.map_or_else(String::new, |near| format!("; did you mean: {near}"));
-            Finding {
-                kind: "unknown_flag",
-                subject: flag.to_owned(),
-                events,
-                sentence: format!("a flag of this name means no destination{hint}"),
-            }
-        });
+        let unknown = self
+            .notes
+            .of(NoteCode::FlagUnknown)
+            .map(|(_, flag, events)| {
+                let near = nearest(flag, self.destinations.iter().flat_map(names));
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean: {near}"));
+                Finding {
+                    kind: "unknown_flag",
+                    subject: flag.to_owned(),
+                    events,
+                    sentence: format!("a flag of this name means no destination{hint}"),
+                }
+            });
         let invalid = self.notes.of(NoteCode::FlagInvalid).map(|(_, flag, events)| Finding {
             kind: "invalid_flag",
             subject: flag.to_owned(),
@@ -192,26 +240,36 @@ impl<'r> Sample<'r> {
     fn unlisted(&self) -> Vec<(&Instance, Vec<&str>, usize)> {
         let mut all: BTreeMap<usize, (Vec<&str>, usize)> = BTreeMap::new();
         for (destination, name, events) in self.notes.of(NoteCode::UnlistedTrait) {
-            let Some(destination) = destination else { continue };
+            let Some(destination) = destination else {
+                continue;
+            };
             let (names, most) = all.entry(destination).or_default();
             names.push(name);
             *most = events.max(*most);
         }
         let known = all.into_iter().filter_map(|(destination, (names, most))| {
-            self.destinations.get(destination).map(|destination| (destination, names, most))
+            self.destinations
+                .get(destination)
+                .map(|destination| (destination, names, most))
         });
         known.collect()
     }
 
     fn configuration(&self) -> String {
         let mut yaml = self.customs.configuration();
-        let listing = self
-            .unlisted()
-            .into_iter()
-            .filter(|(destination, ..)| destination.definition.settings.iter().any(|setting| setting.name == "custom_traits"));
+        let listing = self.unlisted().into_iter().filter(|(destination, ..)| {
+            destination
+                .definition
+                .settings
+                .iter()
+                .any(|setting| setting.name == "custom_traits")
+        });
         let mut heading = "destinations:   # beside what each has already\n";
         for (destination, names, _) in listing {
-            let spellings: BTreeSet<&str> = names.into_iter().filter_map(|name| self.customs.spelling_of(name)).collect();
+            let spellings: BTreeSet<&str> = names
+                .into_iter()
+                .filter_map(|name| self.customs.spelling_of(name))
+                .collect();
             if spellings.is_empty() {
                 continue;
             }
@@ -222,7 +280,12 @@ impl<'r> Sample<'r> {
             if destination.is_named {
                 writeln!(yaml, "    name: {}", json::quoted(&destination.name)).unwrap_or_default();
             }
-            writeln!(yaml, "    settings: {{ custom_traits: [{}] }}", names.join(", ")).unwrap_or_default();
+            writeln!(
+                yaml,
+                "    settings: {{ custom_traits: [{}] }}",
+                names.join(", ")
+            )
+            .unwrap_or_default();
         }
         yaml
     }
@@ -230,11 +293,19 @@ impl<'r> Sample<'r> {
 
 fn names(destination: &Instance) -> impl Iterator<Item = &str> {
     let names = destination.flag_names();
-    names.instance.into_iter().chain([names.definition]).chain(names.aliases.iter().map(String::as_str))
+    names
+        .instance
+        .into_iter()
+        .chain([names.definition])
+        .chain(names.aliases.iter().map(String::as_str))
 }
 
 fn by_count(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = findings.collect();
-    findings.sort_by(|a, b| b.events.cmp(&a.events).then_with(|| a.subject.cmp(&b.subject)));
+    findings.sort_by(|a, b| {
+        b.events
+            .cmp(&a.events)
+            .then_with(|| a.subject.cmp(&b.subject))
+    });
     findings
 }

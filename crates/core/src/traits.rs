@@ -101,7 +101,11 @@ impl<'a> Traits<'a> {
     ///
     /// # Errors
     /// [`LoneSurrogate`] if a key of `address` has one.
-    pub fn resolve(members: &[Member<'a>], vocabulary: &'a Vocabulary, arena: &'a Bump) -> Result<Self, LoneSurrogate> {
+    pub fn resolve(
+        members: &[Member<'a>],
+        vocabulary: &'a Vocabulary,
+        arena: &'a Bump,
+    ) -> Result<Self, LoneSurrogate> {
         // An address put together of flat parts is one more.
         let mut traits = Traits::with_capacity(members.len() + 1, vocabulary, arena);
         // A key that may be an address part waits until the address itself is known.
@@ -109,19 +113,40 @@ impl<'a> Traits<'a> {
         for (position, member) in members.iter().enumerate() {
             let key = member.key;
             let (fold, target) = vocabulary.look_up(key, arena);
-            let found = |rank: Rank| Found { member: *member, fold, position, rank };
+            let found = |rank: Rank| Found {
+                member: *member,
+                fold,
+                position,
+                rank,
+            };
             match target {
                 Some((Target::Trait(id), rank)) => {
                     let name = vocabulary.canonical(id);
-                    traits.add_known(id, name, found(if name == Some(key) { Rank::Canonical } else { rank }));
+                    traits.add_known(
+                        id,
+                        name,
+                        found(if name == Some(key) {
+                            Rank::Canonical
+                        } else {
+                            rank
+                        }),
+                    );
                 }
                 Some((Target::Part(part), rank)) => {
-                    let rank = if part.name() == key { Rank::Canonical } else { rank };
+                    let rank = if part.name() == key {
+                        Rank::Canonical
+                    } else {
+                        rank
+                    };
                     parts.push((part, Place::TopLevel, found(rank)));
                 }
                 Some((Target::FlatPart(part), rank)) => {
                     let is_canonical = key.strip_prefix("address.") == Some(part.name());
-                    parts.push((part, Place::Flat, found(if is_canonical { Rank::Canonical } else { rank })));
+                    parts.push((
+                        part,
+                        Place::Flat,
+                        found(if is_canonical { Rank::Canonical } else { rank }),
+                    ));
                 }
                 None => traits.add_custom(found(Rank::Spelling)),
             }
@@ -146,7 +171,11 @@ impl<'a> Traits<'a> {
     fn add_custom(&mut self, found: Found<'a>) {
         let hash = self.vocabulary.hash(found.fold);
         let entries = &mut self.entries;
-        let is_same = |(_, index): &(u64, u32)| entries.get(*index as usize).is_some_and(|entry| entry.fold == found.fold);
+        let is_same = |(_, index): &(u64, u32)| {
+            entries
+                .get(*index as usize)
+                .is_some_and(|entry| entry.fold == found.fold)
+        };
         if let Some((_, index)) = self.custom.find(hash, is_same) {
             if let Some(entry) = entries.get_mut(*index as usize) {
                 compete(entry, found, false, &mut self.collisions);
@@ -154,24 +183,39 @@ impl<'a> Traits<'a> {
             return;
         }
         let index = u32::try_from(entries.len()).unwrap_or(ABSENT);
-        self.custom.insert_unique(hash, (hash, index), |(hash, _)| *hash);
+        self.custom
+            .insert_unique(hash, (hash, index), |(hash, _)| *hash);
         entries.push(found.into_trait(None, None));
     }
 
     /// Puts the address together from its three places (T4).
-    fn resolve_address(&mut self, mut parts: ArenaVec<'a, (Part, Place, Found<'a>)>) -> Result<(), LoneSurrogate> {
-        let entry = self.get(TraitId::ADDRESS).map(|address| (address.value, address.position));
+    fn resolve_address(
+        &mut self,
+        mut parts: ArenaVec<'a, (Part, Place, Found<'a>)>,
+    ) -> Result<(), LoneSurrogate> {
+        let entry = self
+            .get(TraitId::ADDRESS)
+            .map(|address| (address.value, address.position));
         if entry.is_none() && parts.is_empty() {
             return Ok(());
         }
-        self.address = Address::parse(entry.map(|(value, _)| value), self.vocabulary, &mut self.collisions, self.arena)?;
+        self.address = Address::parse(
+            entry.map(|(value, _)| value),
+            self.vocabulary,
+            &mut self.collisions,
+            self.arena,
+        )?;
         // `state` alone is too common a word to be an address.
-        let has_another = self.address.states_another_than(Part::State) || parts.iter().any(|(part, ..)| *part != Part::State);
+        let has_another = self.address.states_another_than(Part::State)
+            || parts.iter().any(|(part, ..)| *part != Part::State);
         if !has_another {
             parts.retain(|(part, place, found)| {
                 let is_custom = *part == Part::State && *place == Place::TopLevel;
                 if is_custom {
-                    self.add_custom(Found { rank: Rank::Spelling, ..*found });
+                    self.add_custom(Found {
+                        rank: Rank::Spelling,
+                        ..*found
+                    });
                 }
                 !is_custom
             });
@@ -182,13 +226,27 @@ impl<'a> Traits<'a> {
             if self.address.is_text() {
                 self.add_part_beside_text(*part, found);
             }
-            self.address.add_part(*part, &found.member, found.position, &mut self.collisions);
+            self.address
+                .add_part(*part, &found.member, found.position, &mut self.collisions);
         }
         self.address.finish();
         if let (None, Some(position), false) = (entry, first, self.address.is_text()) {
-            let member = Member { key: "", value: Raw::NULL, source: "" };
-            let found = Found { member, fold: "", position, rank: Rank::Canonical };
-            self.add_known(TraitId::ADDRESS, self.vocabulary.canonical(TraitId::ADDRESS), found);
+            let member = Member {
+                key: "",
+                value: Raw::NULL,
+                source: "",
+            };
+            let found = Found {
+                member,
+                fold: "",
+                position,
+                rank: Rank::Canonical,
+            };
+            self.add_known(
+                TraitId::ADDRESS,
+                self.vocabulary.canonical(TraitId::ADDRESS),
+                found,
+            );
         }
         self.sort_by_position();
         Ok(())
@@ -216,14 +274,18 @@ impl<'a> Traits<'a> {
     /// Returns the trait of that id if the event carries it.
     #[must_use]
     pub fn get(&self, id: TraitId) -> Option<&Trait<'a>> {
-        self.slots.get(id.index()).and_then(|index| self.entries.get(*index as usize))
+        self.slots
+            .get(id.index())
+            .and_then(|index| self.entries.get(*index as usize))
     }
 
     /// Returns the value of the trait, or of the address's part, that a name of this fold means, aliases too.
     #[must_use]
     pub fn meant_by(&self, fold: &Fold) -> Option<Raw<'a>> {
         let fold = fold.as_str();
-        let entry = |is_it: &dyn Fn(&&Trait<'a>) -> bool| self.entries.iter().find(is_it).map(|entry| entry.value);
+        let entry = |is_it: &dyn Fn(&&Trait<'a>) -> bool| {
+            self.entries.iter().find(is_it).map(|entry| entry.value)
+        };
         match self.vocabulary.target(fold) {
             Some((Target::Trait(id), _)) => self.get(id).map(|entry| entry.value),
             // Beside an address that is a text, and for a state alone, a part's name is a trait's.
@@ -256,7 +318,10 @@ impl<'a> Traits<'a> {
     /// Returns whether a trait is a reserved one, or a part of an address.
     #[must_use]
     pub fn is_reserved(&self, entry: &Trait<'_>) -> bool {
-        entry.part.is_some() || entry.id.is_some_and(|id| self.vocabulary.trait_type(id) != TraitType::Any)
+        entry.part.is_some()
+            || entry
+                .id
+                .is_some_and(|id| self.vocabulary.trait_type(id) != TraitType::Any)
     }
 
     /// Returns whether there are no traits.
@@ -284,9 +349,24 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn into_trait(self, canonical: Option<&'a str>, id: Option<TraitId>) -> Trait<'a> {
-        let Found { member: Member { key, value, source }, fold, position, rank } = self;
+        let Found {
+            member: Member { key, value, source },
+            fold,
+            position,
+            rank,
+        } = self;
         let name = canonical.unwrap_or(key);
-        Trait { name, value, source: source_under(name, key, source), id, part: None, key, fold, position, rank }
+        Trait {
+            name,
+            value,
+            source: source_under(name, key, source),
+            id,
+            part: None,
+            key,
+            fold,
+            position,
+            rank,
+        }
     }
 }
 
@@ -314,7 +394,11 @@ fn compete<'a>(
         }
         entry.source = source_under(entry.name, key, source);
     }
-    collisions.push(Collision { name: entry.name, kept: entry.key, lost });
+    collisions.push(Collision {
+        name: entry.name,
+        kept: entry.key,
+        lost,
+    });
 }
 
 #[cfg(test)]

@@ -128,8 +128,14 @@ codes! {
 
 impl Reason {
     /// Why a destination of a routed event is skipped.
-    pub const SKIPS: &'static [Reason] =
-        &[Reason::FlagFalse, Reason::AllFalse, Reason::OptIn, Reason::MissingRequired, Reason::NoMember, Reason::NothingToSend];
+    pub const SKIPS: &'static [Reason] = &[
+        Reason::FlagFalse,
+        Reason::AllFalse,
+        Reason::OptIn,
+        Reason::MissingRequired,
+        Reason::NoMember,
+        Reason::NothingToSend,
+    ];
 
     /// Why a whole record is a dead letter.
     pub const DEAD_LETTERS: &'static [Reason] = &[
@@ -219,21 +225,34 @@ mod tests {
     #[test]
     fn every_reason_of_a_dead_letter_is_listed() {
         // Those that let a record pass by stand first in the list of all.
-        let passed_by = Reason::ALL.iter().position(|reason| *reason == Reason::RecordTooLarge).unwrap();
+        let passed_by = Reason::ALL
+            .iter()
+            .position(|reason| *reason == Reason::RecordTooLarge)
+            .unwrap();
         for reason in Reason::ALL.iter().skip(passed_by) {
             let lists = [Reason::DEAD_LETTERS, Reason::SKIPS, Reason::UNFIT];
-            assert!(lists.iter().any(|list| list.contains(reason)), "{} is in none", reason.code());
+            assert!(
+                lists.iter().any(|list| list.contains(reason)),
+                "{} is in none",
+                reason.code()
+            );
         }
     }
 
     #[test]
     fn f9_codes_are_unique_and_in_snake_case() {
-        let codes: Vec<&str> =
-            Reason::ALL.iter().map(|reason| reason.code()).chain(NoteCode::ALL.iter().map(|note| note.code())).collect();
+        let codes: Vec<&str> = Reason::ALL
+            .iter()
+            .map(|reason| reason.code())
+            .chain(NoteCode::ALL.iter().map(|note| note.code()))
+            .collect();
         let mut unique = codes.clone();
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), codes.len());
-        assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')));
+        assert!(codes.iter().all(|code| {
+            code.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        }));
     }
 }

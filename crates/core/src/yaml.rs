@@ -54,7 +54,11 @@ pub struct Scalar {
 
 impl fmt::Debug for Scalar {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_secret { formatter.write_str("(secret)") } else { write!(formatter, "{:?}", self.text) }
+        if self.is_secret {
+            formatter.write_str("(secret)")
+        } else {
+            write!(formatter, "{:?}", self.text)
+        }
     }
 }
 
@@ -92,20 +96,28 @@ fn number(text: &str) -> Option<String> {
     if json::is_number(text) {
         return Some(text.to_owned());
     }
-    let radix = |prefix, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
+    let radix = |prefix, radix| {
+        text.strip_prefix(prefix)
+            .and_then(|digits| i64::from_str_radix(digits, radix).ok())
+    };
     if let Some(integer) = radix("0x", 16).or_else(|| radix("0o", 8)) {
         return Some(integer.to_string());
     }
     // What is left of the schema: a plus sign, leading zeros, a bare point on either side.
-    let looks_numeric = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'))
+    let looks_numeric = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'))
         && text.bytes().any(|b| b.is_ascii_digit());
     if !looks_numeric {
         return None;
     }
-    text.parse::<i64>().map(|integer| integer.to_string()).ok().or_else(|| {
-        let float = text.parse::<f64>().ok()?;
-        serde_json::Number::from_f64(float).map(|number| number.to_string())
-    })
+    text.parse::<i64>()
+        .map(|integer| integer.to_string())
+        .ok()
+        .or_else(|| {
+            let float = text.parse::<f64>().ok()?;
+            serde_json::Number::from_f64(float).map(|number| number.to_string())
+        })
 }
 
 impl Node {
@@ -121,7 +133,8 @@ impl Node {
     /// Returns whether this is null or nothing.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        self.as_scalar().is_some_and(|scalar| scalar.kind() == Kind::Null)
+        self.as_scalar()
+            .is_some_and(|scalar| scalar.kind() == Kind::Null)
     }
 
     /// Returns whether any value in here was read as a secret.
@@ -153,7 +166,10 @@ impl Node {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            Value::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| &entry.value),
             Value::Scalar(_) | Value::List(_) => None,
         }
     }
@@ -198,7 +214,11 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
             Ok(item) => item,
             Err(error) => {
                 let at = error.marker();
-                let place = Place { line: at.line().max(1), column: at.col() + 1, length: 1 };
+                let place = Place {
+                    line: at.line().max(1),
+                    column: at.col() + 1,
+                    length: 1,
+                };
                 diagnostics
                     .error(place, format!("not valid YAML: {}", error.info()))
                     .hint("inside { } or [ ] write a ${…} in double quotes, and likewise any text that holds `: ` or ` #`");
@@ -209,8 +229,18 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
         let (node, refused) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
-                let scalar = Scalar { text: text.into_owned(), is_plain, is_secret: false };
-                (Some(Node { place, value: Value::Scalar(scalar) }), anchor != 0 || tag.is_some())
+                let scalar = Scalar {
+                    text: text.into_owned(),
+                    is_plain,
+                    is_secret: false,
+                };
+                (
+                    Some(Node {
+                        place,
+                        value: Value::Scalar(scalar),
+                    }),
+                    anchor != 0 || tag.is_some(),
+                )
             }
             Event::SequenceStart(anchor, tag) => {
                 open.push(Open::List(place, Vec::new()));
@@ -228,9 +258,11 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
                     .hint("remove the `---` and what follows it");
                 return None;
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
-                (None, false)
-            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => (None, false),
         };
         if refused {
             diagnostics
@@ -245,15 +277,31 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
         }
     }
     Some(root.unwrap_or(Node {
-        place: Place { line: 1, column: 1, length: 1 },
-        value: Value::Scalar(Scalar { text: String::new(), is_plain: true, is_secret: false }),
+        place: Place {
+            line: 1,
+            column: 1,
+            length: 1,
+        },
+        value: Value::Scalar(Scalar {
+            text: String::new(),
+            is_plain: true,
+            is_secret: false,
+        }),
     }))
 }
 
 fn place_of(span: Span) -> Place {
     let one_line = span.end.line() == span.start.line();
-    let length = if one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
-    Place { line: span.start.line(), column: span.start.col() + 1, length }
+    let length = if one_line {
+        span.end.col().saturating_sub(span.start.col()).max(1)
+    } else {
+        1
+    };
+    Place {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+        length,
+    }
 }
 
 /// A list or mapping whose end has not been seen.
@@ -273,13 +321,20 @@ impl Open {
                 };
                 if let Some(first) = entries.iter().find(|entry| entry.key == scalar.text) {
                     let line = first.key_place.line;
-                    diagnostics.error(node.place, format!("duplicate key, first on line {line}: {}", scalar.text));
+                    diagnostics.error(
+                        node.place,
+                        format!("duplicate key, first on line {line}: {}", scalar.text),
+                    );
                 }
                 *key = Some((scalar.text, node.place));
             }
             Open::Map(_, entries, key) => {
                 if let Some((key, key_place)) = key.take() {
-                    entries.push(Entry { key, key_place, value: node });
+                    entries.push(Entry {
+                        key,
+                        key_place,
+                        value: node,
+                    });
                 }
             }
         }
@@ -288,8 +343,14 @@ impl Open {
 
     fn close(self) -> Node {
         match self {
-            Open::List(place, nodes) => Node { place, value: Value::List(nodes) },
-            Open::Map(place, entries, _) => Node { place, value: Value::Map(entries) },
+            Open::List(place, nodes) => Node {
+                place,
+                value: Value::List(nodes),
+            },
+            Open::Map(place, entries, _) => Node {
+                place,
+                value: Value::Map(entries),
+            },
         }
     }
 }
@@ -312,13 +373,25 @@ impl<'n> Fields<'n> {
             Value::Map(entries) => entries.iter().collect(),
             Value::Scalar(_) | Value::List(_) => {
                 if !node.is_null() {
-                    let name = if context.is_empty() { "the file" } else { context };
-                    diagnostics.error(node.place, format!("{name} must be a mapping, not {}", node.describe()));
+                    let name = if context.is_empty() {
+                        "the file"
+                    } else {
+                        context
+                    };
+                    diagnostics.error(
+                        node.place,
+                        format!("{name} must be a mapping, not {}", node.describe()),
+                    );
                 }
                 Vec::new()
             }
         };
-        Fields { context: context.to_owned(), place: node.place, unread, known: Vec::new() }
+        Fields {
+            context: context.to_owned(),
+            place: node.place,
+            unread,
+            known: Vec::new(),
+        }
     }
 
     /// Returns where the mapping begins.
@@ -330,13 +403,19 @@ impl<'n> Fields<'n> {
     /// Returns `context.key`, as messages name it.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
-        if self.context.is_empty() { key.to_owned() } else { format!("{}.{key}", self.context) }
+        if self.context.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.context)
+        }
     }
 
     /// Returns whether `key` is still unread and not null.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.unread.iter().any(|entry| entry.key == key && !entry.value.is_null())
+        self.unread
+            .iter()
+            .any(|entry| entry.key == key && !entry.value.is_null())
     }
 
     /// Takes the entry under `key`, whatever it is. Null counts as absent.
@@ -372,7 +451,11 @@ impl<'n> Fields<'n> {
     }
 
     /// Takes a list of strings; a single string is a list of one.
-    pub fn strings(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+    pub fn strings(
+        &mut self,
+        key: &'static str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Vec<String>> {
         let node = self.node(key)?;
         self.checked(key, node, strings(node), "a list of strings", diagnostics)
     }
@@ -386,18 +469,41 @@ impl<'n> Fields<'n> {
     ) -> Option<T> {
         let node = self.node(key)?;
         let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
-        let found = choices.iter().find(|(word, _)| *word == written).map(|(_, value)| *value);
+        let found = choices
+            .iter()
+            .find(|(word, _)| *word == written)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            let message = format!("{} must be one of {}, not: {written}", self.name_of(key), words.join(", "));
-            diagnostics.error(node.place, message).suggest(written, words);
+            let message = format!(
+                "{} must be one of {}, not: {written}",
+                self.name_of(key),
+                words.join(", ")
+            );
+            diagnostics
+                .error(node.place, message)
+                .suggest(written, words);
         }
         found
     }
 
-    fn checked<T>(&self, key: &str, node: &Node, value: Option<T>, wanted: &str, diagnostics: &mut Diagnostics) -> Option<T> {
+    fn checked<T>(
+        &self,
+        key: &str,
+        node: &Node,
+        value: Option<T>,
+        wanted: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
         if value.is_none() {
-            diagnostics.error(node.place, format!("{} must be {wanted}, not {}", self.name_of(key), node.describe()));
+            diagnostics.error(
+                node.place,
+                format!(
+                    "{} must be {wanted}, not {}",
+                    self.name_of(key),
+                    node.describe()
+                ),
+            );
         }
         value
     }
@@ -435,7 +541,10 @@ pub fn boolean(node: &Node) -> Option<bool> {
 pub fn strings(node: &Node) -> Option<Vec<String>> {
     match &node.value {
         Value::Scalar(scalar) => Some(vec![scalar.text.clone()]),
-        Value::List(nodes) => nodes.iter().map(|node| node.as_scalar().map(|scalar| scalar.text.clone())).collect(),
+        Value::List(nodes) => nodes
+            .iter()
+            .map(|node| node.as_scalar().map(|scalar| scalar.text.clone()))
+            .collect(),
         Value::Map(_) => None,
     }
 }
@@ -449,7 +558,14 @@ mod tests {
         let mut out = String::new();
         match parse(yaml, &mut diagnostics) {
             Some(node) => node.write_json(&mut out),
-            None => out = diagnostics.into_sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            None => {
+                out = diagnostics
+                    .into_sorted()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            }
         }
         out
     }
@@ -488,14 +604,25 @@ mod tests {
     #[test]
     fn fields_report_everything_at_once() {
         let mut diagnostics = Diagnostics::new("c.yaml");
-        let node = parse("brokrs: x\nn: many\nlist: {a: 1}\nkind: binry", &mut diagnostics).unwrap();
+        let node = parse(
+            "brokrs: x\nn: many\nlist: {a: 1}\nkind: binry",
+            &mut diagnostics,
+        )
+        .unwrap();
         let mut fields = Fields::new(&node, "kafka", &mut diagnostics);
         assert_eq!(fields.string("brokers", &mut diagnostics), None);
         assert_eq!(fields.integer("n", &mut diagnostics), None);
         assert_eq!(fields.strings("list", &mut diagnostics), None);
-        assert_eq!(fields.choice("kind", &[("binary", 1), ("body", 2)], &mut diagnostics), None);
+        assert_eq!(
+            fields.choice("kind", &[("binary", 1), ("body", 2)], &mut diagnostics),
+            None
+        );
         fields.finish(&mut diagnostics);
-        let found: Vec<String> = diagnostics.into_sorted().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = diagnostics
+            .into_sorted()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             found,
             [

@@ -1,5 +1,9 @@
 //! Every built-in definition comes out as its examples say, and has the examples that a definition needs.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test may read files and take times")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test may read files and take times"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use groupcast_core::destination::{Catalogue, Definition, Expected};
@@ -10,9 +14,20 @@ use groupcast_core::flags::{self, FlagNames};
 fn every_example_comes_out_as_it_says() {
     let start = std::time::Instant::now();
     let catalogue = Catalogue::built_in();
-    let faults: Vec<String> = catalogue.iter().flat_map(examples::check).map(|fault| fault.to_string()).collect();
-    let n_examples: usize = catalogue.iter().map(|definition| definition.examples.len()).sum();
-    println!("{} definitions compiled, {n_examples} examples run: {:?}", catalogue.iter().count(), start.elapsed());
+    let faults: Vec<String> = catalogue
+        .iter()
+        .flat_map(examples::check)
+        .map(|fault| fault.to_string())
+        .collect();
+    let n_examples: usize = catalogue
+        .iter()
+        .map(|definition| definition.examples.len())
+        .sum();
+    println!(
+        "{} definitions compiled, {n_examples} examples run: {:?}",
+        catalogue.iter().count(),
+        start.elapsed()
+    );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -20,18 +35,36 @@ fn every_example_comes_out_as_it_says() {
 fn every_definition_cites_its_vendor() {
     for definition in definitions() {
         assert!(!definition.docs.is_empty(), "{} has no docs", definition.id);
-        assert!(definition.docs.iter().all(|page| page.starts_with("https://")), "{}", definition.id);
+        assert!(
+            definition
+                .docs
+                .iter()
+                .all(|page| page.starts_with("https://")),
+            "{}",
+            definition.id
+        );
     }
 }
 
 #[test]
 fn every_definition_has_the_examples_it_needs() {
     for definition in definitions() {
-        let events: Vec<serde_json::Value> =
-            definition.examples.iter().filter_map(|example| serde_json::from_str(&example.event).ok()).collect();
-        assert!(definition.examples.len() >= 5, "{}: fewer than five examples", definition.id);
+        let events: Vec<serde_json::Value> = definition
+            .examples
+            .iter()
+            .filter_map(|example| serde_json::from_str(&example.event).ok())
+            .collect();
+        assert!(
+            definition.examples.len() >= 5,
+            "{}: fewer than five examples",
+            definition.id
+        );
         let has = |wanted: &dyn Fn(&serde_json::Value) -> bool, what: &str| {
-            assert!(events.iter().any(wanted), "{}: no example has {what}", definition.id);
+            assert!(
+                events.iter().any(wanted),
+                "{}: no example has {what}",
+                definition.id
+            );
         };
         let reserved = [
             "name",
@@ -47,24 +80,48 @@ fn every_definition_has_the_examples_it_needs() {
             "plan",
             "address",
         ];
-        has(&|event| reserved.iter().all(|name| event["traits"].get(name).is_some()), "all reserved traits");
-        has(&|event| event.get("traits").is_none() && event.get("userId").is_none(), "the least event");
         has(
-            &|event| event["traits"].as_object().is_some_and(|traits| traits.values().any(serde_json::Value::is_null)),
-            "a null",
+            &|event| {
+                reserved
+                    .iter()
+                    .all(|name| event["traits"].get(name).is_some())
+            },
+            "all reserved traits",
+        );
+        has(
+            &|event| event.get("traits").is_none() && event.get("userId").is_none(),
+            "the least event",
         );
         has(
             &|event| {
                 event["traits"]
                     .as_object()
-                    .is_some_and(|traits| traits.keys().any(|key| key.eq_ignore_ascii_case("NAME") && key != "name"))
+                    .is_some_and(|traits| traits.values().any(serde_json::Value::is_null))
+            },
+            "a null",
+        );
+        has(
+            &|event| {
+                event["traits"].as_object().is_some_and(|traits| {
+                    traits
+                        .keys()
+                        .any(|key| key.eq_ignore_ascii_case("NAME") && key != "name")
+                })
             },
             "another spelling of name",
         );
-        let skips = definition.examples.iter().any(|example| matches!(example.expected, Expected::Skips(_)));
+        let skips = definition
+            .examples
+            .iter()
+            .any(|example| matches!(example.expected, Expected::Skips(_)));
         // These make something of every event but those that a flag keeps from them.
-        let takes_everything = ["customerio", "hubspot", "intercom"].contains(&definition.id.as_str());
-        assert!(skips || takes_everything, "{}: no example is skipped", definition.id);
+        let takes_everything =
+            ["customerio", "hubspot", "intercom"].contains(&definition.id.as_str());
+        assert!(
+            skips || takes_everything,
+            "{}: no example is skipped",
+            definition.id
+        );
     }
 }
 
@@ -72,7 +129,14 @@ fn every_definition_has_the_examples_it_needs() {
 fn no_two_definitions_claim_one_name() {
     let mut names: Vec<String> = definitions()
         .iter()
-        .flat_map(|definition| definition.aliases.iter().chain([&definition.name]).cloned().collect::<Vec<_>>())
+        .flat_map(|definition| {
+            definition
+                .aliases
+                .iter()
+                .chain([&definition.name])
+                .cloned()
+                .collect::<Vec<_>>()
+        })
         .collect();
     let count = names.len();
     names.sort_unstable();
@@ -90,19 +154,34 @@ fn no_two_definitions_have_names_of_one_fold() {
         aliases: &definition.aliases,
         is_enabled_by_default: definition.enabled_by_default,
     });
-    let collisions: Vec<_> = flags::collisions(names).into_iter().map(|(first, second)| (first.name, second.name)).collect();
+    let collisions: Vec<_> = flags::collisions(names)
+        .into_iter()
+        .map(|(first, second)| (first.name, second.name))
+        .collect();
     assert_eq!(collisions, []);
 }
 
 fn definitions() -> Vec<std::sync::Arc<Definition>> {
     let definitions: Vec<_> = Catalogue::built_in().iter().cloned().collect();
     // All of the folder, and nothing else, is built in.
-    let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/destinations"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
-        .collect();
+    let mut files: Vec<String> =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/destinations"))
+            .unwrap()
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .file_stem()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
     files.sort_unstable();
-    let ids: Vec<&str> = definitions.iter().map(|definition| definition.id.as_str()).collect();
+    let ids: Vec<&str> = definitions
+        .iter()
+        .map(|definition| definition.id.as_str())
+        .collect();
     assert_eq!(ids, files);
     definitions
 }

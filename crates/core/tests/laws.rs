@@ -63,8 +63,12 @@ fn setup() -> Setup {
         setup = setup.built_in(id, settings);
     }
     setup.changed(|routing| {
-        routing.known_names = Catalogue::built_in().iter().map(|definition| definition.name.clone()).collect();
-        routing.vocabulary = Vocabulary::new(&KNOWN.map(str::to_owned), &[]).expect("names of one meaning");
+        routing.known_names = Catalogue::built_in()
+            .iter()
+            .map(|definition| definition.name.clone())
+            .collect();
+        routing.vocabulary =
+            Vocabulary::new(&KNOWN.map(str::to_owned), &[]).expect("names of one meaning");
         for instance in &mut routing.destinations {
             instance.enabled_by_default = Some(true);
         }
@@ -87,18 +91,40 @@ fn router() -> &'static Router {
 fn json() -> BoxedStrategy<String> {
     let leaf = prop_oneof![
         select(
-            &["null", "true", "false", "0", "-0", "1.0", "1e3", "-2.5E-7", "12345678901234567890", "1e999", "{}", "[ ]"][..]
+            &[
+                "null",
+                "true",
+                "false",
+                "0",
+                "-0",
+                "1.0",
+                "1e3",
+                "-2.5E-7",
+                "12345678901234567890",
+                "1e999",
+                "{}",
+                "[ ]"
+            ][..]
         )
         .prop_map(str::to_owned),
         select(
-            &["2015-02-23", "2021-02-30T10:00:00.5+02:00", "1424649600", "https://www.a.example.com/x", "50", "false", ""][..]
+            &[
+                "2015-02-23",
+                "2021-02-30T10:00:00.5+02:00",
+                "1424649600",
+                "https://www.a.example.com/x",
+                "50",
+                "false",
+                ""
+            ][..]
         )
         .prop_map(|text| format!("\"{text}\"")),
         string(),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
-            (vec(inner.clone(), 0..4), space()).prop_map(|(elements, space)| format!("[{}{space}]", elements.join(", "))),
+            (vec(inner.clone(), 0..4), space())
+                .prop_map(|(elements, space)| format!("[{}{space}]", elements.join(", "))),
             object(string(), inner),
         ]
     })
@@ -113,18 +139,32 @@ fn string() -> BoxedStrategy<String> {
             .prop_map(str::to_owned),
     ];
     // `trim_matches` takes an escaped quote apart.
-    let piece = piece.prop_map(|piece| if piece == "\\" { r"\\".to_owned() } else { piece });
-    vec(piece, 0..6).prop_map(|pieces| format!("\"{}\"", pieces.concat())).boxed()
+    let piece = piece.prop_map(|piece| {
+        if piece == "\\" {
+            r"\\".to_owned()
+        } else {
+            piece
+        }
+    });
+    vec(piece, 0..6)
+        .prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+        .boxed()
 }
 
 fn space() -> impl Strategy<Value = &'static str> {
     select(&["", "", " ", "\n\t"][..])
 }
 
-fn object(key: BoxedStrategy<String>, value: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+fn object(
+    key: BoxedStrategy<String>,
+    value: impl Strategy<Value = String> + 'static,
+) -> BoxedStrategy<String> {
     vec((key, value, space()), 0..6)
         .prop_map(|members| {
-            let members: Vec<String> = members.into_iter().map(|(key, value, space)| format!("{space}{key}:{value}")).collect();
+            let members: Vec<String> = members
+                .into_iter()
+                .map(|(key, value, space)| format!("{space}{key}:{value}"))
+                .collect();
             format!("{{{}}}", members.join(","))
         })
         .boxed()
@@ -158,8 +198,18 @@ const TRAITS: [&str; 26] = [
     "Group_Id__c",
     "___",
 ];
-const FLAGS: [&str; 10] =
-    ["All", "all", "Mixpanel", "mixpanel", "Salesforce", "HubSpot", "Very Odd", "Odd", "constructor", "Customer.io"];
+const FLAGS: [&str; 10] = [
+    "All",
+    "all",
+    "Mixpanel",
+    "mixpanel",
+    "Salesforce",
+    "HubSpot",
+    "Very Odd",
+    "Odd",
+    "constructor",
+    "Customer.io",
+];
 const MEMBERS: [&str; 12] = [
     "type",
     "groupId",
@@ -186,8 +236,13 @@ fn traits() -> BoxedStrategy<String> {
 
 /// A group call with a valid group id, as JSON text; most of what else it holds is odd.
 fn group_call() -> BoxedStrategy<String> {
-    let group_id = prop_oneof![3 => "\"[a-zA-Z0-9 /?\\.é-]{1,8}\"", 1 => "[1-9][0-9]{0,18}(\\.[0-9])?"];
-    let member = prop_oneof![Just(None), "\"[a-z0-9]{1,4}\"".prop_map(Some), json().prop_map(Some)];
+    let group_id =
+        prop_oneof![3 => "\"[a-zA-Z0-9 /?\\.é-]{1,8}\"", 1 => "[1-9][0-9]{0,18}(\\.[0-9])?"];
+    let member = prop_oneof![
+        Just(None),
+        "\"[a-z0-9]{1,4}\"".prop_map(Some),
+        json().prop_map(Some)
+    ];
     let integrations = prop_oneof![3 => Just("{}".to_owned()), 1 => object(one_of(&FLAGS), json())];
     (group_id, member.clone(), member, traits(), integrations, json(), json())
         .prop_map(|(group_id, user, anonymous, traits, integrations, context, time)| {
@@ -226,19 +281,38 @@ fn value() -> BoxedStrategy<Vec<u8>> {
 
 /// Everything that is told of a record, as text that compares.
 fn whole(router: &Router, seen: &Seen) -> Vec<String> {
-    let mut all = vec![format!("{:?} {:?} {:?}", seen.verdict, seen.outcomes, seen.notes)];
-    all.extend(seen.emissions.iter().map(|emission| shown(router, &emission)));
+    let mut all = vec![format!(
+        "{:?} {:?} {:?}",
+        seen.verdict, seen.outcomes, seen.notes
+    )];
+    all.extend(
+        seen.emissions
+            .iter()
+            .map(|emission| shown(router, &emission)),
+    );
     all
 }
 
 fn shown(router: &Router, emission: &Emission<'_>) -> String {
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers: Vec<String> = emission.headers().map(|(name, value)| format!("{name}={}", lossy(value))).collect();
+    let headers: Vec<String> = emission
+        .headers()
+        .map(|(name, value)| format!("{name}={}", lossy(value)))
+        .collect();
     let topic = &router.topics()[emission.topic.0];
-    let operation =
-        emission.operation().map(|operation| (operation.index, operation.id, operation.request, lossy(operation.body)));
+    let operation = emission.operation().map(|operation| {
+        (
+            operation.index,
+            operation.id,
+            operation.request,
+            lossy(operation.body),
+        )
+    });
     let (key, value) = (emission.key.map(lossy), emission.value.map(lossy));
-    format!("{topic} {key:?} {value:?} {:?} {headers:?} {operation:?}", emission.partition)
+    format!(
+        "{topic} {key:?} {value:?} {:?} {headers:?} {operation:?}",
+        emission.partition
+    )
 }
 
 /// Returns each operation's destination name and id, body and request.
@@ -246,7 +320,11 @@ fn operations<'s>(router: &'s Router, seen: &'s Seen) -> Vec<(&'s str, &'s str, 
     let names: Vec<&str> = router.destination_names().collect();
     let operation = |emission: Emission<'s>| {
         let operation = emission.operation()?;
-        Some((names[emission.destination?], operation.request, operation.body))
+        Some((
+            names[emission.destination?],
+            operation.request,
+            operation.body,
+        ))
     };
     seen.emissions.iter().filter_map(operation).collect()
 }
@@ -256,7 +334,11 @@ fn scalars(value: &serde_json::Value, pointer: String, found: &mut Vec<(String, 
     match value {
         serde_json::Value::Object(members) => {
             for (key, value) in members {
-                scalars(value, format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+                scalars(
+                    value,
+                    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    found,
+                );
             }
         }
         serde_json::Value::Array(elements) => {
@@ -265,7 +347,9 @@ fn scalars(value: &serde_json::Value, pointer: String, found: &mut Vec<(String, 
             }
         }
         serde_json::Value::String(text) => found.push((pointer, text.clone())),
-        scalar @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+        scalar @ (serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)) => {
             found.push((pointer, scalar.to_string()));
         }
     }
@@ -273,7 +357,11 @@ fn scalars(value: &serde_json::Value, pointer: String, found: &mut Vec<(String, 
 
 fn limited(cases: u32) -> ProptestConfig {
     // A failure becomes a row in `semantics`, not a file of seeds.
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
@@ -544,7 +632,14 @@ fn without_raw() -> &'static Router {
 struct Spelling(Vec<(bool, &'static str)>);
 
 fn spelling() -> impl Strategy<Value = Spelling> {
-    vec((any::<bool>(), select(&["", "", "", "_", "-", " ", "\u{a0}"][..])), 20).prop_map(Spelling)
+    vec(
+        (
+            any::<bool>(),
+            select(&["", "", "", "_", "-", " ", "\u{a0}"][..]),
+        ),
+        20,
+    )
+    .prop_map(Spelling)
 }
 
 impl std::fmt::Debug for Spelling {
@@ -558,7 +653,11 @@ impl Spelling {
         let mut spelled = String::from(if self.0[19].0 { "$" } else { "" });
         for (character, (is_upper, before)) in name.chars().zip(&self.0) {
             spelled.push_str(before);
-            spelled.push(if *is_upper { character.to_ascii_uppercase() } else { character });
+            spelled.push(if *is_upper {
+                character.to_ascii_uppercase()
+            } else {
+                character
+            });
         }
         spelled
     }

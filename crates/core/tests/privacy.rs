@@ -21,7 +21,14 @@ const EVENT: &str = r#"{"type":"group","groupId":"g1","userId":"u1","messageId":
  "Tax Number":"pr1vate-2","notes":{"deep":["pr1vate-3",{"pr1vately":"pr1vate-4"}]},"address":{"city":"pr1vate-5","street":"1 Way"},
  "address.city":"pr1vate-6","CITY":"pr1vate-7","employees":50,"plan":"gold"}}"#;
 
-const NAMES: [&str; 6] = ["email", "phone", "website", "taxNumber", "notes", "address.city"];
+const NAMES: [&str; 6] = [
+    "email",
+    "phone",
+    "website",
+    "taxNumber",
+    "notes",
+    "address.city",
+];
 
 /// Returns what leaves of the event through every built-in definition with each of the settings of its examples.
 fn left(rules: &TraitRules) -> Vec<(String, String)> {
@@ -30,12 +37,19 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
         let mut seen = BTreeSet::new();
         for example in &definition.examples {
             let mut json = String::new();
-            example.settings.iter().for_each(|settings| settings.write_json(&mut json));
+            example
+                .settings
+                .iter()
+                .for_each(|settings| settings.write_json(&mut json));
             if seen.insert(json) {
                 destinations.push(Instance {
                     name: format!("{}-{}", definition.id, seen.len()),
                     is_named: false,
-                    settings: definition.read_settings(example.settings.as_ref(), example.place, &mut Diagnostics::new("s")),
+                    settings: definition.read_settings(
+                        example.settings.as_ref(),
+                        example.place,
+                        &mut Diagnostics::new("s"),
+                    ),
                     definition: definition.clone(),
                     topic: None,
                     enabled_by_default: Some(true),
@@ -44,16 +58,51 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
             }
         }
     }
-    let router = Router::new(Routing { source_topics: vec!["t".to_owned()], destinations, ..Routing::default() }).unwrap();
-    let position = Position { topic: "t", partition: 0, offset: 0 };
-    let record =
-        Record { position, timestamp: None, key: None, value: Some(EVENT.as_bytes()), traceparent: None, letter: None };
+    let router = Router::new(Routing {
+        source_topics: vec!["t".to_owned()],
+        destinations,
+        ..Routing::default()
+    })
+    .unwrap();
+    let position = Position {
+        topic: "t",
+        partition: 0,
+        offset: 0,
+    };
+    let record = Record {
+        position,
+        timestamp: None,
+        key: None,
+        value: Some(EVENT.as_bytes()),
+        traceparent: None,
+        letter: None,
+    };
     let mut emissions = Emissions::default();
-    assert_eq!(router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut ()), Verdict::Routed);
+    assert_eq!(
+        router.route(
+            &record,
+            &DefaultLimits,
+            &mut Scratch::default(),
+            &mut emissions,
+            &mut ()
+        ),
+        Verdict::Routed
+    );
     let texts = emissions.iter().map(|emission| {
-        let operation = emission.operation().unwrap_or_else(|| panic!("a dead letter of {:?}", emission.destination));
-        let destination = router.destination_name(emission.destination.unwrap()).to_owned();
-        (destination, format!("{} {}", operation.request, String::from_utf8_lossy(emission.value.unwrap())))
+        let operation = emission
+            .operation()
+            .unwrap_or_else(|| panic!("a dead letter of {:?}", emission.destination));
+        let destination = router
+            .destination_name(emission.destination.unwrap())
+            .to_owned();
+        (
+            destination,
+            format!(
+                "{} {}",
+                operation.request,
+                String::from_utf8_lossy(emission.value.unwrap())
+            ),
+        )
     });
     texts.collect()
 }
@@ -66,10 +115,27 @@ fn names() -> Vec<String> {
 fn p1_nothing_private_leaves_any_destination() {
     let salt = "a salt that nobody knows".to_owned();
     let rules = [
-        TraitRules { deny: names(), ..TraitRules::default() },
-        TraitRules { hash: names(), salt, ..TraitRules::default() },
-        TraitRules { allow: Some(vec!["name".to_owned(), "plan".to_owned(), "street".to_owned()]), ..TraitRules::default() },
-        TraitRules { allow: Some(Vec::new()), ..TraitRules::default() },
+        TraitRules {
+            deny: names(),
+            ..TraitRules::default()
+        },
+        TraitRules {
+            hash: names(),
+            salt,
+            ..TraitRules::default()
+        },
+        TraitRules {
+            allow: Some(vec![
+                "name".to_owned(),
+                "plan".to_owned(),
+                "street".to_owned(),
+            ]),
+            ..TraitRules::default()
+        },
+        TraitRules {
+            allow: Some(Vec::new()),
+            ..TraitRules::default()
+        },
     ];
     for rules in rules {
         let left = left(&rules);
@@ -78,13 +144,21 @@ fn p1_nothing_private_leaves_any_destination() {
             let text = text.replace("pr1vately", "");
             assert!(!text.contains(PRIVATE), "{rules:?}\n{destination}: {text}");
         }
-        assert!(left.len() > 20, "{rules:?}: only {} records leave", left.len());
+        assert!(
+            left.len() > 20,
+            "{rules:?}: only {} records leave",
+            left.len()
+        );
     }
 }
 
 #[test]
 fn without_rules_the_same_leaves_nearly_everywhere() {
     let left = left(&TraitRules::default());
-    let private: BTreeSet<&String> = left.iter().filter(|(_, text)| text.contains(PRIVATE)).map(|(name, _)| name).collect();
+    let private: BTreeSet<&String> = left
+        .iter()
+        .filter(|(_, text)| text.contains(PRIVATE))
+        .map(|(name, _)| name)
+        .collect();
     assert!(private.len() > 40, "only {private:?}");
 }

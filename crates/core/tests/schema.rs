@@ -39,29 +39,41 @@ fn the_file_is_what_the_program_prints() {
         fs::write(FILE, &schema).unwrap();
     }
     let found = fs::read_to_string(FILE).unwrap_or_default();
-    assert!(found == schema, "{FILE} is stale: UPDATE_GOLDEN=1 cargo test --test schema, and read the difference");
+    assert!(
+        found == schema,
+        "{FILE} is stale: UPDATE_GOLDEN=1 cargo test --test schema, and read the difference"
+    );
 }
 
 #[test]
 fn the_schema_is_one_of_its_draft() {
     let schema = destination::schema();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
     assert!(jsonschema::meta::validate(&schema).is_ok());
     assert_described(&schema, "");
 }
 
 /// What has no description shows nothing in an editor.
 fn assert_described(schema: &Value, path: &str) {
-    let Value::Object(fields) = schema else { return };
+    let Value::Object(fields) = schema else {
+        return;
+    };
     if schema["additionalProperties"] == false {
         for (key, property) in schema["properties"].as_object().unwrap() {
             assert!(
-                property["description"].as_str().is_some_and(|text| text.ends_with('.')),
+                property["description"]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with('.')),
                 "{path}/{key} has no description"
             );
         }
     }
-    fields.iter().for_each(|(key, field)| assert_described(field, &format!("{path}/{key}")));
+    fields
+        .iter()
+        .for_each(|(key, field)| assert_described(field, &format!("{path}/{key}")));
 }
 
 #[test]
@@ -72,7 +84,12 @@ fn every_definition_of_the_folder_is_valid() {
         let path = file.unwrap().path();
         let definition = instance(&fs::read_to_string(&path).unwrap());
         let faults = faults(&validator, &definition);
-        assert!(faults.is_empty(), "{}\n{}", path.display(), faults.join("\n"));
+        assert!(
+            faults.is_empty(),
+            "{}\n{}",
+            path.display(),
+            faults.join("\n")
+        );
         n_files += 1;
     }
     assert!(n_files >= 40, "{n_files} files");
@@ -84,22 +101,48 @@ fn every_definition_of_the_folder_is_valid() {
 fn the_schema_has_the_readers_keys_and_no_others() {
     let rows = [
         ("name: Acme", "qqq: 1\nname: Acme", "/properties"),
-        ("{ type: string", "{ qqq: 1, type: string", "/$defs/setting/properties"),
+        (
+            "{ type: string",
+            "{ qqq: 1, type: string",
+            "/$defs/setting/properties",
+        ),
         ("{ id: a", "{ qqq: 1, id: a", "/$defs/operation/properties"),
         ("{ as: {", "{ qqq: 1, as: {", "/$defs/batch/properties"),
-        ("{ array_in", "{ qqq: 1, array_in", "/$defs/batch/properties/as/anyOf/1/properties"),
-        ("{ form", "{ qqq: 1, form", "/$defs/batch/properties/encoding/anyOf/1/properties"),
+        (
+            "{ array_in",
+            "{ qqq: 1, array_in",
+            "/$defs/batch/properties/as/anyOf/1/properties",
+        ),
+        (
+            "{ form",
+            "{ qqq: 1, form",
+            "/$defs/batch/properties/encoding/anyOf/1/properties",
+        ),
         ("{ about", "{ qqq: 1, about", "/$defs/example/properties"),
-        ("{ operation", "{ qqq: 1, operation", "/$defs/expected/properties"),
+        (
+            "{ operation",
+            "{ qqq: 1, operation",
+            "/$defs/expected/properties",
+        ),
     ];
     let schema = destination::schema();
     for (here, with, pointer) in rows {
         let known = keys_of_reader(&WHOLE.replacen(here, with, 1));
-        let properties = schema.pointer(pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("nothing at {pointer}"));
-        assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), known, "{pointer}");
+        let properties = schema
+            .pointer(pointer)
+            .and_then(Value::as_object)
+            .unwrap_or_else(|| panic!("nothing at {pointer}"));
+        assert_eq!(
+            properties.keys().cloned().collect::<BTreeSet<_>>(),
+            known,
+            "{pointer}"
+        );
     }
     // No mapping with keys of its own is left out above.
-    let n_closed = destination::schema().to_string().matches(r#""additionalProperties":false"#).count();
+    let n_closed = destination::schema()
+        .to_string()
+        .matches(r#""additionalProperties":false"#)
+        .count();
     assert_eq!(n_closed, rows.len());
 }
 
@@ -107,7 +150,11 @@ fn keys_of_reader(text: &str) -> BTreeSet<String> {
     let faults = Definition::parse("x", "x.yaml", text).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
     let hint = faults[0].hint.as_deref().unwrap();
-    hint.strip_prefix("the keys are ").unwrap().split(", ").map(str::to_owned).collect()
+    hint.strip_prefix("the keys are ")
+        .unwrap()
+        .split(", ")
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -141,7 +188,10 @@ fn what_is_wrong_both_refuse() {
         ("encoding: { form: data }", "encoding: xml"),
         ("encoding: { form: data }", "encoding: { forms: data }"),
         ("encoding: { form: data }", "encoding: form"),
-        ("emits: [{ operation: a, body: { a: 1 } }]", "skips: too_lazy"),
+        (
+            "emits: [{ operation: a, body: { a: 1 } }]",
+            "skips: too_lazy",
+        ),
         // Types.
         ("aliases: [Acme CRM]", "aliases: { a: 1 }"),
         ("aliases: [Acme CRM]", "aliases: [[Acme]]"),
@@ -175,8 +225,14 @@ fn what_is_wrong_both_refuse() {
     for (here, wrong) in rows {
         assert!(WHOLE.contains(here), "{here}");
         let text = WHOLE.replacen(here, wrong, 1);
-        assert!(Definition::parse("x", "x.yaml", &text).is_err(), "the reader takes: {wrong}\n{text}");
-        assert!(!faults(&validator, &instance(&text)).is_empty(), "the schema takes: {wrong}\n{text}");
+        assert!(
+            Definition::parse("x", "x.yaml", &text).is_err(),
+            "the reader takes: {wrong}\n{text}"
+        );
+        assert!(
+            !faults(&validator, &instance(&text)).is_empty(),
+            "the schema takes: {wrong}\n{text}"
+        );
     }
 }
 
@@ -195,5 +251,8 @@ fn instance(text: &str) -> Value {
 }
 
 fn faults(validator: &Validator, instance: &Value) -> Vec<String> {
-    validator.iter_errors(instance).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+    validator
+        .iter_errors(instance)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect()
 }

@@ -36,12 +36,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Folds the ranges, asks, and sends.
 pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), Failure> {
     // The events that are folded are selected one by one; what they come to is sent whole.
-    let choosing = plan.router(if plan.job.skips_superseded { newer.clone() } else { Groups::default() })?;
+    let choosing = plan.router(if plan.job.skips_superseded {
+        newer.clone()
+    } else {
+        Groups::default()
+    })?;
     let mut shelf = Shelf::new(std::env::temp_dir());
     fold(plan, &place.lookup, &place.ranges, &choosing, &mut shelf)?;
     let mut whole = plan.job.replay.clone();
     whole.selection = Default::default();
-    let routing = Routing { replay: Some(whole), ..plan.job.routing.clone() };
+    let routing = Routing {
+        replay: Some(whole),
+        ..plan.job.routing.clone()
+    };
     let shown = Router::new(routing.clone().redacted())?;
     let router = Router::new(routing)?;
     let topics = Arc::new(Topics::check(plan.config, router.topics()).map_err(failure)?);
@@ -58,7 +65,10 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
     plan.begin(place)?;
     let sent = send(plan, &router, &topics, &mut shelf)?;
     sent.tell(&plan.job.replay.name)?;
-    place.ledger.finish(&place.ledger.read(&place.partitions).map_err(failure)?).map_err(failure)?;
+    place
+        .ledger
+        .finish(&place.ledger.read(&place.partitions).map_err(failure)?)
+        .map_err(failure)?;
     Ok(())
 }
 
@@ -73,7 +83,10 @@ struct Sent {
 impl Sent {
     fn add(&mut self, record: &Record<'_>, verdict: Verdict) {
         if let Verdict::Ignored(reason) | Verdict::DeadLettered(reason) = verdict {
-            let (count, _) = self.refused.entry(reason).or_insert_with(|| (0, record.position.to_string()));
+            let (count, _) = self
+                .refused
+                .entry(reason)
+                .or_insert_with(|| (0, record.position.to_string()));
             *count += 1;
         }
     }
@@ -82,28 +95,49 @@ impl Sent {
         let Sent { n_groups, refused } = self;
         for (reason, (count, position)) in refused {
             let (code, sentence) = (reason.code(), reason.sentence());
-            say(format_args!("warning: {count} states are not sent, the first is that of {position}: {code}: {sentence}"));
+            say(format_args!(
+                "warning: {count} states are not sent, the first is that of {position}: {code}: {sentence}"
+            ));
         }
         if !refused.is_empty() {
             say(format_args!("replay {name} ended without them"));
             return Err(Failure::Said(1));
         }
-        say(format_args!("replay {name} is done: the latest state of {n_groups} groups"));
+        say(format_args!(
+            "replay {name} is done: the latest state of {n_groups} groups"
+        ));
         Ok(())
     }
 }
 
-fn fold(plan: &Plan<'_>, lookup: &Lookup, ranges: &[Range], router: &Router, shelf: &mut Shelf) -> Result<(), Failure> {
+fn fold(
+    plan: &Plan<'_>,
+    lookup: &Lookup,
+    ranges: &[Range],
+    router: &Router,
+    shelf: &mut Shelf,
+) -> Result<(), Failure> {
     let mut progress = Progress::new("reading", ranges.iter().map(Range::len).sum(), 0);
     let (mut arena, mut before, mut fault) = (Bump::new(), 0, None);
     for range in ranges {
-        let topic = plan.config.source.topics.iter().position(|topic| *topic == range.topic).unwrap_or_default();
+        let topic = plan
+            .config
+            .source
+            .topics
+            .iter()
+            .position(|topic| *topic == range.topic)
+            .unwrap_or_default();
         let mut latest = i64::MIN;
         let read = |message: OwnedMessage| {
             let record = kafka::record(&message);
             progress.set(before + record.position.offset - range.from + 1);
             latest = latest.max(record.timestamp.unwrap_or_default());
-            let order = Order { timestamp: latest, topic, partition: range.partition, offset: record.position.offset };
+            let order = Order {
+                timestamp: latest,
+                topic,
+                partition: range.partition,
+                offset: record.position.offset,
+            };
             arena.reset();
             if let Err(error) = add(router, &record, order, &arena, shelf) {
                 fault.get_or_insert(error);
@@ -119,12 +153,24 @@ fn fold(plan: &Plan<'_>, lookup: &Lookup, ranges: &[Range], router: &Router, she
     Ok(())
 }
 
-fn add(router: &Router, record: &Record<'_>, order: Order, arena: &Bump, shelf: &mut Shelf) -> Result<(), ShelfError> {
-    let Ok(event) = Event::parse(record, router.limits(), router.vocabulary(), arena, &mut ()) else { return Ok(()) };
+fn add(
+    router: &Router,
+    record: &Record<'_>,
+    order: Order,
+    arena: &Bump,
+    shelf: &mut Shelf,
+) -> Result<(), ShelfError> {
+    let Ok(event) = Event::parse(record, router.limits(), router.vocabulary(), arena, &mut ())
+    else {
+        return Ok(());
+    };
     if router.leaves_out(&event, arena).is_some() {
         return Ok(());
     }
-    shelf.add(event.group_id.text, State::of(&event, order, record.timestamp))
+    shelf.add(
+        event.group_id.text,
+        State::of(&event, order, record.timestamp),
+    )
 }
 
 fn failed(error: &ShelfError) -> Failure {
@@ -138,10 +184,24 @@ fn each(
     mut take: impl FnMut(&Record<'_>, bool) -> Result<(), Fault>,
 ) -> Result<(), Failure> {
     let lend = |state: State| -> Result<(), Stopped> {
-        for (index, Folded { event, order, timestamp }) in state.events().into_iter().enumerate() {
+        for (
+            index,
+            Folded {
+                event,
+                order,
+                timestamp,
+            },
+        ) in state.events().into_iter().enumerate()
+        {
             let position = order.position(topics.get(order.topic).map_or("", String::as_str));
-            let record =
-                Record { position, timestamp, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
+            let record = Record {
+                position,
+                timestamp,
+                key: None,
+                value: Some(event.as_bytes()),
+                traceparent: None,
+                letter: None,
+            };
             take(&record, index == 0)?;
         }
         Ok(())
@@ -164,14 +224,30 @@ impl From<Fault> for Stopped {
 }
 
 /// Sends everything and waits until it is acknowledged.
-fn send(plan: &Plan<'_>, router: &Router, topics: &Arc<Topics>, shelf: &mut Shelf) -> Result<Sent, Failure> {
-    let mut delivery = Delivery::open(plan.config, Arc::clone(topics), Arc::new(Status::new(0))).map_err(failure)?;
-    let (mut emissions, mut scratch, mut sent) = (Emissions::default(), Scratch::default(), Sent::default());
+fn send(
+    plan: &Plan<'_>,
+    router: &Router,
+    topics: &Arc<Topics>,
+    shelf: &mut Shelf,
+) -> Result<Sent, Failure> {
+    let mut delivery = Delivery::open(plan.config, Arc::clone(topics), Arc::new(Status::new(0)))
+        .map_err(failure)?;
+    let (mut emissions, mut scratch, mut sent) =
+        (Emissions::default(), Scratch::default(), Sent::default());
     // When the next record is due.
     let mut next_at = Instant::now();
     each(shelf, &plan.config.source.topics, |record, is_first| {
         sent.n_groups += usize::from(is_first);
-        sent.add(record, router.route(record, topics.as_ref(), &mut scratch, &mut emissions, &mut ()));
+        sent.add(
+            record,
+            router.route(
+                record,
+                topics.as_ref(),
+                &mut scratch,
+                &mut emissions,
+                &mut (),
+            ),
+        );
         if emissions.bytes() >= BATCH_BYTES || plan.job.care.rate.is_some() {
             hand_over(&mut delivery, &mut emissions)?;
         }

@@ -38,7 +38,18 @@ impl Place {
         if drained.is_empty() || !self.ledger.finish(&drained)? {
             return Ok(());
         }
-        for Entry { range: Range { topic, partition, to, .. }, next, .. } in &drained {
+        for Entry {
+            range:
+                Range {
+                    topic,
+                    partition,
+                    to,
+                    ..
+                },
+            next,
+            ..
+        } in &drained
+        {
             say(format_args!(
                 "warning: {topic}/{partition}: nothing is left of offsets {next} to {}; retention or compaction took it",
                 to - 1

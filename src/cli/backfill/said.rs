@@ -28,7 +28,8 @@ impl Moment {
             _ => {}
         }
         if text.contains('/') {
-            return position(text).map(|(topic, partition, offset)| Moment::Offset(topic, partition, offset));
+            return position(text)
+                .map(|(topic, partition, offset)| Moment::Offset(topic, partition, offset));
         }
         if let Ok(timestamp) = text.parse() {
             return Ok(Moment::At(timestamp));
@@ -45,7 +46,11 @@ impl Moment {
 /// Returns the time that lies so long before now: `2h`, `3d`.
 fn before_now(text: &str) -> Option<Timestamp> {
     let ago: Span = text.parse().ok()?;
-    Timestamp::now().to_zoned_datetime(TimeZone::UTC).checked_sub(ago.abs()).ok().map(|zoned| zoned.timestamp())
+    Timestamp::now()
+        .to_zoned_datetime(TimeZone::UTC)
+        .checked_sub(ago.abs())
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 /// Returns the limit that several values of one argument mean together.
@@ -61,25 +66,45 @@ pub(crate) fn limit(argument: &str, moments: &[Moment]) -> Result<Limit, Failure
         [Moment::Beginning] => Ok(Limit::Beginning),
         [Moment::Now] => Ok(Limit::Now),
         [Moment::At(time)] => Ok(Limit::Time(time.as_millisecond())),
-        [Moment::Ago(text)] => Ok(before_now(text).map_or(Limit::Beginning, |time| Limit::Time(time.as_millisecond()))),
+        [Moment::Ago(text)] => Ok(
+            before_now(text).map_or(Limit::Beginning, |time| Limit::Time(time.as_millisecond()))
+        ),
         moments if offsets.len() == moments.len() => Ok(Limit::Offsets(offsets)),
-        _ => Err(Failure::Argument(format!("{argument} can be given more than once with offsets only"))),
+        _ => Err(Failure::Argument(format!(
+            "{argument} can be given more than once with offsets only"
+        ))),
     }
 }
 
 /// What a number of bytes a second may end in.
-const UNITS: [(&str, f64); 6] = [("KiB", 1024.0), ("MiB", 1_048_576.0), ("kB", 1e3), ("KB", 1e3), ("MB", 1e6), ("B", 1.0)];
+const UNITS: [(&str, f64); 6] = [
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("kB", 1e3),
+    ("KB", 1e3),
+    ("MB", 1e6),
+    ("B", 1.0),
+];
 
 /// Reads `500` (events a second) or `2MB` (bytes a second).
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     let text = text.strip_suffix("/s").unwrap_or(text);
-    let unit = UNITS.iter().find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, bytes)));
-    let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 1.0);
+    let unit = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, bytes)));
+    let number = |text: &str| {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite() && *number >= 1.0)
+    };
     let rate = match unit {
         Some((text, bytes)) => number(text).map(|number| Rate::Bytes(number * bytes)),
         None => number(text).map(Rate::Records),
     };
-    rate.ok_or_else(|| "expected events a second like 500, or bytes like 2MB, at least one".to_owned())
+    rate.ok_or_else(|| {
+        "expected events a second like 500, or bytes like 2MB, at least one".to_owned()
+    })
 }
 
 /// Reads a name that can be part of a group's.
@@ -93,8 +118,15 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 
 /// Returns the log's settings with less said: what a service logs at `info` is on the screen of a command anyhow.
 pub(super) fn quieter(log: &Log) -> Log {
-    let level = if log.level == "info" { "warn".to_owned() } else { log.level.clone() };
-    Log { level, ..log.clone() }
+    let level = if log.level == "info" {
+        "warn".to_owned()
+    } else {
+        log.level.clone()
+    };
+    Log {
+        level,
+        ..log.clone()
+    }
 }
 
 #[cfg(test)]
@@ -104,9 +136,18 @@ mod tests {
     #[test]
     fn reads_moments() {
         assert_eq!(Moment::parse("now"), Ok(Moment::Now));
-        assert_eq!(Moment::parse("a/0/7"), Ok(Moment::Offset("a".to_owned(), 0, 7)));
-        assert_eq!(Moment::parse("1970-01-01T00:00:01Z"), Ok(Moment::At(Timestamp::from_second(1).unwrap())));
-        assert_eq!(Moment::parse("1970-01-01T01:00:01+01:00"), Ok(Moment::At(Timestamp::from_second(1).unwrap())));
+        assert_eq!(
+            Moment::parse("a/0/7"),
+            Ok(Moment::Offset("a".to_owned(), 0, 7))
+        );
+        assert_eq!(
+            Moment::parse("1970-01-01T00:00:01Z"),
+            Ok(Moment::At(Timestamp::from_second(1).unwrap()))
+        );
+        assert_eq!(
+            Moment::parse("1970-01-01T01:00:01+01:00"),
+            Ok(Moment::At(Timestamp::from_second(1).unwrap()))
+        );
         for (text, hours) in [("2h", 2), ("3d", 72), ("1d 90m", 25)] {
             assert_eq!(Moment::parse(text), Ok(Moment::Ago(text.to_owned())));
             let then = before_now(text).unwrap();
@@ -121,7 +162,9 @@ mod tests {
     #[test]
     fn several_limits_are_offsets() {
         let offset = |partition| Moment::Offset("a".to_owned(), partition, 5);
-        let Ok(Limit::Offsets(offsets)) = limit("--from", &[offset(0), offset(1)]) else { panic!("offsets") };
+        let Ok(Limit::Offsets(offsets)) = limit("--from", &[offset(0), offset(1)]) else {
+            panic!("offsets")
+        };
         assert_eq!(offsets.len(), 2);
         assert!(limit("--from", &[offset(0), Moment::Now]).is_err());
         assert!(limit("--from", &[Moment::Beginning, Moment::Now]).is_err());
@@ -139,7 +182,10 @@ mod tests {
 
     #[test]
     fn a_name_is_plain() {
-        assert_eq!(name("backfill-2026.11_a"), Ok("backfill-2026.11_a".to_owned()));
+        assert_eq!(
+            name("backfill-2026.11_a"),
+            Ok("backfill-2026.11_a".to_owned())
+        );
         for text in ["", "a b", "a/b", "ä", &"x".repeat(101)] {
             assert!(name(text).is_err(), "{text}");
         }

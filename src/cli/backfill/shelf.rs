@@ -42,7 +42,13 @@ impl Shelf {
     }
 
     fn with_limit(folder: PathBuf, limit: usize) -> Shelf {
-        Shelf { hot: HashMap::new(), hot_bytes: 0, limit, folder, file: None }
+        Shelf {
+            hot: HashMap::new(),
+            hot_bytes: 0,
+            limit,
+            folder,
+            file: None,
+        }
     }
 
     /// Adds what an event says of a group.
@@ -58,23 +64,39 @@ impl Shelf {
                 self.hot.insert(group_id.to_owned(), state);
             }
         }
-        if self.hot_bytes > self.limit { self.put_away() } else { Ok(()) }
+        if self.hot_bytes > self.limit {
+            self.put_away()
+        } else {
+            Ok(())
+        }
     }
 
     /// Lends each group's state, in the order of their ids.
     ///
     /// # Errors
     /// Where the file cannot be read, or what `take` returns.
-    pub(super) fn each<E: From<ShelfError>>(&mut self, mut take: impl FnMut(State) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn each<E: From<ShelfError>>(
+        &mut self,
+        mut take: impl FnMut(State) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.file.is_none() {
             let mut states: Vec<(&String, &State)> = self.hot.iter().collect();
             states.sort_by_key(|(id, _)| *id);
-            return states.into_iter().try_for_each(|(_, state)| take(state.clone()));
+            return states
+                .into_iter()
+                .try_for_each(|(_, state)| take(state.clone()));
         }
         self.put_away()?;
-        let Some((file, _)) = &self.file else { return Ok(()) };
-        let table = file.begin_read().map_err(redb::Error::from).and_then(|read| Ok(read.open_table(STATES)?));
-        let states = table.and_then(|table| Ok(table.range::<&str>(..)?)).map_err(|error| self.fault(&error))?;
+        let Some((file, _)) = &self.file else {
+            return Ok(());
+        };
+        let table = file
+            .begin_read()
+            .map_err(redb::Error::from)
+            .and_then(|read| Ok(read.open_table(STATES)?));
+        let states = table
+            .and_then(|table| Ok(table.range::<&str>(..)?))
+            .map_err(|error| self.fault(&error))?;
         for entry in states {
             let (_, bytes) = entry.map_err(|error| self.fault(&error))?;
             take(serde_json::from_slice(bytes.value()).map_err(|error| self.fault(&error))?)?;
@@ -84,19 +106,28 @@ impl Shelf {
 
     fn put_away(&mut self) -> Result<(), ShelfError> {
         if self.file.is_none() {
-            let folder = tempfile::Builder::new().prefix("groupcast-").tempdir_in(&self.folder);
+            let folder = tempfile::Builder::new()
+                .prefix("groupcast-")
+                .tempdir_in(&self.folder);
             let folder = folder.map_err(|error| self.fault(&error))?;
-            let file = Database::builder().set_cache_size(CACHE_BYTES).create(folder.path().join("latest.redb"));
+            let file = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(folder.path().join("latest.redb"));
             self.file = Some((file.map_err(|error| self.fault(&error))?, folder));
         }
         let hot = std::mem::take(&mut self.hot);
         self.hot_bytes = 0;
-        let Some((file, _)) = &self.file else { return Ok(()) };
+        let Some((file, _)) = &self.file else {
+            return Ok(());
+        };
         write(file, hot).map_err(|error| self.fault(&error))
     }
 
     fn fault(&self, error: &impl std::fmt::Display) -> ShelfError {
-        ShelfError { path: self.folder.display().to_string(), reason: error.to_string() }
+        ShelfError {
+            path: self.folder.display().to_string(),
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -108,12 +139,18 @@ fn write(file: &Database, hot: HashMap<String, State>) -> Result<(), redb::Error
     {
         let mut table = transaction.open_table(STATES)?;
         for (id, mut state) in hot {
-            let known =
-                table.get(id.as_str())?.map(|bytes| serde_json::from_slice(bytes.value())).transpose().map_err(damaged)?;
+            let known = table
+                .get(id.as_str())?
+                .map(|bytes| serde_json::from_slice(bytes.value()))
+                .transpose()
+                .map_err(damaged)?;
             if let Some(known) = known {
                 state.merge(known);
             }
-            table.insert(id.as_str(), serde_json::to_vec(&state).map_err(damaged)?.as_slice())?;
+            table.insert(
+                id.as_str(),
+                serde_json::to_vec(&state).map_err(damaged)?.as_slice(),
+            )?;
         }
     }
     transaction.commit()?;
@@ -131,14 +168,29 @@ mod tests {
     use crate::traits::Vocabulary;
 
     fn state(group: usize, offset: i64) -> State {
-        let order = Order { timestamp: 0, topic: 0, partition: 0, offset };
+        let order = Order {
+            timestamp: 0,
+            topic: 0,
+            partition: 0,
+            offset,
+        };
         let traits = format!(r#"{{"a":{offset},"t{}":{offset}}}"#, offset % 3);
         let value = format!(r#"{{"type":"group","groupId":"{group}","traits":{traits}}}"#);
         let position = order.position("events");
-        let record =
-            Record { position, timestamp: None, key: None, value: Some(value.as_bytes()), traceparent: None, letter: None };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(value.as_bytes()),
+            traceparent: None,
+            letter: None,
+        };
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
-        State::of(&Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap(), order, None)
+        State::of(
+            &Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap(),
+            order,
+            None,
+        )
     }
 
     #[test]
@@ -148,7 +200,9 @@ mod tests {
             let mut shelf = Shelf::with_limit(folder.path().to_owned(), limit);
             for offset in 0..500 {
                 let group = usize::try_from(offset * 7 % 40).unwrap();
-                shelf.add(&format!("g{group:03}"), state(group, offset)).unwrap();
+                shelf
+                    .add(&format!("g{group:03}"), state(group, offset))
+                    .unwrap();
             }
             let mut states = Vec::new();
             shelf
@@ -163,13 +217,20 @@ mod tests {
         let (in_memory, on_disk) = (all(usize::MAX), all(500));
         assert_eq!(in_memory.len(), 40);
         assert_eq!(in_memory, on_disk);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the file is removed");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "the file is removed"
+        );
     }
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
         let mut shelf = Shelf::with_limit(PathBuf::from("/nowhere/at/all"), 1);
         let error = shelf.add("g", state(1, 1)).unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/at/all: "), "{error}");
+        assert!(
+            error.to_string().starts_with("/nowhere/at/all: "),
+            "{error}"
+        );
     }
 }

@@ -24,12 +24,21 @@ const STALL: Duration = Duration::from_secs(5);
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts all records of the ranges.
-pub(super) fn count(lookup: &Lookup, ranges: &[Range], is_redrive: bool, counts: &mut Counts<'_>) -> Result<(), Fault> {
+pub(super) fn count(
+    lookup: &Lookup,
+    ranges: &[Range],
+    is_redrive: bool,
+    counts: &mut Counts<'_>,
+) -> Result<(), Fault> {
     let mut progress = Progress::new("counting", ranges.iter().map(Range::len).sum(), 0);
     let mut before = 0;
     for range in ranges {
         lookup.read_range(range, |message| {
-            let record = if is_redrive { kafka::dead_letter(&message) } else { kafka::record(&message) };
+            let record = if is_redrive {
+                kafka::dead_letter(&message)
+            } else {
+                kafka::record(&message)
+            };
             counts.add(&record);
             progress.set(before + record.position.offset - range.from + 1);
         })?;
@@ -53,8 +62,12 @@ pub(super) fn follow(
         match read() {
             Ok(entries) => {
                 let (total, left): (i64, i64) =
-                    entries.iter().fold((0, 0), |(total, left), entry| (total + entry.range.len(), left + entry.left()));
-                progress.get_or_insert_with(|| Progress::new("sending", total, total - left)).set(total - left);
+                    entries.iter().fold((0, 0), |(total, left), entry| {
+                        (total + entry.range.len(), left + entry.left())
+                    });
+                progress
+                    .get_or_insert_with(|| Progress::new("sending", total, total - left))
+                    .set(total - left);
                 if left == 0 {
                     break;
                 }
@@ -91,19 +104,33 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(what: &'static str, total: i64, first: i64) -> Progress {
         let is_terminal = io::stderr().is_terminal();
-        let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if is_terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
         let template = "{msg} {wide_bar} {percent:>3} %  {human_pos} of {human_len} offsets  {per_sec}  {eta} left";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         bar.set_message(what);
         bar.set_position(u64::try_from(first).unwrap_or_default());
         bar.reset_eta();
         let now = Instant::now();
-        Progress { what, bar, is_terminal, began: now, first, line_at: now + LINE_INTERVAL }
+        Progress {
+            what,
+            bar,
+            is_terminal,
+            began: now,
+            first,
+            line_at: now + LINE_INTERVAL,
+        }
     }
 
     pub(super) fn set(&mut self, done: i64) {
-        self.bar.set_position(u64::try_from(done).unwrap_or_default());
+        self.bar
+            .set_position(u64::try_from(done).unwrap_or_default());
         if !self.is_terminal && Instant::now() >= self.line_at {
             self.line_at = Instant::now() + LINE_INTERVAL;
             self.say_line(done);
@@ -115,9 +142,14 @@ impl Progress {
         let seconds = self.began.elapsed().as_secs().max(1);
         let rate = u64::try_from(done - self.first).unwrap_or_default() / seconds;
         let left = total.saturating_sub(self.bar.position()).checked_div(rate);
-        let left = left
-            .map_or_else(|| "unknown".to_owned(), |seconds| indicatif::HumanDuration(Duration::from_secs(seconds)).to_string());
-        say(format_args!("{}: {done} of {total} offsets, {rate} a second, time left: {left}", self.what));
+        let left = left.map_or_else(
+            || "unknown".to_owned(),
+            |seconds| indicatif::HumanDuration(Duration::from_secs(seconds)).to_string(),
+        );
+        say(format_args!(
+            "{}: {done} of {total} offsets, {rate} a second, time left: {left}",
+            self.what
+        ));
     }
 
     pub(super) fn end(self) {

@@ -50,16 +50,37 @@ impl LetterRow {
 
     /// Lays it out over several lines.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let reason = Reason::ALL.iter().find(|reason| reason.code() == self.reason);
-        let sentence = reason.map_or("a reason that this version does not know", |reason| reason.sentence());
+        let reason = Reason::ALL
+            .iter()
+            .find(|reason| reason.code() == self.reason);
+        let sentence = reason.map_or("a reason that this version does not know", |reason| {
+            reason.sentence()
+        });
         writeln!(out, "{BAD}{}{BAD:#}: {sentence}", self.reason)?;
-        let attempts = if self.attempts == 0 { "never".to_owned() } else { format!("{} times", self.attempts) };
-        let destination = self.destination.as_deref().unwrap_or("none: the whole record");
+        let attempts = if self.attempts == 0 {
+            "never".to_owned()
+        } else {
+            format!("{} times", self.attempts)
+        };
+        let destination = self
+            .destination
+            .as_deref()
+            .unwrap_or("none: the whole record");
         for (name, said) in [
             ("detail", self.detail.as_str()),
             ("destination", destination),
-            ("dead letter", &format!("{}, written {}", self.position, self.time)),
-            ("source", &format!("{}, written {}", self.source, self.source_time.as_deref().unwrap_or("at no known time"))),
+            (
+                "dead letter",
+                &format!("{}, written {}", self.position, self.time),
+            ),
+            (
+                "source",
+                &format!(
+                    "{}, written {}",
+                    self.source,
+                    self.source_time.as_deref().unwrap_or("at no known time")
+                ),
+            ),
             ("redriven", &attempts),
         ] {
             if !said.is_empty() {
@@ -72,31 +93,71 @@ impl LetterRow {
 
 /// Returns a time of Kafka's, in milliseconds, as RFC 3339.
 pub(super) fn date(milliseconds: i64) -> String {
-    Timestamp::from_millisecond(milliseconds).map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
+    Timestamp::from_millisecond(milliseconds)
+        .map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
 }
 
 /// Lists dead letters, one a line.
 pub(super) fn write_list(rows: &[LetterRow], out: &mut impl Write) -> io::Result<()> {
-    let mut lines = vec![["time", "dead letter", "reason", "destination", "source", "detail"].map(str::to_owned)];
+    let mut lines = vec![
+        [
+            "time",
+            "dead letter",
+            "reason",
+            "destination",
+            "source",
+            "detail",
+        ]
+        .map(str::to_owned),
+    ];
     lines.extend(rows.iter().map(|row| {
-        let attempts = if row.attempts == 0 { String::new() } else { format!(" (redriven {} times)", row.attempts) };
+        let attempts = if row.attempts == 0 {
+            String::new()
+        } else {
+            format!(" (redriven {} times)", row.attempts)
+        };
         let destination = row.destination.as_deref().unwrap_or("-");
-        [&row.time, &row.position, &row.reason, destination, &row.source, &format!("{}{attempts}", row.detail)]
-            .map(str::to_owned)
+        [
+            &row.time,
+            &row.position,
+            &row.reason,
+            destination,
+            &row.source,
+            &format!("{}{attempts}", row.detail),
+        ]
+        .map(str::to_owned)
     }));
-    if lines.len() > 1 { write_columns(&lines, out) } else { Ok(()) }
+    if lines.len() > 1 {
+        write_columns(&lines, out)
+    } else {
+        Ok(())
+    }
 }
 
 /// Writes rows in columns; the first one is their heading.
-pub(super) fn write_columns<const N: usize>(rows: &[[String; N]], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_columns<const N: usize>(
+    rows: &[[String; N]],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(cell)).max().unwrap_or_default()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| columns(cell))
+            .max()
+            .unwrap_or_default()
     });
     for (index, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell}{:1$}", "", width - columns(cell)));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell}{:1$}", "", width - columns(cell)));
         let line = cells.collect::<Vec<_>>().join("  ");
         let line = line.trim_end();
-        if index == 0 { writeln!(out, "{HEADING}{line}{HEADING:#}")? } else { writeln!(out, "{line}")? }
+        if index == 0 {
+            writeln!(out, "{HEADING}{line}{HEADING:#}")?
+        } else {
+            writeln!(out, "{line}")?
+        }
     }
     Ok(())
 }

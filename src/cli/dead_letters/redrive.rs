@@ -32,10 +32,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { choice, name, all_destinations, max_attempts, care, .. } = arguments;
+    let Arguments {
+        choice,
+        name,
+        all_destinations,
+        max_attempts,
+        care,
+        ..
+    } = arguments;
     choice.check()?;
     let mut config = arguments.config.load()?;
-    check_names("destination", &choice.destination, config.destinations.iter().map(|instance| instance.name.as_str()))?;
+    check_names(
+        "destination",
+        &choice.destination,
+        config
+            .destinations
+            .iter()
+            .map(|instance| instance.name.as_str()),
+    )?;
     let routing = config.routing();
     config.source.topics = topics(&config);
     let known_topics = config.source.topics.clone();
@@ -45,9 +59,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         is_for_all: *all_destinations,
         max_attempts: *max_attempts,
     };
-    let Choice { reason, destination, since, until } = choice;
+    let Choice {
+        reason,
+        destination,
+        since,
+        until,
+    } = choice;
     let asked = [reason, destination].map(|names| backfill::sorted(names));
-    let asked = format!("{since:?} {until:?} {asked:?} {all_destinations} {max_attempts} {}", care.repeat_additions);
+    let asked = format!(
+        "{since:?} {until:?} {asked:?} {all_destinations} {max_attempts} {}",
+        care.repeat_additions
+    );
     let selection = Selection::default();
     let job = Job {
         kind: "redrive",
@@ -58,7 +80,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         is_latest: false,
         care,
         fingerprint: backfill::fingerprint(&asked),
-        replay: Replay { name: name.clone(), selection, repeats_additions: care.repeat_additions, letters: Some(letters) },
+        replay: Replay {
+            name: name.clone(),
+            selection,
+            repeats_additions: care.repeat_additions,
+            letters: Some(letters),
+        },
         routing,
     };
     job.run(config)

@@ -39,13 +39,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     let router = Router::new(config.routing().redacted())?;
     let (topic, partition, offset) = &arguments.position;
-    let position = Position { topic, partition: *partition, offset: *offset };
-    let message = Lookup::open(&config).and_then(|lookup| lookup.at(position)).map_err(failure)?;
+    let position = Position {
+        topic,
+        partition: *partition,
+        offset: *offset,
+    };
+    let message = Lookup::open(&config)
+        .and_then(|lookup| lookup.at(position))
+        .map_err(failure)?;
     let record = kafka::dead_letter(&message);
     let (Some(row), Some(letter)) = (LetterRow::of(&message), record.letter) else {
-        return Err(failure(Fault::Fatal(format!("{position}: {}", Reason::NoDeadLetter.sentence()))));
+        return Err(failure(Fault::Fatal(format!(
+            "{position}: {}",
+            Reason::NoDeadLetter.sentence()
+        ))));
     };
-    let source = Record { position: letter.source, timestamp: letter.timestamp, letter: None, ..record };
+    let source = Record {
+        position: letter.source,
+        timestamp: letter.timestamp,
+        letter: None,
+        ..record
+    };
     let mut explanation = explain(&router, &source);
     if let Some(destination) = letter.destination {
         explanation.narrow(&[destination.to_owned()]);
@@ -75,7 +89,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )?;
         return Ok(());
     }
-    writeln!(out, "\n{HEADING}what today's code and configuration make of it{HEADING:#}\n")?;
+    writeln!(
+        out,
+        "\n{HEADING}what today's code and configuration make of it{HEADING:#}\n"
+    )?;
     write_explanation(&explanation, &mut out)?;
     Ok(())
 }
@@ -104,7 +121,9 @@ impl std::fmt::Display for Bytes<'_> {
             // What a terminal would obey is shown, not done.
             Bytes::Text(text) => text.chars().try_for_each(|character| match character {
                 '\n' | '\t' => write!(formatter, "{character}"),
-                character if character.is_control() => write!(formatter, "{}", character.escape_default()),
+                character if character.is_control() => {
+                    write!(formatter, "{}", character.escape_default())
+                }
                 character => write!(formatter, "{character}"),
             }),
             Bytes::Base64(text) => write!(formatter, "{text} (base64; it is not UTF-8)"),

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use crate::cli::terminal::{self, BAD, CALM, GOOD, HEADING, ORIGIN, columns, shortened, wrapped};
 use crate::explanation::layout::{self, Line};
-use crate::explanation::{DestinationPart, EventPart, Explanation, NotePart, OperationPart, Origin, TraitPart, TraitShare};
+use crate::explanation::{
+    DestinationPart, EventPart, Explanation, NotePart, OperationPart, Origin, TraitPart, TraitShare,
+};
 use crate::verdict::NoteCode;
 
 /// Lays an explanation out.
@@ -30,7 +32,10 @@ impl<W: Write> Page<'_, W> {
             }
         }
         if !explanation.is_traced {
-            self.line("\n", "The event has too many values to look for what came from where.")?;
+            self.line(
+                "\n",
+                "The event has too many values to look for what came from where.",
+            )?;
         }
         Ok(())
     }
@@ -41,12 +46,21 @@ impl<W: Write> Page<'_, W> {
             "ignored" => CALM,
             _ => BAD,
         };
-        write!(self.out, "{style}{}{style:#}: {}", explanation.verdict.replace('_', "-"), explanation.sentence)?;
+        write!(
+            self.out,
+            "{style}{}{style:#}: {}",
+            explanation.verdict.replace('_', "-"),
+            explanation.sentence
+        )?;
         if !explanation.reason.is_empty() {
             write!(self.out, " ({})", explanation.reason)?;
         }
         writeln!(self.out)?;
-        if explanation.detail.is_empty() { Ok(()) } else { self.line("  ", &explanation.detail) }
+        if explanation.detail.is_empty() {
+            Ok(())
+        } else {
+            self.line("  ", &explanation.detail)
+        }
     }
 
     fn event(&mut self, event: &EventPart) -> io::Result<()> {
@@ -62,20 +76,33 @@ impl<W: Write> Page<'_, W> {
     /// Writes `text` behind `first`, broken into lines of which the others begin below it.
     fn line(&mut self, first: &str, text: &str) -> io::Result<()> {
         let indent = columns(first.trim_start_matches('\n'));
-        for (index, line) in wrapped(text, self.width.saturating_sub(indent)).iter().enumerate() {
-            if index == 0 { writeln!(self.out, "{first}{line}")? } else { writeln!(self.out, "{:indent$}{line}", "")? }
+        for (index, line) in wrapped(text, self.width.saturating_sub(indent))
+            .iter()
+            .enumerate()
+        {
+            if index == 0 {
+                writeln!(self.out, "{first}{line}")?
+            } else {
+                writeln!(self.out, "{:indent$}{line}", "")?
+            }
         }
         Ok(())
     }
 
     fn notes(&mut self, notes: &[NotePart]) -> io::Result<()> {
         // Which key won is said at its trait.
-        let notes: Vec<NotePart> = notes.iter().filter(|note| note.code != NoteCode::TraitCollision.code()).cloned().collect();
+        let notes: Vec<NotePart> = notes
+            .iter()
+            .filter(|note| note.code != NoteCode::TraitCollision.code())
+            .cloned()
+            .collect();
         if notes.is_empty() {
             return Ok(());
         }
         self.heading("notes on the event")?;
-        grouped(&notes).iter().try_for_each(|note| self.line("  ", note))
+        grouped(&notes)
+            .iter()
+            .try_for_each(|note| self.line("  ", note))
     }
 
     fn destinations(&mut self, destinations: &[DestinationPart]) -> io::Result<()> {
@@ -83,8 +110,14 @@ impl<W: Write> Page<'_, W> {
             return Ok(());
         }
         self.heading("destinations")?;
-        let name_width = destinations.iter().map(|part| columns(&part.destination)).max().unwrap_or_default();
-        destinations.iter().try_for_each(|destination| self.destination(destination, name_width))
+        let name_width = destinations
+            .iter()
+            .map(|part| columns(&part.destination))
+            .max()
+            .unwrap_or_default();
+        destinations
+            .iter()
+            .try_for_each(|destination| self.destination(destination, name_width))
     }
 
     fn destination(&mut self, part: &DestinationPart, name_width: usize) -> io::Result<()> {
@@ -95,9 +128,18 @@ impl<W: Write> Page<'_, W> {
         };
         let padding = name_width - columns(&part.destination);
         let indent = " ".repeat(17 + name_width);
-        write!(self.out, "  {style}{word}{style:#}  {HEADING}{}{HEADING:#}{:padding$}  ", part.destination, "")?;
+        write!(
+            self.out,
+            "  {style}{word}{style:#}  {HEADING}{}{HEADING:#}{:padding$}  ",
+            part.destination, ""
+        )?;
         let what = match part.outcome {
-            "emitted" => part.operations.iter().map(|operation| operation.operation.as_str()).collect::<Vec<_>>().join(", "),
+            "emitted" => part
+                .operations
+                .iter()
+                .map(|operation| operation.operation.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
             _ => format!("{} ({})", part.sentence, part.reason),
         };
         self.continued(&indent, &what)?;
@@ -106,16 +148,35 @@ impl<W: Write> Page<'_, W> {
         }
         self.line(&indent, &part.decided_by.sentence)?;
         // Why the whole is not sent is said above, if it is the only thing that there is to say.
-        let refused = part.refused.iter().filter(|refused| part.outcome == "emitted" || refused.reason != part.reason);
-        let refused = refused.map(|refused| (format!("no {}", refused.operation), said(refused.sentence, refused.reason)));
-        by_reason(refused).iter().try_for_each(|refused| self.line(&indent, refused))?;
-        grouped(&part.notes).iter().try_for_each(|note| self.line(&indent, note))
+        let refused = part
+            .refused
+            .iter()
+            .filter(|refused| part.outcome == "emitted" || refused.reason != part.reason);
+        let refused = refused.map(|refused| {
+            (
+                format!("no {}", refused.operation),
+                said(refused.sentence, refused.reason),
+            )
+        });
+        by_reason(refused)
+            .iter()
+            .try_for_each(|refused| self.line(&indent, refused))?;
+        grouped(&part.notes)
+            .iter()
+            .try_for_each(|note| self.line(&indent, note))
     }
 
     /// Writes what follows on a line that has come to the indent already.
     fn continued(&mut self, indent: &str, text: &str) -> io::Result<()> {
-        for (index, line) in wrapped(text, self.width.saturating_sub(columns(indent))).iter().enumerate() {
-            if index == 0 { writeln!(self.out, "{line}")? } else { writeln!(self.out, "{indent}{line}")? }
+        for (index, line) in wrapped(text, self.width.saturating_sub(columns(indent)))
+            .iter()
+            .enumerate()
+        {
+            if index == 0 {
+                writeln!(self.out, "{line}")?
+            } else {
+                writeln!(self.out, "{indent}{line}")?
+            }
         }
         Ok(())
     }
@@ -125,14 +186,24 @@ impl<W: Write> Page<'_, W> {
         if event.traits.is_empty() {
             writeln!(self.out, "  none")?;
         }
-        event.traits.iter().try_for_each(|found| self.found_trait(found))
+        event
+            .traits
+            .iter()
+            .try_for_each(|found| self.found_trait(found))
     }
 
     fn found_trait(&mut self, found: &TraitPart) -> io::Result<()> {
-        let value =
-            found.value.as_ref().map_or_else(|| "put together of several keys".to_owned(), |value| json_line(value.get()));
+        let value = found.value.as_ref().map_or_else(
+            || "put together of several keys".to_owned(),
+            |value| json_line(value.get()),
+        );
         let room = self.width.saturating_sub(columns(&found.name) + 4);
-        writeln!(self.out, "  {HEADING}{}{HEADING:#}  {}", found.name, shortened(&value, room))?;
+        writeln!(
+            self.out,
+            "  {HEADING}{}{HEADING:#}  {}",
+            found.name,
+            shortened(&value, room)
+        )?;
         if !found.key.is_empty() && found.key != found.name {
             writeln!(self.out, "    came as \"{}\"", found.key)?;
         }
@@ -140,8 +211,16 @@ impl<W: Write> Page<'_, W> {
             let lost: Vec<String> = found.lost.iter().map(|key| format!("\"{key}\"")).collect();
             self.line("    ", &format!("won over {}", lost.join(", ")))?;
         }
-        let name_width = found.destinations.iter().map(|share| columns(&share.destination)).max().unwrap_or_default();
-        found.destinations.iter().try_for_each(|share| self.share(share, name_width))
+        let name_width = found
+            .destinations
+            .iter()
+            .map(|share| columns(&share.destination))
+            .max()
+            .unwrap_or_default();
+        found
+            .destinations
+            .iter()
+            .try_for_each(|share| self.share(share, name_width))
     }
 
     fn share(&mut self, share: &TraitShare, name_width: usize) -> io::Result<()> {
@@ -159,8 +238,15 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
-    fn operation(&mut self, destination: &DestinationPart, operation: &OperationPart) -> io::Result<()> {
-        self.heading(&format!("{}: {}", destination.destination, operation.operation))?;
+    fn operation(
+        &mut self,
+        destination: &DestinationPart,
+        operation: &OperationPart,
+    ) -> io::Result<()> {
+        self.heading(&format!(
+            "{}: {}",
+            destination.destination, operation.operation
+        ))?;
         self.line("  topic    ", &operation.topic)?;
         self.with_origin("  key      ", &operation.key, operation, "key")?;
         self.with_origin("  request  ", &operation.request, operation, "request")?;
@@ -169,14 +255,31 @@ impl<W: Write> Page<'_, W> {
         }
         let lines = layout::lines(operation.body.get(), &operation.origins);
         // What is longer than half the width does not push all origins to the right.
-        let lengths = lines.iter().map(|line| columns(&line.text)).filter(|length| length * 2 <= self.width);
+        let lengths = lines
+            .iter()
+            .map(|line| columns(&line.text))
+            .filter(|length| length * 2 <= self.width);
         let column = lengths.max().unwrap_or_default() + 4;
-        lines.iter().try_for_each(|line| self.body_line(line, column))
+        lines
+            .iter()
+            .try_for_each(|line| self.body_line(line, column))
     }
 
-    fn with_origin(&mut self, head: &str, text: &str, operation: &OperationPart, place: &str) -> io::Result<()> {
-        let from = operation.origins.iter().find(|origin| origin.place == place).map(|origin| origin.from.join(", "));
-        let Some(from) = from.map(|from| format!("<- {from}")) else { return writeln!(self.out, "{head}{text}") };
+    fn with_origin(
+        &mut self,
+        head: &str,
+        text: &str,
+        operation: &OperationPart,
+        place: &str,
+    ) -> io::Result<()> {
+        let from = operation
+            .origins
+            .iter()
+            .find(|origin| origin.place == place)
+            .map(|origin| origin.from.join(", "));
+        let Some(from) = from.map(|from| format!("<- {from}")) else {
+            return writeln!(self.out, "{head}{text}");
+        };
         if columns(head) + columns(text) + 3 + columns(&from) <= self.width {
             return writeln!(self.out, "{head}{text}   {ORIGIN}{from}{ORIGIN:#}");
         }
@@ -186,15 +289,24 @@ impl<W: Write> Page<'_, W> {
 
     fn body_line(&mut self, line: &Line, column: usize) -> io::Result<()> {
         let length = columns(&line.text) + 2;
-        let Some(from) = line.origin.as_ref().map(from) else { return writeln!(self.out, "  {}", line.text) };
+        let Some(from) = line.origin.as_ref().map(from) else {
+            return writeln!(self.out, "  {}", line.text);
+        };
         let column = column.max(length + 2);
         if column + 3 + columns(&from) <= self.width {
             let padding = column - length;
-            return writeln!(self.out, "  {}{:padding$}{ORIGIN}<- {}{ORIGIN:#}", line.text, "", from);
+            return writeln!(
+                self.out,
+                "  {}{:padding$}{ORIGIN}<- {}{ORIGIN:#}",
+                line.text, "", from
+            );
         }
         writeln!(self.out, "  {}", line.text)?;
         let indent = " ".repeat(line.indent + 4);
-        for (index, text) in wrapped(&from, self.width.saturating_sub(columns(&indent) + 3)).iter().enumerate() {
+        for (index, text) in wrapped(&from, self.width.saturating_sub(columns(&indent) + 3))
+            .iter()
+            .enumerate()
+        {
             let arrow = if index == 0 { "<- " } else { "   " };
             writeln!(self.out, "{indent}{ORIGIN}{arrow}{text}{ORIGIN:#}")?;
         }
@@ -213,7 +325,11 @@ fn from(origin: &Origin) -> String {
 
 /// Says each kind of note once, with all that it happened to.
 fn grouped(notes: &[NotePart]) -> Vec<String> {
-    by_reason(notes.iter().map(|note| (format!("\"{}\"", note.subject), reason(note))))
+    by_reason(
+        notes
+            .iter()
+            .map(|note| (format!("\"{}\"", note.subject), reason(note))),
+    )
 }
 
 /// Puts together the subjects that have the same reason, in the order that the reasons came.
@@ -225,7 +341,10 @@ fn by_reason(found: impl Iterator<Item = (String, String)>) -> Vec<String> {
             None => groups.push((reason, vec![subject])),
         }
     }
-    groups.into_iter().map(|(reason, subjects)| format!("{}: {reason}", subjects.join(", "))).collect()
+    groups
+        .into_iter()
+        .map(|(reason, subjects)| format!("{}: {reason}", subjects.join(", ")))
+        .collect()
 }
 
 fn reason(note: &NotePart) -> String {
@@ -237,7 +356,9 @@ fn said(sentence: &str, code: &str) -> String {
 }
 
 fn place(place: &crate::explanation::TraitPlace) -> String {
-    let became = place.became.as_ref().map_or_else(String::new, |became| format!(", as {}", terminal::shortened(became, 40)));
+    let became = place.became.as_ref().map_or_else(String::new, |became| {
+        format!(", as {}", terminal::shortened(became, 40))
+    });
     format!("{} {}{became}", place.operation, place.place)
 }
 

@@ -21,9 +21,15 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Returns a lane for each topic, in the router's order.
-    pub(super) fn open_all(producer: &Arc<BaseProducer<DeliveryContext>>, topics: &Topics) -> Result<Vec<Lane>, Fault> {
+    pub(super) fn open_all(
+        producer: &Arc<BaseProducer<DeliveryContext>>,
+        topics: &Topics,
+    ) -> Result<Vec<Lane>, Fault> {
         let open = |name: &String| match ProducerTopic::new(producer, name) {
-            Some(topic) => Ok(Lane { topic, waiting: Vec::new() }),
+            Some(topic) => Ok(Lane {
+                topic,
+                waiting: Vec::new(),
+            }),
             None => Err(Fault::Fatal(format!("not a topic's name: {name}"))),
         };
         topics.names.iter().map(open).collect()
@@ -58,7 +64,13 @@ impl Delivery {
     }
 
     fn send_lane(&mut self, topic: usize, emissions: &Emissions) -> Result<bool, Fault> {
-        let Some(lane) = self.lanes.get_mut(topic).filter(|lane| !lane.waiting.is_empty()) else { return Ok(true) };
+        let Some(lane) = self
+            .lanes
+            .get_mut(topic)
+            .filter(|lane| !lane.waiting.is_empty())
+        else {
+            return Ok(true);
+        };
         let waiting = std::mem::take(&mut lane.waiting);
         let mut rest = if self.openings.is_open(topic) {
             let n_taken = self.hand_over(topic, &waiting, emissions)?;
@@ -74,14 +86,28 @@ impl Delivery {
     }
 
     /// Hands over what may go while some partitions of the topic are not open, and returns the rest, in order.
-    fn open_partitions(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<Vec<usize>, Fault> {
+    fn open_partitions(
+        &mut self,
+        topic: usize,
+        waiting: &[usize],
+        emissions: &Emissions,
+    ) -> Result<Vec<usize>, Fault> {
         let n_partitions = self.n_partitions(topic).ok();
-        self.openings.expect(topic, n_partitions.and_then(|count| usize::try_from(count).ok()).unwrap_or_default());
+        self.openings.expect(
+            topic,
+            n_partitions
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or_default(),
+        );
         let (mut ready, mut rest, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for index in waiting.iter().copied() {
-            let partition = emissions.get(index).and_then(|emission| partition_among(&emission, n_partitions?));
+            let partition = emissions
+                .get(index)
+                .and_then(|emission| partition_among(&emission, n_partitions?));
             // Without a key any partition will do, and nobody waits for its order.
-            let opening = partition.map_or(Opening::Open, |partition| self.openings.get(topic, partition));
+            let opening = partition.map_or(Opening::Open, |partition| {
+                self.openings.get(topic, partition)
+            });
             let is_first = |partition| firsts.iter().all(|(_, first)| *first != partition);
             match (opening, partition) {
                 (Opening::Untouched, Some(partition)) if is_first(partition) => {
@@ -94,7 +120,10 @@ impl Delivery {
         }
         let n_taken = self.hand_over(topic, &ready, emissions)?;
         let not_taken = ready.get(n_taken..).unwrap_or_default();
-        for (_, partition) in firsts.iter().filter(|(index, _)| !not_taken.contains(index)) {
+        for (_, partition) in firsts
+            .iter()
+            .filter(|(index, _)| !not_taken.contains(index))
+        {
             self.openings.ask(topic, *partition);
         }
         rest.extend_from_slice(not_taken);
@@ -103,13 +132,20 @@ impl Delivery {
     }
 
     /// Hands records of one topic over, and returns how many went before there was no more room.
-    fn hand_over(&mut self, topic: usize, waiting: &[usize], emissions: &Emissions) -> Result<usize, Fault> {
+    fn hand_over(
+        &mut self,
+        topic: usize,
+        waiting: &[usize],
+        emissions: &Emissions,
+    ) -> Result<usize, Fault> {
         let mut records = waiting.iter().filter_map(|index| emissions.get(*index));
         self.begin_transaction()?;
         let partitions = match self.n_partitions(topic) {
             Ok(partitions) => partitions,
             Err(code) => {
-                let Some(emission) = records.next() else { return Ok(0) };
+                let Some(emission) = records.next() else {
+                    return Ok(0);
+                };
                 let sequence = self.next_sequence();
                 return Err(self.not_taken(topic, &emission, sequence, code));
             }
@@ -135,8 +171,15 @@ impl Delivery {
         Ok(waiting.len())
     }
 
-    fn produce_batch<'e>(&mut self, topic: usize, partitions: i32, records: impl Iterator<Item = Emission<'e>>) {
-        let Some(lane) = self.lanes.get(topic) else { return };
+    fn produce_batch<'e>(
+        &mut self,
+        topic: usize,
+        partitions: i32,
+        records: impl Iterator<Item = Emission<'e>>,
+    ) {
+        let Some(lane) = self.lanes.get(topic) else {
+            return;
+        };
         let sequences = (0..).map(|index| self.sequence.wrapping_add(index));
         let outgoing = records.zip(sequences).map(|(emission, sequence)| Outgoing {
             value: emission.value,
@@ -166,7 +209,11 @@ impl Delivery {
                 delivery_opaque: to_opaque(emission.partition, sequence),
             };
             let sent = self.producer.send(record);
-            let result = sent.map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown));
+            let result = sent.map_err(|(error, _)| {
+                error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown)
+            });
             if !self.is_taken(topic, &emission, sequence, result)? {
                 break;
             }
@@ -200,19 +247,38 @@ impl Delivery {
     }
 
     /// Returns the fault that a record is which the client did not take.
-    fn not_taken(&mut self, topic: usize, emission: &Emission<'_>, sequence: u32, code: RDKafkaErrorCode) -> Fault {
+    fn not_taken(
+        &mut self,
+        topic: usize,
+        emission: &Emission<'_>,
+        sequence: u32,
+        code: RDKafkaErrorCode,
+    ) -> Fault {
         let mut reports = self.reports();
         if reaction(Call::Send, code) == Reaction::Hold {
             let message = owned(emission, name(&self.topics, topic));
-            reports.returned.push((message, to_opaque(emission.partition, sequence), code));
+            reports
+                .returned
+                .push((message, to_opaque(emission.partition, sequence), code));
         }
         // A producer that has failed takes no more records; what came back of it says why.
-        self.give_up(reports, Some(Fault::of(Call::Send, &KafkaError::MessageProduction(code))))
+        self.give_up(
+            reports,
+            Some(Fault::of(Call::Send, &KafkaError::MessageProduction(code))),
+        )
     }
 }
 
 /// Returns the partition that a record goes to; absent where any will do.
 fn partition_among(emission: &Emission<'_>, partitions: i32) -> Option<usize> {
-    let of_key = || emission.key.map(|key| native::partition_of_key(key, partitions));
-    emission.partition.of(partitions).or_else(of_key).and_then(|partition| usize::try_from(partition).ok())
+    let of_key = || {
+        emission
+            .key
+            .map(|key| native::partition_of_key(key, partitions))
+    };
+    emission
+        .partition
+        .of(partitions)
+        .or_else(of_key)
+        .and_then(|partition| usize::try_from(partition).ok())
 }

@@ -25,7 +25,10 @@ pub(super) enum Opening {
 
 impl Openings {
     pub(super) fn new(n_topics: usize) -> Openings {
-        Openings { topics: vec![Vec::new(); n_topics], asked: Vec::new() }
+        Openings {
+            topics: vec![Vec::new(); n_topics],
+            asked: Vec::new(),
+        }
     }
 
     /// Returns whether every partition of the topic is open, as far as they are known.
@@ -36,18 +39,30 @@ impl Openings {
 
     /// Takes note of how many partitions a topic has.
     pub(super) fn expect(&mut self, topic: usize, n_partitions: usize) {
-        if let Some(partitions) = self.topics.get_mut(topic).filter(|partitions| partitions.len() < n_partitions) {
+        if let Some(partitions) = self
+            .topics
+            .get_mut(topic)
+            .filter(|partitions| partitions.len() < n_partitions)
+        {
             partitions.resize(n_partitions, Opening::default());
         }
     }
 
     pub(super) fn get(&self, topic: usize, partition: usize) -> Opening {
-        self.topics.get(topic).and_then(|partitions| partitions.get(partition)).copied().unwrap_or_default()
+        self.topics
+            .get(topic)
+            .and_then(|partitions| partitions.get(partition))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Takes note that a partition's first record was handed over.
     pub(super) fn ask(&mut self, topic: usize, partition: usize) {
-        if let Some(opening) = self.topics.get_mut(topic).and_then(|partitions| partitions.get_mut(partition)) {
+        if let Some(opening) = self
+            .topics
+            .get_mut(topic)
+            .and_then(|partitions| partitions.get_mut(partition))
+        {
             *opening = Opening::Asked;
             self.asked.push((topic, partition));
         }
@@ -56,7 +71,11 @@ impl Openings {
     /// Takes note that everything that was handed over is confirmed.
     pub(super) fn all_confirmed(&mut self) {
         for (topic, partition) in self.asked.drain(..) {
-            if let Some(opening) = self.topics.get_mut(topic).and_then(|partitions| partitions.get_mut(partition)) {
+            if let Some(opening) = self
+                .topics
+                .get_mut(topic)
+                .and_then(|partitions| partitions.get_mut(partition))
+            {
                 *opening = Opening::Open;
             }
         }
@@ -74,7 +93,10 @@ mod tests {
         openings.expect(0, 2);
         openings.ask(0, 0);
         openings.all_confirmed();
-        assert_eq!((openings.get(0, 0), openings.get(0, 1)), (Opening::Open, Opening::Untouched));
+        assert_eq!(
+            (openings.get(0, 0), openings.get(0, 1)),
+            (Opening::Open, Opening::Untouched)
+        );
         assert!(!openings.is_open(0));
         openings.ask(0, 1);
         assert_eq!(openings.get(0, 1), Opening::Asked);

@@ -41,7 +41,11 @@ pub(super) struct HeldRecord {
 impl HeldRecord {
     /// Returns the partition that it goes to; absent where any will do, as there is no key.
     fn partition_among(&self, partitions: i32) -> Option<i32> {
-        let of_key = || self.message.key().map(|key| native::partition_of_key(key, partitions));
+        let of_key = || {
+            self.message
+                .key()
+                .map(|key| native::partition_of_key(key, partitions))
+        };
         self.partition.of(partitions).or_else(of_key)
     }
 }
@@ -52,7 +56,9 @@ impl Probe {
     }
 
     fn is_of_size(&self) -> bool {
-        self.suspects.iter().any(|suspect| suspect.code == RDKafkaErrorCode::MessageSizeTooLarge)
+        self.suspects
+            .iter()
+            .any(|suspect| suspect.code == RDKafkaErrorCode::MessageSizeTooLarge)
     }
 
     /// Returns the topics that still have a suspect.
@@ -63,12 +69,17 @@ impl Probe {
     }
 
     fn first_of(&self, topic: usize) -> Option<usize> {
-        self.suspects.iter().position(|suspect| suspect.topic == topic)
+        self.suspects
+            .iter()
+            .position(|suspect| suspect.topic == topic)
     }
 }
 
 /// Returns the first record of each partition among those of one topic that came back, in the order in which they were handed over.
-pub(super) fn first_of_each_partition(mut records: Vec<HeldRecord>, partitions: i32) -> Vec<HeldRecord> {
+pub(super) fn first_of_each_partition(
+    mut records: Vec<HeldRecord>,
+    partitions: i32,
+) -> Vec<HeldRecord> {
     // Far fewer are in flight than would make the numbers meet.
     let newest = records.last().map_or(0, |record| record.sequence);
     records.sort_by_key(|record| record.sequence.wrapping_sub(newest).wrapping_add(1 << 31));
@@ -86,7 +97,11 @@ pub(super) fn first_of_each_partition(mut records: Vec<HeldRecord>, partitions: 
 
 impl Delivery {
     /// Offers the suspects to their topics, for `patience` or a little longer. Returns whether all were taken.
-    pub(super) fn offer_all(&mut self, probe: &mut Probe, patience: Duration) -> Result<bool, Fault> {
+    pub(super) fn offer_all(
+        &mut self,
+        probe: &mut Probe,
+        patience: Duration,
+    ) -> Result<bool, Fault> {
         if probe.is_of_size() && self.topics.n_told() > probe.n_limits {
             // A broker has told a limit that was not known: what was too large may be a dead letter now.
             probe.suspects.clear();
@@ -103,9 +118,16 @@ impl Delivery {
     }
 
     /// Offers one topic's suspects, one after the other, until one is not taken.
-    fn offer_topic(&mut self, probe: &mut Probe, topic: usize, until: Instant) -> Result<(), Fault> {
+    fn offer_topic(
+        &mut self,
+        probe: &mut Probe,
+        topic: usize,
+        until: Instant,
+    ) -> Result<(), Fault> {
         while let Some(index) = probe.first_of(topic) {
-            let Some(suspect) = probe.suspects.get(index) else { break };
+            let Some(suspect) = probe.suspects.get(index) else {
+                break;
+            };
             if !self.offer(suspect, until)? {
                 self.tell_refused(topic, suspect.code);
                 return Ok(());
@@ -118,16 +140,24 @@ impl Delivery {
 
     /// Offers one record. Returns whether the topic took it.
     fn offer(&mut self, suspect: &Suspect, until: Instant) -> Result<bool, Fault> {
-        let Ok(partitions) = self.n_partitions(suspect.topic) else { return Ok(false) };
+        let Ok(partitions) = self.n_partitions(suspect.topic) else {
+            return Ok(false);
+        };
         self.begin_transaction()?;
-        let is_queued = self.send_held(suspect.topic, &suspect.record, partitions).is_ok();
+        let is_queued = self
+            .send_held(suspect.topic, &suspect.record, partitions)
+            .is_ok();
         while is_queued && self.producer.in_flight_count() > 0 && Instant::now() < until {
             native::flush(self.producer.client(), Duration::from_millis(5));
             self.producer.poll(Duration::ZERO);
         }
         let is_answered = is_queued && self.producer.in_flight_count() == 0;
         let is_taken = is_answered && {
-            let Reports { returned, unconfirmed, .. } = self.producer.context().take();
+            let Reports {
+                returned,
+                unconfirmed,
+                ..
+            } = self.producer.context().take();
             returned.is_empty() && unconfirmed.is_none()
         };
         if !is_taken {
@@ -135,7 +165,10 @@ impl Delivery {
         }
         if self.transaction.is_used() {
             if !self.abort_transaction() {
-                return Err(Fault::Rewind { cause: Cause::Transaction, detail: "a probe could not be aborted".to_owned() });
+                return Err(Fault::Rewind {
+                    cause: Cause::Transaction,
+                    detail: "a probe could not be aborted".to_owned(),
+                });
             }
             // What the abort itself purged is no answer of the topic.
             self.producer.poll(Duration::ZERO);
@@ -149,7 +182,9 @@ impl Delivery {
 
     fn send_held(&self, topic: usize, held: &HeldRecord, partitions: i32) -> KafkaResult<()> {
         let message = &held.message;
-        let headers = message.headers().map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value))));
+        let headers = message
+            .headers()
+            .map(|headers| headers_of(headers.iter().map(|header| (header.key, header.value))));
         let record = BaseRecord {
             topic: name(&self.topics, topic),
             partition: held.partition.of(partitions),
@@ -163,7 +198,11 @@ impl Delivery {
     }
 
     fn is_told(&self, topic: &str) -> bool {
-        self.status.view().refused.iter().any(|(refused, _)| refused == topic)
+        self.status
+            .view()
+            .refused
+            .iter()
+            .any(|(refused, _)| refused == topic)
     }
 
     fn tell_refused(&self, topic: usize, code: RDKafkaErrorCode) {
@@ -172,7 +211,8 @@ impl Delivery {
             return;
         }
         metrics::topic_refused(topic, true);
-        self.status.update(|view| view.refused.push((topic.to_owned(), code.to_string())));
+        self.status
+            .update(|view| view.refused.push((topic.to_owned(), code.to_string())));
         tracing::error!(worker, topic, error = %code, hint = hint(code), "a topic refuses records; nothing is committed until it takes them");
     }
 
@@ -182,7 +222,8 @@ impl Delivery {
             return;
         }
         metrics::topic_refused(topic, false);
-        self.status.update(|view| view.refused.retain(|(refused, _)| refused != topic));
+        self.status
+            .update(|view| view.refused.retain(|(refused, _)| refused != topic));
         tracing::info!(worker, topic, "the topic takes records again");
     }
 
@@ -197,7 +238,10 @@ impl Delivery {
 
 /// Returns what would make the topic take records again; it is tried until then.
 pub(super) fn hint(code: RDKafkaErrorCode) -> &'static str {
-    if matches!(code, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) {
+    if matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition
+    ) {
         "create the topic"
     } else if code == RDKafkaErrorCode::UnknownPartition {
         // What the client says of a topic that is gone, too.
@@ -224,8 +268,20 @@ mod tests {
 
     fn held(sequence: u32, key: Option<&str>, partition: Partition) -> HeldRecord {
         let key = key.map(|key| key.as_bytes().to_vec());
-        let message = OwnedMessage::new(None, key, "a".to_owned(), Timestamp::NotAvailable, 0, 0, None);
-        HeldRecord { message, partition, sequence }
+        let message = OwnedMessage::new(
+            None,
+            key,
+            "a".to_owned(),
+            Timestamp::NotAvailable,
+            0,
+            0,
+            None,
+        );
+        HeldRecord {
+            message,
+            partition,
+            sequence,
+        }
     }
 
     fn check(records: Vec<HeldRecord>, partitions: i32, expected: &[u32]) {
@@ -257,6 +313,13 @@ mod tests {
 
     #[test]
     fn records_without_a_key_count_as_one_partition() {
-        check(vec![held(2, None, Partition::ByKey), held(1, None, Partition::ByKey)], 8, &[1]);
+        check(
+            vec![
+                held(2, None, Partition::ByKey),
+                held(1, None, Partition::ByKey),
+            ],
+            8,
+            &[1],
+        );
     }
 }

@@ -43,7 +43,9 @@ impl Delivery {
         if !self.transaction.is_used() {
             return Ok(());
         }
-        self.call("init transactions", |producer| producer.init_transactions(REQUEST_TIMEOUT))
+        self.call("init transactions", |producer| {
+            producer.init_transactions(REQUEST_TIMEOUT)
+        })
     }
 
     /// Begins a transaction unless one is open or none is used.
@@ -56,14 +58,20 @@ impl Delivery {
     }
 
     /// Commits `offsets` and everything that was sent, all or nothing. Everything must be acknowledged before.
-    pub(super) fn commit_with(&mut self, offsets: &TopicPartitionList, member: &ConsumerGroupMetadata) -> Result<(), Fault> {
+    pub(super) fn commit_with(
+        &mut self,
+        offsets: &TopicPartitionList,
+        member: &ConsumerGroupMetadata,
+    ) -> Result<(), Fault> {
         self.begin_transaction()?;
         self.call("send offsets to transaction", |producer| {
             producer.send_offsets_to_transaction(offsets, member, REQUEST_TIMEOUT)
         })?;
         // From here on nothing but the broker knows; the transaction is no longer ours to abort.
         self.transaction = Transaction::Closed;
-        self.call("commit transaction", |producer| producer.commit_transaction(REQUEST_TIMEOUT))
+        self.call("commit transaction", |producer| {
+            producer.commit_transaction(REQUEST_TIMEOUT)
+        })
     }
 
     /// Aborts the transaction if one is open. Returns whether it is certain that none is open now.
@@ -73,7 +81,9 @@ impl Delivery {
         }
         self.transaction = Transaction::Closed;
         self.purge();
-        let result = self.call("abort transaction", |producer| producer.abort_transaction(REQUEST_TIMEOUT));
+        let result = self.call("abort transaction", |producer| {
+            producer.abort_transaction(REQUEST_TIMEOUT)
+        });
         if let Err(fault) = &result {
             // The next producer aborts it, or the broker at its timeout.
             tracing::warn!(worker = self.status.worker, error = %fault, "a transaction could not be aborted");
@@ -82,12 +92,18 @@ impl Delivery {
     }
 
     /// Makes a transactional call, again with the same arguments while librdkafka calls its error retriable.
-    fn call(&self, name: &'static str, call: impl Fn(&BaseProducer<DeliveryContext>) -> KafkaResult<()>) -> Result<(), Fault> {
+    fn call(
+        &self,
+        name: &'static str,
+        call: impl Fn(&BaseProducer<DeliveryContext>) -> KafkaResult<()>,
+    ) -> Result<(), Fault> {
         let until = Instant::now() + REQUEST_TIMEOUT;
         loop {
             match self.status.call(name, || call(&self.producer)) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && Instant::now() < until =>
+                {
                     tracing::debug!(worker = self.status.worker, call = name, error = %error, "tried again");
                 }
                 Err(error) => return Err(Fault::of(Call::Transaction, &error)),
@@ -102,16 +118,35 @@ impl Delivery {
     pub(super) fn failure(&self) -> Failure {
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             let detail = format!("the producer cannot go on: {reason}");
-            return Failure { code, fault: Fault::Rewind { cause: Cause::Producer, detail } };
+            return Failure {
+                code,
+                fault: Fault::Rewind {
+                    cause: Cause::Producer,
+                    detail,
+                },
+            };
         }
         if self.transaction != Transaction::Open {
             let detail = "the producer cannot go on".to_owned();
-            return Failure { code: RDKafkaErrorCode::Unknown, fault: Fault::Rewind { cause: Cause::Producer, detail } };
+            return Failure {
+                code: RDKafkaErrorCode::Unknown,
+                fault: Fault::Rewind {
+                    cause: Cause::Producer,
+                    detail,
+                },
+            };
         }
-        let refused = self.status.call("begin transaction", || self.producer.begin_transaction());
+        let refused = self
+            .status
+            .call("begin transaction", || self.producer.begin_transaction());
         let error = refused.err().unwrap_or(KafkaError::Canceled);
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        Failure { code, fault: Fault::of(Call::Transaction, &error) }
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
+        Failure {
+            code,
+            fault: Fault::of(Call::Transaction, &error),
+        }
     }
 }
 

@@ -20,12 +20,20 @@ pub(super) struct Search {
 impl Search {
     /// Returns the search between an offset in the batch and the partition's end.
     pub(super) fn new(inside: i64, end: i64) -> Search {
-        Search { inside, beyond: end.max(inside + 1), step: 1, asked_at: None }
+        Search {
+            inside,
+            beyond: end.max(inside + 1),
+            step: 1,
+            asked_at: None,
+        }
     }
 
     /// Returns where the next fetch is tried.
     pub(super) fn probe(&self) -> i64 {
-        self.inside.saturating_add(self.step).min(self.inside + (self.beyond - self.inside) / 2).max(self.inside + 1)
+        self.inside
+            .saturating_add(self.step)
+            .min(self.inside + (self.beyond - self.inside) / 2)
+            .max(self.inside + 1)
     }
 
     /// Takes note of whether the probe lies in the batch.
@@ -64,9 +72,15 @@ mod tests {
 
     #[test]
     fn the_end_of_a_batch_is_found_in_few_fetches() {
-        for (inside, batch_end, partition_end) in
-            [(0, 1, 1), (0, 1, 2), (0, 1, 1_000_000), (0, 600, 601), (0, 600, 600), (7, 600, 9_000_000_000), (599, 600, 4000)]
-        {
+        for (inside, batch_end, partition_end) in [
+            (0, 1, 1),
+            (0, 1, 2),
+            (0, 1, 1_000_000),
+            (0, 600, 601),
+            (0, 600, 600),
+            (7, 600, 9_000_000_000),
+            (599, 600, 4000),
+        ] {
             let (end, probes) = find(inside, batch_end, partition_end);
             assert_eq!(end, batch_end, "{inside} {batch_end} {partition_end}");
             assert!(probes <= 20, "{probes} fetches");

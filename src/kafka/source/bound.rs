@@ -57,8 +57,13 @@ impl Meter {
 
     /// Returns how long it is until the next record is due.
     fn ahead(&self) -> Duration {
-        let due = self.0.as_ref().map(|(_, next_at)| *next_at.lock().unwrap_or_else(PoisonError::into_inner));
-        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+        let due = self
+            .0
+            .as_ref()
+            .map(|(_, next_at)| *next_at.lock().unwrap_or_else(PoisonError::into_inner));
+        due.map_or(Duration::ZERO, |due| {
+            due.saturating_duration_since(Instant::now())
+        })
     }
 
     fn count(&self, record: &Record<'_>) {
@@ -86,8 +91,14 @@ impl Pace {
     pub(super) fn of(reading: Reading) -> Option<Pace> {
         match reading {
             Reading::Live => None,
-            Reading::Replay(meter) => Some(Pace { meter, is_redrive: false }),
-            Reading::Redrive(meter) => Some(Pace { meter, is_redrive: true }),
+            Reading::Replay(meter) => Some(Pace {
+                meter,
+                is_redrive: false,
+            }),
+            Reading::Redrive(meter) => Some(Pace {
+                meter,
+                is_redrive: true,
+            }),
         }
     }
 
@@ -106,9 +117,12 @@ impl Pace {
 /// Puts partitions that are not part of the replay at their end. They are paused there; without a position librdkafka would
 /// ask for one again and again.
 pub(super) fn pass_over_foreign(partitions: &mut TopicPartitionList) -> Result<(), Fault> {
-    let is_foreign = |element: &TopicPartitionListElem<'_>| !matches!(element.offset(), Offset::Offset(_));
+    let is_foreign =
+        |element: &TopicPartitionListElem<'_>| !matches!(element.offset(), Offset::Offset(_));
     let mut foreign = partitions.elements().into_iter().filter(is_foreign);
-    foreign.try_for_each(|mut element| element.set_offset(Offset::End)).map_err(|error| Fault::of(Call::Position, &error))
+    foreign
+        .try_for_each(|mut element| element.set_offset(Offset::End))
+        .map_err(|error| Fault::of(Call::Position, &error))
 }
 
 impl Assigned {
@@ -124,12 +138,18 @@ pub(super) fn admit(
     partitions: &mut [Assigned],
     position: Position<'_>,
 ) -> Result<bool, Fault> {
-    let is_it = |assigned: &&mut Assigned| assigned.partition == position.partition && assigned.topic == position.topic;
-    let Some(assigned) = partitions.iter_mut().find(is_it) else { return Ok(false) };
+    let is_it = |assigned: &&mut Assigned| {
+        assigned.partition == position.partition && assigned.topic == position.topic
+    };
+    let Some(assigned) = partitions.iter_mut().find(is_it) else {
+        return Ok(false);
+    };
     if assigned.ends_before(position.offset + 1) && !assigned.is_done {
         assigned.is_done = true;
         let done = list([(position.topic, position.partition, Offset::Invalid)].into_iter())?;
-        consumer.pause(&done).map_err(|error| Fault::of(Call::Position, &error))?;
+        consumer
+            .pause(&done)
+            .map_err(|error| Fault::of(Call::Position, &error))?;
     }
     Ok(!assigned.ends_before(position.offset))
 }
@@ -141,38 +161,75 @@ mod tests {
     #[test]
     fn a_pace_is_kept_over_many_records() {
         let record = |value| Record {
-            position: Position { topic: "a", partition: 0, offset: 0 },
+            position: Position {
+                topic: "a",
+                partition: 0,
+                offset: 0,
+            },
             timestamp: None,
             key: Some(b"12"),
             value: Some(value),
             traceparent: None,
             letter: None,
         };
-        assert_eq!(Rate::Records(100.0).time_of(&record(b"")), Duration::from_millis(10));
-        assert_eq!(Rate::Bytes(1000.0).time_of(&record(b"12345678")), Duration::from_millis(10));
-        assert_eq!(Rate::Bytes(0.001).time_of(&record(b"12345678")), Duration::from_secs(10));
+        assert_eq!(
+            Rate::Records(100.0).time_of(&record(b"")),
+            Duration::from_millis(10)
+        );
+        assert_eq!(
+            Rate::Bytes(1000.0).time_of(&record(b"12345678")),
+            Duration::from_millis(10)
+        );
+        assert_eq!(
+            Rate::Bytes(0.001).time_of(&record(b"12345678")),
+            Duration::from_secs(10)
+        );
 
         let reading = Reading::Replay(Meter::new(Some(Rate::Records(1000.0))));
-        let paces = [Pace::of(reading.clone()).unwrap(), Pace::of(reading).unwrap()];
+        let paces = [
+            Pace::of(reading.clone()).unwrap(),
+            Pace::of(reading).unwrap(),
+        ];
         let began = Instant::now();
         for turn in 0..50 {
             let pace = &paces[turn % 2];
             while pace.wait(Duration::from_millis(1)).is_none() {}
             pace.count(&record(b""));
         }
-        assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(40),
+            "{:?}",
+            began.elapsed()
+        );
         let unhurried = Pace::of(Reading::Redrive(Meter::new(None))).unwrap();
         unhurried.count(&record(b""));
-        assert_eq!(unhurried.wait(Duration::from_secs(60)), Some(Duration::from_secs(60)));
+        assert_eq!(
+            unhurried.wait(Duration::from_secs(60)),
+            Some(Duration::from_secs(60))
+        );
         assert!(Pace::of(Reading::Live).is_none());
     }
 
     #[test]
     fn one_worker_alone_has_the_whole_rate() {
-        let position = Position { topic: "a", partition: 0, offset: 0 };
-        let record = Record { position, timestamp: None, key: None, value: None, traceparent: None, letter: None };
+        let position = Position {
+            topic: "a",
+            partition: 0,
+            offset: 0,
+        };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: None,
+            traceparent: None,
+            letter: None,
+        };
         let meter = Meter::new(Some(Rate::Records(0.2)));
-        let paces = [Pace::of(Reading::Replay(meter.clone())).unwrap(), Pace::of(Reading::Replay(meter)).unwrap()];
+        let paces = [
+            Pace::of(Reading::Replay(meter.clone())).unwrap(),
+            Pace::of(Reading::Replay(meter)).unwrap(),
+        ];
         paces[0].count(&record);
         // A fixed share would make the first wait ten seconds, and leave the second free.
         for pace in &paces {

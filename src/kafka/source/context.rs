@@ -26,7 +26,12 @@ pub(super) struct SourceContext {
 impl SourceContext {
     pub(super) fn new(status: Arc<Status>) -> SourceContext {
         let log = ClientLog::new("consumer", status.worker);
-        SourceContext { log, status, wanted: Mutex::default(), is_closing: AtomicBool::new(false) }
+        SourceContext {
+            log,
+            status,
+            wanted: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn wanted(&self) -> MutexGuard<'_, Option<Rebalance>> {
@@ -49,7 +54,12 @@ impl ClientContext for SourceContext {
 }
 
 impl ConsumerContext for SourceContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let partitions = partitions.clone();
         let rebalance = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assign(partitions)

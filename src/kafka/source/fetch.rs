@@ -79,9 +79,15 @@ impl Leader {
         }
         // Records may come from a follower (KIP-392), and then there may be no connection to the leader.
         let is_it = |broker: &&Broker| broker.nodeid == partition.broker && broker.state == "UP";
-        let Some(broker) = report.brokers.values().find(is_it) else { return Leader::Away(partition.leader) };
+        let Some(broker) = report.brokers.values().find(is_it) else {
+            return Leader::Away(partition.leader);
+        };
         let silence = Duration::from_micros(broker.rxidle.max(0).unsigned_abs());
-        if patience.is_some_and(|patience| silence > patience) { Leader::Silent } else { Leader::Connected(partition.leader) }
+        if patience.is_some_and(|patience| silence > patience) {
+            Leader::Silent
+        } else {
+            Leader::Connected(partition.leader)
+        }
     }
 }
 
@@ -89,9 +95,13 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Obstacle::NoLeader => formatter.write_str("no broker leads it"),
-            Obstacle::LeaderAway(broker) => write!(formatter, "its leader, broker {broker}, is not connected"),
+            Obstacle::LeaderAway(broker) => {
+                write!(formatter, "its leader, broker {broker}, is not connected")
+            }
             Obstacle::NoAnswer => formatter.write_str("its leader does not answer"),
-            Obstacle::NotFetched => formatter.write_str("its leader has records and the client does not fetch them"),
+            Obstacle::NotFetched => {
+                formatter.write_str("its leader has records and the client does not fetch them")
+            }
         }
     }
 }
@@ -112,7 +122,12 @@ impl Fetching {
 
     /// Takes note that something has arrived, or that nothing has to.
     pub(super) fn rest(&mut self, now: Instant) {
-        (self.arrived_at, self.behind_at, self.obstacle, self.n_unanswered) = (now, None, None, 0);
+        (
+            self.arrived_at,
+            self.behind_at,
+            self.obstacle,
+            self.n_unanswered,
+        ) = (now, None, None, 0);
     }
 
     /// Returns whether it is time to ask the leader, if there is one to be asked, and takes note that it is asked.
@@ -146,7 +161,9 @@ impl Fetching {
         }
         self.leader = leader;
         match answer {
-            Some(Answer::End(end)) if fetched_to.is_some_and(|fetched_to| fetched_to >= end) => self.rest(now),
+            Some(Answer::End(end)) if fetched_to.is_some_and(|fetched_to| fetched_to >= end) => {
+                self.rest(now)
+            }
             Some(Answer::End(_)) => {
                 self.behind_at.get_or_insert(now);
                 (self.obstacle, self.n_unanswered) = (Some(Obstacle::NotFetched), 0);
@@ -209,31 +226,77 @@ mod tests {
     fn what_arrives_or_is_at_its_end_is_never_stuck() {
         let arrives = |second| (i64::try_from(second).unwrap(), LED, Answer::End(1_000_000));
         assert_eq!(watch(600, 0, arrives), (None, None, 0));
-        assert_eq!(watch(600, 0, |_| (10, LED, Answer::End(10))), (None, None, 59));
+        assert_eq!(
+            watch(600, 0, |_| (10, LED, Answer::End(10))),
+            (None, None, 59)
+        );
     }
 
     #[test]
     fn records_that_the_leader_has_and_that_do_not_arrive_are_stuck() {
         let ahead = |_| (10, LED, Answer::End(11));
-        assert_eq!(watch(40, 0, ahead), (Some(Obstacle::NotFetched), Some(32), 3));
-        assert_eq!(watch(100, 2, ahead), (Some(Obstacle::NotFetched), Some(92), 9));
-        assert_eq!(watch(1000, 60, ahead), (Some(Obstacle::NotFetched), Some(652), 99));
+        assert_eq!(
+            watch(40, 0, ahead),
+            (Some(Obstacle::NotFetched), Some(32), 3)
+        );
+        assert_eq!(
+            watch(100, 2, ahead),
+            (Some(Obstacle::NotFetched), Some(92), 9)
+        );
+        assert_eq!(
+            watch(1000, 60, ahead),
+            (Some(Obstacle::NotFetched), Some(652), 99)
+        );
     }
 
     #[test]
     fn without_a_leader_or_an_answer_no_new_consumer_helps() {
-        assert_eq!(watch(600, 0, |_| (10, Leader::Nobody, Answer::End(11))), (Some(Obstacle::NoLeader), None, 0));
-        assert_eq!(watch(600, 0, |_| (10, Leader::Away(3), Answer::End(11))), (Some(Obstacle::LeaderAway(3)), None, 0));
-        assert_eq!(watch(600, 0, |_| (10, LED, Answer::None)), (Some(Obstacle::NoAnswer), None, 16));
-        assert_eq!(watch(600, 0, |_| (10, Leader::Silent, Answer::End(11))), (Some(Obstacle::NoAnswer), None, 0));
+        assert_eq!(
+            watch(600, 0, |_| (10, Leader::Nobody, Answer::End(11))),
+            (Some(Obstacle::NoLeader), None, 0)
+        );
+        assert_eq!(
+            watch(600, 0, |_| (10, Leader::Away(3), Answer::End(11))),
+            (Some(Obstacle::LeaderAway(3)), None, 0)
+        );
+        assert_eq!(
+            watch(600, 0, |_| (10, LED, Answer::None)),
+            (Some(Obstacle::NoAnswer), None, 16)
+        );
+        assert_eq!(
+            watch(600, 0, |_| (10, Leader::Silent, Answer::End(11))),
+            (Some(Obstacle::NoAnswer), None, 0)
+        );
     }
 
     #[test]
     fn a_leader_that_comes_back_is_given_time() {
-        let comes_back = |second| (10, if second < 300 { Leader::Nobody } else { LED }, Answer::End(11));
-        assert_eq!(watch(310, 0, comes_back), (Some(Obstacle::NotFetched), None, 1));
-        assert_eq!(watch(400, 0, comes_back), (Some(Obstacle::NotFetched), Some(322), 10));
-        let answers_again = |second| (10, LED, if second < 300 { Answer::None } else { Answer::End(10) });
+        let comes_back = |second| {
+            (
+                10,
+                if second < 300 { Leader::Nobody } else { LED },
+                Answer::End(11),
+            )
+        };
+        assert_eq!(
+            watch(310, 0, comes_back),
+            (Some(Obstacle::NotFetched), None, 1)
+        );
+        assert_eq!(
+            watch(400, 0, comes_back),
+            (Some(Obstacle::NotFetched), Some(322), 10)
+        );
+        let answers_again = |second| {
+            (
+                10,
+                LED,
+                if second < 300 {
+                    Answer::None
+                } else {
+                    Answer::End(10)
+                },
+            )
+        };
         assert_eq!(watch(320, 0, answers_again).0, None);
     }
 }

@@ -19,11 +19,23 @@ impl Source {
         let (lows, highs) = (self.edges(Offset::Beginning)?, self.edges(Offset::End)?);
         let mut gaps = Vec::new();
         for assigned in &self.partitions {
-            let known = (next_offset(&positions, assigned), edge(&lows, assigned), edge(&highs, assigned));
+            let known = (
+                next_offset(&positions, assigned),
+                edge(&lows, assigned),
+                edge(&highs, assigned),
+            );
             // A partition that nobody leads has not told of a gap.
-            let (Some(position), Some(low), Some(high)) = known else { continue };
+            let (Some(position), Some(low), Some(high)) = known else {
+                continue;
+            };
             if position < low || position > high {
-                gaps.push(Gap { topic: assigned.topic.clone(), partition: assigned.partition, position, low, high });
+                gaps.push(Gap {
+                    topic: assigned.topic.clone(),
+                    partition: assigned.partition,
+                    position,
+                    low,
+                    high,
+                });
             }
         }
         if self.on_gap == OnGap::Stop && !gaps.is_empty() {
@@ -31,21 +43,30 @@ impl Source {
         }
         self.skip(&gaps, &positions)?;
         // A replay's progress is its own.
-        Ok(if self.pace.is_none() { gaps.into_iter().map(Gap::end).collect() } else { Vec::new() })
+        Ok(if self.pace.is_none() {
+            gaps.into_iter().map(Gap::end).collect()
+        } else {
+            Vec::new()
+        })
     }
 
     /// Asks where each partition begins or ends. One that has no leader tells so at once, and keeps no other waiting.
     fn edges(&self, edge: Offset) -> Result<TopicPartitionList, Fault> {
         let wanted = self.list(|_| edge)?;
         self.status
-            .call("edges", || self.consumer.offsets_for_times(wanted, REQUEST_TIMEOUT))
+            .call("edges", || {
+                self.consumer.offsets_for_times(wanted, REQUEST_TIMEOUT)
+            })
             .map_err(|error| Fault::of(Call::Position, &error))
     }
 
     /// Goes on at the oldest record of each partition with a gap, and where it is in the others.
     fn skip(&mut self, gaps: &[Gap], positions: &TopicPartitionList) -> Result<(), Fault> {
         for gap in gaps {
-            metrics::gap_skipped(&gap.topic, u64::try_from(gap.low - gap.position).unwrap_or_default());
+            metrics::gap_skipped(
+                &gap.topic,
+                u64::try_from(gap.low - gap.position).unwrap_or_default(),
+            );
             tracing::error!(
                 topic = gap.topic,
                 partition = gap.partition,
@@ -56,15 +77,21 @@ impl Source {
             );
         }
         let offsets = self.list(|assigned| {
-            let gap = gaps.iter().find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
-            let offset = gap.map(|gap| gap.low).or_else(|| next_offset(positions, assigned));
+            let gap = gaps
+                .iter()
+                .find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
+            let offset = gap
+                .map(|gap| gap.low)
+                .or_else(|| next_offset(positions, assigned));
             offset.map_or(assigned.start, Offset::Offset)
         })?;
         self.retry_blocks();
         self.reposition(&offsets)?;
         // Each partition tells of its own gap, and a partition of which nothing was read has no position but its start.
         for assigned in &mut self.partitions {
-            let gap = gaps.iter().find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
+            let gap = gaps
+                .iter()
+                .find(|gap| gap.partition == assigned.partition && gap.topic == assigned.topic);
             assigned.start = gap.map_or(assigned.start, |gap| Offset::Offset(gap.low));
         }
         Ok(())
@@ -88,7 +115,11 @@ struct Gap {
 
 impl Gap {
     fn end(self) -> Watermark {
-        Watermark { topic: self.topic, partition: self.partition, next_offset: self.low }
+        Watermark {
+            topic: self.topic,
+            partition: self.partition,
+            next_offset: self.low,
+        }
     }
 }
 

@@ -25,23 +25,46 @@ impl Source {
     /// Does what [`Intake::check_progress`](crate::kafka::ends::Intake::check_progress) says.
     pub(super) fn publish_progress(&mut self) -> Result<(), Fault> {
         let positions = self.positions()?;
-        let (report, view, now) = (self.status.consumer.latest(), self.status.view(), Instant::now());
+        let (report, view, now) = (
+            self.status.consumer.latest(),
+            self.status.view(),
+            Instant::now(),
+        );
         self.ask_leaders(now);
         let is_flowing = view.committed_at > std::mem::replace(&mut self.looked_at, now);
-        let is_full = report.as_ref().is_some_and(|(_, report)| self.capacity.is_nearly_full(report));
+        let is_full = report
+            .as_ref()
+            .is_some_and(|(_, report)| self.capacity.is_nearly_full(report));
         let mut stuck = None;
         for assigned in &mut self.partitions {
-            let report = report.as_ref().filter(|(at, _)| *at > assigned.since + SETTLED_AFTER).map(|(_, report)| &**report);
-            let figures = report.and_then(|report| report.partition(&assigned.topic, assigned.partition));
+            let report = report
+                .as_ref()
+                .filter(|(at, _)| *at > assigned.since + SETTLED_AFTER)
+                .map(|(_, report)| &**report);
+            let figures =
+                report.and_then(|report| report.partition(&assigned.topic, assigned.partition));
             let answer = assigned.answer.take();
-            let end = if let Some(Answer::End(end)) = answer { Some(end) } else { None };
+            let end = if let Some(Answer::End(end)) = answer {
+                Some(end)
+            } else {
+                None
+            };
             let position = next_offset(&positions, assigned);
             // Of a partition that is not fetched, the client remembers what was so before.
-            let active = figures.filter(|figures| figures.fetch_state == "active" && !self.is_paused);
-            let fetched_to = position.max(active.map(|figures| figures.next_offset).filter(|next| *next >= 0));
+            let active =
+                figures.filter(|figures| figures.fetch_state == "active" && !self.is_paused);
+            let fetched_to = position.max(
+                active
+                    .map(|figures| figures.next_offset)
+                    .filter(|next| *next >= 0),
+            );
             // Where nothing is fetched, nothing has to come.
             let patience = Some(self.silence).filter(|_| !self.is_paused && !is_full);
-            let leader = report.zip(figures).map_or(Leader::Unknown, |(report, figures)| Leader::of(report, figures, patience));
+            let leader = report
+                .zip(figures)
+                .map_or(Leader::Unknown, |(report, figures)| {
+                    Leader::of(report, figures, patience)
+                });
             let mut obstacle = assigned.fetching.see(fetched_to, leader, answer, now);
             if assigned.is_done
                 || assigned.block.is_some()
@@ -52,8 +75,11 @@ impl Source {
             }
             // A replay ends where its note says.
             let limit = |end: i64| assigned.note.map_or(end, |note| note.to);
-            let high = native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
-            let stable = figures.map(|figures| figures.ls_offset).filter(|stable| *stable >= 0);
+            let high =
+                native::high_watermark(self.consumer.client(), &assigned.topic, assigned.partition);
+            let stable = figures
+                .map(|figures| figures.ls_offset)
+                .filter(|stable| *stable >= 0);
             let sight = Sight {
                 end: high.max(end).map(limit),
                 readable: stable.max(end).map(limit),
@@ -71,15 +97,26 @@ impl Source {
             }
             let mut progress = self.status.progress();
             progress.see(&assigned.topic, assigned.partition, sight, now);
-            let n_renewals = progress.get(&assigned.topic, assigned.partition).map_or(0, |known| known.n_renewals);
-            let is_named = view.blocked.iter().any(|named| assigned.is(&named.topic, named.partition));
+            let n_renewals = progress
+                .get(&assigned.topic, assigned.partition)
+                .map_or(0, |known| known.n_renewals);
+            let is_named = view
+                .blocked
+                .iter()
+                .any(|named| assigned.is(&named.topic, named.partition));
             if assigned.fetching.is_stuck(n_renewals, now) && !is_named {
                 progress.renew(&assigned.topic, assigned.partition);
-                stuck = Some(format!("{}/{} is assigned and not fetched from", assigned.topic, assigned.partition));
+                stuck = Some(format!(
+                    "{}/{} is assigned and not fetched from",
+                    assigned.topic, assigned.partition
+                ));
             }
         }
         match stuck {
-            Some(detail) => Err(Fault::Rewind { cause: Cause::PartitionStuck, detail }),
+            Some(detail) => Err(Fault::Rewind {
+                cause: Cause::PartitionStuck,
+                detail,
+            }),
             None => Ok(()),
         }
     }
@@ -90,22 +127,36 @@ impl Source {
         let mut asked: BTreeMap<i32, TopicPartitionList> = BTreeMap::new();
         for assigned in &mut self.partitions {
             let fetching = &mut assigned.fetching;
-            let is_to_ask = if self.is_paused { fetching.is_answerable() } else { fetching.is_to_ask(now) };
-            let leader = if let Leader::Connected(leader) = fetching.leader { leader } else { -1 };
+            let is_to_ask = if self.is_paused {
+                fetching.is_answerable()
+            } else {
+                fetching.is_to_ask(now)
+            };
+            let leader = if let Leader::Connected(leader) = fetching.leader {
+                leader
+            } else {
+                -1
+            };
             if is_to_ask {
                 let list = asked.entry(leader).or_default();
                 list.add_partition(&assigned.topic, assigned.partition);
             }
         }
         for mut wanted in asked.into_values() {
-            let ends = wanted
-                .set_all_offsets(Offset::End)
-                .and_then(|()| self.status.call("ends", || self.consumer.offsets_for_times(wanted.clone(), ENDS_PATIENCE)));
+            let ends = wanted.set_all_offsets(Offset::End).and_then(|()| {
+                self.status.call("ends", || {
+                    self.consumer
+                        .offsets_for_times(wanted.clone(), ENDS_PATIENCE)
+                })
+            });
             if let Err(error) = &ends {
                 tracing::debug!(error = %error, "the partitions' ends are not known");
             }
             for assigned in &mut self.partitions {
-                if wanted.find_partition(&assigned.topic, assigned.partition).is_some() {
+                if wanted
+                    .find_partition(&assigned.topic, assigned.partition)
+                    .is_some()
+                {
                     let end = ends.as_ref().ok().and_then(|ends| edge(ends, assigned));
                     assigned.answer = Some(end.map_or(Answer::None, Answer::End));
                 }
@@ -148,5 +199,9 @@ impl Assigned {
 
 /// Returns an offset as a number, if it is one.
 pub(super) fn number(offset: Offset) -> Option<i64> {
-    if let Offset::Offset(offset) = offset { Some(offset) } else { None }
+    if let Offset::Offset(offset) = offset {
+        Some(offset)
+    } else {
+        None
+    }
 }

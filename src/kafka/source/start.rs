@@ -39,8 +39,12 @@ impl FromStr for Began {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Began, ()> {
-        let (VERSION, n_partitions) = text.split_once(' ').ok_or(())? else { return Err(()) };
-        Ok(Began { n_partitions: n_partitions.parse().map_err(|_| ())? })
+        let (VERSION, n_partitions) = text.split_once(' ').ok_or(())? else {
+            return Err(());
+        };
+        Ok(Began {
+            n_partitions: n_partitions.parse().map_err(|_| ())?,
+        })
     }
 }
 
@@ -53,7 +57,9 @@ impl Began {
         }
         // Members that saw the topic grow while the group began may differ: the smallest number skips nothing. A group
         // without a note began at the beginning, or before there were notes: what has no offset is younger than the group.
-        let noted = metadata.filter_map(|text| text.parse().ok()).min_by_key(|began: &Began| began.n_partitions);
+        let noted = metadata
+            .filter_map(|text| text.parse().ok())
+            .min_by_key(|began: &Began| began.n_partitions);
         noted.unwrap_or(Began { n_partitions: 0 })
     }
 
@@ -65,7 +71,10 @@ impl Began {
 
 impl Source {
     /// Sets where the partitions of `list` begin that have no committed offset, and returns those that are worth a commit.
-    pub(super) fn start_fresh(&self, list: &mut TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
+    pub(super) fn start_fresh(
+        &self,
+        list: &mut TopicPartitionList,
+    ) -> Result<Vec<Watermark>, Fault> {
         let (mut starts, mut begun) = (Vec::new(), BTreeMap::new());
         for mut element in list.elements() {
             if matches!(element.offset(), Offset::Offset(_)) {
@@ -80,15 +89,29 @@ impl Source {
                 element.set_metadata(began.to_string());
             }
             let is_added = began.is_some_and(|began: Began| began.precedes(partition));
-            let offset = if is_added { Offset::Beginning } else { self.configured_start(&topic, partition)? };
-            element.set_offset(offset).map_err(|error| Fault::of(Call::Position, &error))?;
+            let offset = if is_added {
+                Offset::Beginning
+            } else {
+                self.configured_start(&topic, partition)?
+            };
+            element
+                .set_offset(offset)
+                .map_err(|error| Fault::of(Call::Position, &error))?;
             if is_added {
-                tracing::info!(topic, partition, "the partition was added to the topic; starting at its beginning");
+                tracing::info!(
+                    topic,
+                    partition,
+                    "the partition was added to the topic; starting at its beginning"
+                );
             } else {
                 tracing::info!(topic, partition, offset = ?offset, "the group has no offset; starting as source.start says");
             }
             if let Offset::Offset(next_offset) = offset {
-                starts.push(Watermark { topic, partition, next_offset });
+                starts.push(Watermark {
+                    topic,
+                    partition,
+                    next_offset,
+                });
             }
         }
         Ok(starts)
@@ -99,27 +122,47 @@ impl Source {
         Ok(match self.start {
             Start::Earliest => Offset::Beginning,
             Start::Latest => Offset::Offset(self.bounds(topic, partition)?.1),
-            Start::Time(milliseconds) => Offset::Offset(self.offset_at(topic, partition, milliseconds)?),
+            Start::Time(milliseconds) => {
+                Offset::Offset(self.offset_at(topic, partition, milliseconds)?)
+            }
         })
     }
 
     /// Asks for the group's offsets in all partitions of a topic, also those that other members have. `assigned` is one of ours.
     fn began(&self, topic: &str, assigned: i32) -> Result<Began, Fault> {
         let fault = |error| Fault::of(Call::Position, &error);
-        let metadata =
-            self.status.call("metadata", || self.consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)).map_err(fault)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        let count = found.and_then(|found| i32::try_from(found.partitions().len()).ok()).unwrap_or(0);
+        let metadata = self
+            .status
+            .call("metadata", || {
+                self.consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)
+            })
+            .map_err(fault)?;
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic && found.error().is_none());
+        let count = found
+            .and_then(|found| i32::try_from(found.partitions().len()).ok())
+            .unwrap_or(0);
         if count <= assigned {
             // The broker that answered knows less than the group's leader. Members must not note different numbers.
-            let detail = format!("{topic}/{assigned} is assigned, and the broker knows {count} partitions");
-            return Err(Fault::Rewind { cause: Cause::Consumer, detail });
+            let detail =
+                format!("{topic}/{assigned} is assigned, and the broker knows {count} partitions");
+            return Err(Fault::Rewind {
+                cause: Cause::Consumer,
+                detail,
+            });
         }
         let all = list((0..count).map(|partition| (topic, partition, Offset::Invalid)))?;
         let found = self.committed(all)?;
         let elements = found.elements();
-        let committed = elements.iter().filter(|element| matches!(element.offset(), Offset::Offset(_)));
-        Ok(Began::of(committed.map(TopicPartitionListElem::metadata), count))
+        let committed = elements
+            .iter()
+            .filter(|element| matches!(element.offset(), Offset::Offset(_)));
+        Ok(Began::of(
+            committed.map(TopicPartitionListElem::metadata),
+            count,
+        ))
     }
 }
 
@@ -132,8 +175,14 @@ mod tests {
         let note = Began { n_partitions: 12 };
         assert_eq!(note.to_string(), "groupcast-start-1 12");
         assert_eq!(note.to_string().parse(), Ok(note));
-        for text in ["", "groupcast-start-1", "groupcast-start-2 12", "groupcast-start-1 x", "groupcast-replay-1 7 8 ab", "12"]
-        {
+        for text in [
+            "",
+            "groupcast-start-1",
+            "groupcast-start-2 12",
+            "groupcast-start-1 x",
+            "groupcast-replay-1 7 8 ab",
+            "12",
+        ] {
             assert_eq!(text.parse::<Began>(), Err(()), "{text}");
         }
     }
@@ -141,16 +190,38 @@ mod tests {
     /// Returns the partitions of a topic of four that count as added, given the metadata of the offsets that the group has.
     fn added(metadata: &[&str]) -> Vec<i32> {
         let began = Began::of(metadata.iter().copied(), 4);
-        (0..4).filter(|partition| began.precedes(*partition)).collect()
+        (0..4)
+            .filter(|partition| began.precedes(*partition))
+            .collect()
     }
 
     #[test]
     fn a_partition_without_an_offset_was_added_unless_the_group_is_new() {
         assert_eq!(added(&[]), [0; 0], "a new group");
-        assert_eq!(added(&["groupcast-start-1 4"]), [0; 0], "another member of a new group was faster");
-        assert_eq!(added(&["groupcast-start-1 2", "groupcast-start-1 2"]), [2, 3], "two partitions were added");
-        assert_eq!(added(&["groupcast-start-1 4", "groupcast-start-1 2"]), [2, 3], "they were added while it began");
-        assert_eq!(added(&["", "groupcast-start-1 2"]), [2, 3], "an offset was reset by hand");
-        assert_eq!(added(&["", "another program's"]), [0, 1, 2, 3], "the group has no notes");
+        assert_eq!(
+            added(&["groupcast-start-1 4"]),
+            [0; 0],
+            "another member of a new group was faster"
+        );
+        assert_eq!(
+            added(&["groupcast-start-1 2", "groupcast-start-1 2"]),
+            [2, 3],
+            "two partitions were added"
+        );
+        assert_eq!(
+            added(&["groupcast-start-1 4", "groupcast-start-1 2"]),
+            [2, 3],
+            "they were added while it began"
+        );
+        assert_eq!(
+            added(&["", "groupcast-start-1 2"]),
+            [2, 3],
+            "an offset was reset by hand"
+        );
+        assert_eq!(
+            added(&["", "another program's"]),
+            [0, 1, 2, 3],
+            "the group has no notes"
+        );
     }
 }

@@ -53,7 +53,13 @@ enum State {
 impl Assigned {
     /// Returns whether its batch rests before it is fetched again.
     pub(super) fn is_held(&self) -> bool {
-        matches!(self.block, Some(Block { state: State::Held(_), .. }))
+        matches!(
+            self.block,
+            Some(Block {
+                state: State::Held(_),
+                ..
+            })
+        )
     }
 
     /// Returns the offset that it stands at while fetches go elsewhere to find a batch's end.
@@ -63,33 +69,65 @@ impl Assigned {
 
     fn search(&self) -> Option<(i64, &Search)> {
         match &self.block {
-            Some(Block { state: State::Searched(search), offset, .. }) => Some((*offset, search)),
-            Some(Block { state: State::Held(_) | State::Retried, .. }) | None => None,
+            Some(Block {
+                state: State::Searched(search),
+                offset,
+                ..
+            }) => Some((*offset, search)),
+            Some(Block {
+                state: State::Held(_) | State::Retried,
+                ..
+            })
+            | None => None,
         }
     }
 }
 
 /// Returns why a batch cannot be read, where an error says that; nothing for every other error.
 fn reason(error: &ConsumerError, max_batch_bytes: u64) -> Option<String> {
-    let limit =
-        format!("a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: {max_batch_bytes}");
+    let limit = format!(
+        "a batch cannot be decompressed: it is damaged, or larger than source.max_batch_bytes: {max_batch_bytes}"
+    );
     let reasons = [
         (RDKafkaErrorCode::BadCompression, limit),
-        (RDKafkaErrorCode::BadMessage, "a batch is damaged: its checksum is wrong".to_owned()),
-        (RDKafkaErrorCode::NotImplemented, "a batch has a format that the client does not know".to_owned()),
+        (
+            RDKafkaErrorCode::BadMessage,
+            "a batch is damaged: its checksum is wrong".to_owned(),
+        ),
+        (
+            RDKafkaErrorCode::NotImplemented,
+            "a batch has a format that the client does not know".to_owned(),
+        ),
     ];
-    reasons.into_iter().find(|(code, _)| *code == error.code).map(|(_, reason)| reason)
+    reasons
+        .into_iter()
+        .find(|(code, _)| *code == error.code)
+        .map(|(_, reason)| reason)
 }
 
 impl Source {
     /// Acts on an error that is about a batch; returns nothing where it is about something else.
-    pub(super) fn heed_undecodable(&mut self, error: &ConsumerError) -> Result<Option<Polled>, Fault> {
-        let (Some(reason), Some((topic, partition, batch))) = (reason(error, self.max_batch_bytes), &error.place) else {
+    pub(super) fn heed_undecodable(
+        &mut self,
+        error: &ConsumerError,
+    ) -> Result<Option<Polled>, Fault> {
+        let (Some(reason), Some((topic, partition, batch))) =
+            (reason(error, self.max_batch_bytes), &error.place)
+        else {
             return Ok(None);
         };
-        let Some(index) = self.index_of(topic, *partition) else { return Ok(Some(Polled::Nothing)) };
-        let Some(assigned) = self.partitions.get_mut(index) else { return Ok(Some(Polled::Nothing)) };
-        if let Some(Block { state: State::Searched(search), batch: searched, .. }) = &mut assigned.block {
+        let Some(index) = self.index_of(topic, *partition) else {
+            return Ok(Some(Polled::Nothing));
+        };
+        let Some(assigned) = self.partitions.get_mut(index) else {
+            return Ok(Some(Polled::Nothing));
+        };
+        if let Some(Block {
+            state: State::Searched(search),
+            batch: searched,
+            ..
+        }) = &mut assigned.block
+        {
             if search.asked_at.is_some() {
                 search.learn(batch == searched);
             }
@@ -98,18 +136,33 @@ impl Source {
         self.block(index, *batch, reason, error).map(Some)
     }
 
-    fn block(&mut self, index: usize, batch: i64, reason: String, error: &ConsumerError) -> Result<Polled, Fault> {
+    fn block(
+        &mut self,
+        index: usize,
+        batch: i64,
+        reason: String,
+        error: &ConsumerError,
+    ) -> Result<Polled, Fault> {
         let positions = self.positions()?;
         let worker = self.status.worker;
-        let Some(assigned) = self.partitions.get(index) else { return Ok(Polled::Nothing) };
+        let Some(assigned) = self.partitions.get(index) else {
+            return Ok(Polled::Nothing);
+        };
         let offset = next_offset(&positions, assigned).map_or(batch, |next| next.max(batch));
         let (topic, partition) = (assigned.topic.clone(), assigned.partition);
         let state = match self.on_undecodable {
             OnUndecodable::Hold => State::Held(Instant::now() + RETRY_AFTER),
-            OnUndecodable::Skip => State::Searched(Search::new(offset, self.bounds(&topic, partition)?.1)),
+            OnUndecodable::Skip => {
+                State::Searched(Search::new(offset, self.bounds(&topic, partition)?.1))
+            }
         };
-        let Some(assigned) = self.partitions.get_mut(index) else { return Ok(Polled::Nothing) };
-        let is_news = assigned.block.as_ref().is_none_or(|block| block.offset != offset);
+        let Some(assigned) = self.partitions.get_mut(index) else {
+            return Ok(Polled::Nothing);
+        };
+        let is_news = assigned
+            .block
+            .as_ref()
+            .is_none_or(|block| block.offset != offset);
         if is_news && self.on_undecodable == OnUndecodable::Hold {
             let error = &error.reason;
             tracing::error!(
@@ -122,11 +175,18 @@ impl Source {
                 "a batch cannot be decoded; its partition waits, the others go on"
             );
         }
-        assigned.block = Some(Block { offset, batch, reason, state });
+        assigned.block = Some(Block {
+            offset,
+            batch,
+            reason,
+            state,
+        });
         self.publish_blocked();
         match self.on_undecodable {
             // What stands behind the batch in librdkafka's queue is dropped with it.
-            OnUndecodable::Hold => self.pause(&list([(topic.as_str(), partition, Offset::Invalid)].into_iter())?)?,
+            OnUndecodable::Hold => self.pause(&list(
+                [(topic.as_str(), partition, Offset::Invalid)].into_iter(),
+            )?)?,
             OnUndecodable::Skip => return self.search_on(index),
         }
         Ok(Polled::Nothing)
@@ -134,9 +194,16 @@ impl Source {
 
     /// Returns whether a record only tells that a batch's end lies before it. It comes again once the end is known.
     pub(super) fn heed_probe(&mut self, position: Position<'_>) -> Result<Option<Polled>, Fault> {
-        let Some(index) = self.index_of(position.topic, position.partition) else { return Ok(None) };
-        let Some(Block { state: State::Searched(search), .. }) =
-            self.partitions.get_mut(index).and_then(|assigned| assigned.block.as_mut())
+        let Some(index) = self.index_of(position.topic, position.partition) else {
+            return Ok(None);
+        };
+        let Some(Block {
+            state: State::Searched(search),
+            ..
+        }) = self
+            .partitions
+            .get_mut(index)
+            .and_then(|assigned| assigned.block.as_mut())
         else {
             return Ok(None);
         };
@@ -150,8 +217,13 @@ impl Source {
     fn search_on(&mut self, index: usize) -> Result<Polled, Fault> {
         // Setting positions would be taken for the answer to a rebalance.
         let may_move = self.rebalance().is_none();
-        let Some(Block { state: State::Searched(search), .. }) =
-            self.partitions.get_mut(index).and_then(|assigned| assigned.block.as_mut())
+        let Some(Block {
+            state: State::Searched(search),
+            ..
+        }) = self
+            .partitions
+            .get_mut(index)
+            .and_then(|assigned| assigned.block.as_mut())
         else {
             return Ok(Polled::Nothing);
         };
@@ -165,12 +237,18 @@ impl Source {
     }
 
     fn skip_batch(&mut self, index: usize, end: i64) -> Result<Polled, Fault> {
-        let Some(block) = self.partitions.get_mut(index).and_then(|assigned| assigned.block.take()) else {
+        let Some(block) = self
+            .partitions
+            .get_mut(index)
+            .and_then(|assigned| assigned.block.take())
+        else {
             return Ok(Polled::Nothing);
         };
         self.move_to(index, end)?;
         self.publish_blocked();
-        let Some(assigned) = self.partitions.get_mut(index) else { return Ok(Polled::Nothing) };
+        let Some(assigned) = self.partitions.get_mut(index) else {
+            return Ok(Polled::Nothing);
+        };
         let Block { offset, reason, .. } = block;
         let (topic, partition) = (assigned.topic.clone(), assigned.partition);
         metrics::undecodable_skipped(&topic, u64::try_from(end - offset).unwrap_or_default());
@@ -185,10 +263,17 @@ impl Source {
         );
         // A replay's progress is its own.
         if self.pace.is_none() {
-            self.skipped.push(Watermark { topic, partition, next_offset: end });
+            self.skipped.push(Watermark {
+                topic,
+                partition,
+                next_offset: end,
+            });
             return Ok(Polled::Gap);
         }
-        let is_done = self.partitions.get(index).is_some_and(|assigned| self.is_done(assigned, Offset::Offset(end)));
+        let is_done = self
+            .partitions
+            .get(index)
+            .is_some_and(|assigned| self.is_done(assigned, Offset::Offset(end)));
         if let Some(assigned) = self.partitions.get_mut(index) {
             assigned.is_done = is_done;
         }
@@ -200,11 +285,26 @@ impl Source {
     fn move_to(&mut self, index: usize, offset: i64) -> Result<(), Fault> {
         let positions = self.positions()?;
         // The eager protocol knows no assignment of one partition.
-        let is_alone = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let moved = self.partitions.iter().enumerate().filter(|(other, _)| !is_alone || *other == index);
+        let is_alone = matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        let moved = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| !is_alone || *other == index);
         let offsets = list(moved.map(|(other, assigned)| {
-            let next = if other == index { Some(offset) } else { assigned.fetched_next(&positions) };
-            (assigned.topic.as_str(), assigned.partition, next.map_or(assigned.start, Offset::Offset))
+            let next = if other == index {
+                Some(offset)
+            } else {
+                assigned.fetched_next(&positions)
+            };
+            (
+                assigned.topic.as_str(),
+                assigned.partition,
+                next.map_or(assigned.start, Offset::Offset),
+            )
         }))?;
         self.reposition(&offsets)
     }
@@ -218,7 +318,9 @@ impl Source {
         let mut asked = Vec::new();
         for (index, assigned) in self.partitions.iter_mut().enumerate() {
             let next = next_offset(&positions, assigned);
-            let Some(block) = &mut assigned.block else { continue };
+            let Some(block) = &mut assigned.block else {
+                continue;
+            };
             match &mut block.state {
                 State::Held(until) if *until <= now => {
                     block.state = State::Retried;
@@ -236,8 +338,15 @@ impl Source {
                     Some(_) => {}
                 },
                 State::Retried if next.is_some_and(|next| next > block.offset) => {
-                    let (topic, partition, offset) = (&assigned.topic, assigned.partition, block.offset);
-                    tracing::info!(worker, topic, partition, offset, "the partition is read again");
+                    let (topic, partition, offset) =
+                        (&assigned.topic, assigned.partition, block.offset);
+                    tracing::info!(
+                        worker,
+                        topic,
+                        partition,
+                        offset,
+                        "the partition is read again"
+                    );
                     assigned.block = None;
                 }
                 State::Retried => {}
@@ -257,7 +366,11 @@ impl Source {
 
     /// Has every blocked partition be fetched where it is set next. What blocks it shows again if it is still there.
     pub(super) fn retry_blocks(&mut self) {
-        for block in self.partitions.iter_mut().filter_map(|assigned| assigned.block.as_mut()) {
+        for block in self
+            .partitions
+            .iter_mut()
+            .filter_map(|assigned| assigned.block.as_mut())
+        {
             block.state = State::Retried;
         }
         self.is_searching = false;
@@ -265,17 +378,27 @@ impl Source {
 
     /// Tells what waits, and where.
     pub(super) fn publish_blocked(&mut self) {
-        self.is_searching = self.partitions.iter().any(|assigned| assigned.search().is_some());
+        self.is_searching = self
+            .partitions
+            .iter()
+            .any(|assigned| assigned.search().is_some());
         let blocked = self.partitions.iter().filter_map(|assigned| {
             let block = assigned.block.as_ref()?;
             let (topic, reason) = (assigned.topic.clone(), block.reason.clone());
-            Some(Blocked { topic, partition: assigned.partition, offset: block.offset, reason })
+            Some(Blocked {
+                topic,
+                partition: assigned.partition,
+                offset: block.offset,
+                reason,
+            })
         });
         let blocked: Vec<Blocked> = blocked.collect();
         self.status.update(|view| view.blocked = blocked);
     }
 
     fn index_of(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.partitions.iter().position(|assigned| assigned.partition == partition && assigned.topic == topic)
+        self.partitions
+            .iter()
+            .position(|assigned| assigned.partition == partition && assigned.topic == topic)
     }
 }

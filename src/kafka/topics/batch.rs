@@ -29,8 +29,12 @@ impl Topics {
 
     /// Asks for the limits of the topics that once refused a batch, so that batches grow again where a limit was raised.
     pub(super) fn learn_raised_limits(&self, admin: &AdminClient<DefaultClientContext>) {
-        let lowered: Vec<(&String, &AtomicUsize)> =
-            self.names.iter().zip(&self.batch_bytes).filter(|(_, bytes)| told(bytes).is_some()).collect();
+        let lowered: Vec<(&String, &AtomicUsize)> = self
+            .names
+            .iter()
+            .zip(&self.batch_bytes)
+            .filter(|(_, bytes)| told(bytes).is_some())
+            .collect();
         if lowered.is_empty() {
             return;
         }
@@ -46,23 +50,44 @@ impl Topics {
     /// Finds a smaller batch for each topic that refused one: as the broker tells now, or half as large where it does not. Records
     /// that do not fit alone wait for the limit to be raised again.
     pub(in crate::kafka) fn settle_refused_batches(&self, config: &Config) {
-        let take = |refused: &AtomicUsize| Some(refused.swap(UNTOLD, Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD);
-        let refused: Vec<(usize, usize)> =
-            self.refused_batch_bytes.iter().map(take).enumerate().filter_map(|(topic, bytes)| Some((topic, bytes?))).collect();
+        let take = |refused: &AtomicUsize| {
+            Some(refused.swap(UNTOLD, Ordering::Relaxed)).filter(|bytes| *bytes != UNTOLD)
+        };
+        let refused: Vec<(usize, usize)> = self
+            .refused_batch_bytes
+            .iter()
+            .map(take)
+            .enumerate()
+            .filter_map(|(topic, bytes)| Some((topic, bytes?)))
+            .collect();
         if refused.is_empty() {
             return;
         }
-        let names: Vec<String> = refused.iter().filter_map(|(topic, _)| self.names.get(*topic).cloned()).collect();
-        let asked = admin(config).map_err(|fault| fault.to_string()).and_then(|admin| describe_settings(&admin, &names));
+        let names: Vec<String> = refused
+            .iter()
+            .filter_map(|(topic, _)| self.names.get(*topic).cloned())
+            .collect();
+        let asked = admin(config)
+            .map_err(|fault| fault.to_string())
+            .and_then(|admin| describe_settings(&admin, &names));
         let described = asked.unwrap_or_else(|error| {
             tracing::debug!(error, "the broker does not tell its topics' limits");
             Vec::new()
         });
         for (topic, bytes) in refused {
-            let (Some(name), Some(known)) = (self.names.get(topic), self.batch_bytes.get(topic)) else { continue };
-            let smaller = limit(&described, name).map_or(bytes / 2, batch_below).max(1);
+            let (Some(name), Some(known)) = (self.names.get(topic), self.batch_bytes.get(topic))
+            else {
+                continue;
+            };
+            let smaller = limit(&described, name)
+                .map_or(bytes / 2, batch_below)
+                .max(1);
             known.store(smaller, Ordering::Relaxed);
-            tracing::warn!(topic = name, bytes = smaller, "a topic takes smaller batches than before; batches follow");
+            tracing::warn!(
+                topic = name,
+                bytes = smaller,
+                "a topic takes smaller batches than before; batches follow"
+            );
         }
     }
 }

@@ -37,23 +37,42 @@ impl Report {
     pub fn of(config: &Config, outputs: &[String]) -> Result<Report, Fault> {
         let admin = admin(config)?;
         let described = describe(admin.inner(), config, outputs).map_err(Fault::Fatal)?;
-        let names: Vec<String> = config.source.topics.iter().chain(outputs).cloned().collect();
+        let names: Vec<String> = config
+            .source
+            .topics
+            .iter()
+            .chain(outputs)
+            .cloned()
+            .collect();
         // Where the limits are not told, Kafka's own are assumed, and the table says that they are not known.
         let settings = describe_settings(&admin, &names).unwrap_or_default();
         let state = |name: &String| {
             let topic = described.iter().find(|topic| topic.name == *name);
             let is_source = config.source.topics.contains(name);
-            let is_allowed = if is_source { TopicDescription::may_read } else { TopicDescription::may_write };
+            let is_allowed = if is_source {
+                TopicDescription::may_read
+            } else {
+                TopicDescription::may_write
+            };
             TopicState {
                 name: name.clone(),
                 is_source,
                 partitions: topic.and_then(|topic| topic.partitions.as_ref().ok().copied()),
-                is_allowed: topic.filter(|topic| topic.operations.is_some()).map(is_allowed),
+                is_allowed: topic
+                    .filter(|topic| topic.operations.is_some())
+                    .map(is_allowed),
                 max_message_bytes: limit(&settings, name),
             }
         };
         let problems: Vec<Problem> = problems(&described, config, outputs);
-        let complaint = if problems.is_empty() { String::new() } else { explain(&problems, &described, config) };
-        Ok(Report { topics: names.iter().map(state).collect(), complaint })
+        let complaint = if problems.is_empty() {
+            String::new()
+        } else {
+            explain(&problems, &described, config)
+        };
+        Ok(Report {
+            topics: names.iter().map(state).collect(),
+            complaint,
+        })
     }
 }

@@ -23,7 +23,10 @@ impl TopicWatch {
     /// # Errors
     /// [`Fault::Fatal`] where a property is wrong.
     pub fn open(config: Arc<Config>) -> Result<TopicWatch, Fault> {
-        Ok(TopicWatch { admin: Mutex::new(admin(&config)?), config })
+        Ok(TopicWatch {
+            admin: Mutex::new(admin(&config)?),
+            config,
+        })
     }
 
     /// Asks the brokers once, for limits too that are not known yet, and returns what is wrong with `topics`.
@@ -39,13 +42,19 @@ impl TopicWatch {
             Err(no_answer) => {
                 match admin(&self.config) {
                     Ok(another) => *client = another,
-                    Err(fault) => tracing::debug!(error = %fault, "no other client could be opened"),
+                    Err(fault) => {
+                        tracing::debug!(error = %fault, "no other client could be opened")
+                    }
                 }
                 return Err(no_answer);
             }
         };
         // Those who wait for the first answer want all of it.
-        let patience = if topics.are_known() { Duration::ZERO } else { PATIENCE };
+        let patience = if topics.are_known() {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
         topics.learn_limits_until(&client, Instant::now() + patience);
         topics.learn_raised_limits(&client);
         // What was mended meanwhile must not pile up in a client that nobody polls.

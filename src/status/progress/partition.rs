@@ -106,7 +106,10 @@ impl PartitionProgress {
     /// Returns since when it is stalled, if it is.
     #[must_use]
     pub fn stalled_since(&self) -> Option<Instant> {
-        let still_since = self.waits().then(|| self.in_line_at.map_or(self.moved_at, |at| at.max(self.moved_at)));
+        let still_since = self.waits().then(|| {
+            self.in_line_at
+                .map_or(self.moved_at, |at| at.max(self.moved_at))
+        });
         let hindered_since = self.obstacle.as_ref().map(|(_, since)| *since);
         still_since.into_iter().chain(hindered_since).min()
     }
@@ -114,7 +117,9 @@ impl PartitionProgress {
     /// Returns for how long it has been blocked at `now`, if it is.
     #[must_use]
     pub fn blocked_for(&self, now: Instant) -> Option<Duration> {
-        let stalled = self.stalled_since().map(|since| now.saturating_duration_since(since));
+        let stalled = self
+            .stalled_since()
+            .map(|since| now.saturating_duration_since(since));
         stalled.filter(|duration| *duration > BLOCKED_AFTER)
     }
 
@@ -146,7 +151,10 @@ impl PartitionProgress {
             self.newest = Some((next_offset, now));
         }
         // No look is taken in a second that is not over when the epoch is undone.
-        (self.end, self.readable) = (self.end.max(Some(next_offset)), self.readable.max(Some(next_offset)));
+        (self.end, self.readable) = (
+            self.end.max(Some(next_offset)),
+            self.readable.max(Some(next_offset)),
+        );
         self.ends.see(next_offset, self.done, now);
     }
 
@@ -154,7 +162,11 @@ impl PartitionProgress {
         self.committed = next_offset;
         self.read.take_if(|read| *read <= next_offset);
         self.newest.take_if(|(offset, _)| *offset <= next_offset);
-        if self.uncommitted.take_if(|(offset, _)| *offset <= next_offset).is_some() {
+        if self
+            .uncommitted
+            .take_if(|(offset, _)| *offset <= next_offset)
+            .is_some()
+        {
             self.uncommitted = self.newest;
             self.moved(now);
         }
@@ -250,7 +262,11 @@ mod tests {
     fn a_stopped_reader_costs_bounded_memory_and_keeps_its_age() {
         let (mut ends, began) = (Ends::default(), Instant::now());
         for second in 1..10_000 {
-            ends.see(second, 0, began + Duration::from_secs(u64::try_from(second).unwrap()));
+            ends.see(
+                second,
+                0,
+                began + Duration::from_secs(u64::try_from(second).unwrap()),
+            );
             assert_eq!(ends.oldest(), Some(began + Duration::from_secs(1)));
         }
         assert!(ends.0.len() <= MAX_ENDS);

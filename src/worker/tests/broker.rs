@@ -103,7 +103,10 @@ impl Origin {
 
     pub(super) fn of_key(key: &[u8]) -> Origin {
         let (partition, index) = std::str::from_utf8(key).unwrap().split_once('-').unwrap();
-        Origin { partition: partition.parse().unwrap(), index: index.parse().unwrap() }
+        Origin {
+            partition: partition.parse().unwrap(),
+            index: index.parse().unwrap(),
+        }
     }
 }
 
@@ -120,7 +123,10 @@ pub(super) enum Fate {
 }
 
 fn rewind<T>(cause: Cause) -> Result<T, Fault> {
-    Err(Fault::Rewind { cause, detail: "as scheduled".to_owned() })
+    Err(Fault::Rewind {
+        cause,
+        detail: "as scheduled".to_owned(),
+    })
 }
 
 impl Broker {
@@ -129,7 +135,11 @@ impl Broker {
         steps.sort_by_key(|step| step.at);
         let partition = |(number, records): (usize, &Vec<Kind>)| Partition {
             records: records.clone(),
-            available: if number == 0 { records.len() } else { records.len() / 2 },
+            available: if number == 0 {
+                records.len()
+            } else {
+                records.len() / 2
+            },
             reads: vec![0; records.len()],
             start: 0,
             committed: None,
@@ -175,7 +185,10 @@ impl Broker {
     }
 
     pub(super) fn tell(&mut self, worker: usize, what: &str) {
-        self.trace.push(format!("{:>8.3} {worker} {what}", self.passed.as_secs_f64()));
+        self.trace.push(format!(
+            "{:>8.3} {worker} {what}",
+            self.passed.as_secs_f64()
+        ));
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -227,17 +240,24 @@ impl Broker {
     fn heal(&mut self) {
         self.failures.clear();
         self.is_refusing = Default::default();
-        self.partitions.iter_mut().for_each(|partition| partition.available = partition.records.len());
+        self.partitions
+            .iter_mut()
+            .for_each(|partition| partition.available = partition.records.len());
     }
 
     /// Asks the workers to stop once all is committed and nobody is about to undo an epoch.
     fn stop_when_done(&mut self) {
         let starts_at_end = self.starts_at_end;
         let is_done = |partition: &Partition| {
-            partition.next() == partition.records.len() && (partition.committed.is_some() || !starts_at_end)
+            partition.next() == partition.records.len()
+                && (partition.committed.is_some() || !starts_at_end)
         };
         let is_calm = |member: &Member| member.expelled.is_none() && member.wanted.is_none();
-        let is_sound = |producer: &Option<Producer>| producer.as_ref().is_some_and(|producer| producer.broken.is_none());
+        let is_sound = |producer: &Option<Producer>| {
+            producer
+                .as_ref()
+                .is_some_and(|producer| producer.broken.is_none())
+        };
         if self.partitions.iter().all(is_done)
             && self.members.iter().all(is_calm)
             && self.producers.iter().all(is_sound)
@@ -247,7 +267,9 @@ impl Broker {
             self.stops.iter().for_each(|stop| stop.request());
         }
         let is_in_time = self.n_calls < self.heals_at + CALLS_TO_END;
-        self.must(is_in_time, || "I8: all is well, and yet not all gets committed".to_owned());
+        self.must(is_in_time, || {
+            "I8: all is well, and yet not all gets committed".to_owned()
+        });
     }
 
     /// Returns the failure if it is due.

@@ -27,14 +27,19 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(broker: Broker) -> Shared {
-        Shared { broker: Mutex::new(broker), turn_changed: Condvar::new() }
+        Shared {
+            broker: Mutex::new(broker),
+            turn_changed: Condvar::new(),
+        }
     }
 
     /// Returns the broker once it is the worker's turn.
     fn wait(&self, worker: usize) -> MutexGuard<'_, Broker> {
         let broker = self.lock();
         let is_others = |broker: &mut Broker| broker.turn != worker && !broker.is_over();
-        self.turn_changed.wait_while(broker, is_others).unwrap_or_else(PoisonError::into_inner)
+        self.turn_changed
+            .wait_while(broker, is_others)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Broker> {
@@ -55,7 +60,11 @@ impl Shared {
 
     fn call<T>(&self, worker: usize, name: &str, call: impl FnOnce(&mut Broker) -> T) -> T {
         let mut broker = self.wait(worker);
-        let mut fate = if broker.is_over() { Fate::Dies } else { broker.pass(worker) };
+        let mut fate = if broker.is_over() {
+            Fate::Dies
+        } else {
+            broker.pass(worker)
+        };
         if broker.turn != worker {
             self.turn_changed.notify_all();
             drop(broker);
@@ -94,7 +103,8 @@ impl<'a> Consumer<'a> {
     }
 
     fn call<T>(&self, name: &str, call: impl FnOnce(&mut Broker, usize) -> T) -> T {
-        self.shared.call(self.worker, name, |broker| call(broker, self.worker))
+        self.shared
+            .call(self.worker, name, |broker| call(broker, self.worker))
     }
 }
 
@@ -109,7 +119,11 @@ impl Intake for Consumer<'_> {
         };
         let (key, partition) = (origin.key(), i32::try_from(origin.partition).unwrap());
         take(&Record {
-            position: Position { topic: SOURCE, partition, offset: origin.offset() },
+            position: Position {
+                topic: SOURCE,
+                partition,
+                offset: origin.offset(),
+            },
             timestamp: None,
             key: Some(key.as_bytes()),
             value: Some(kind.value(&key).as_bytes()),
@@ -129,12 +143,16 @@ impl Intake for Consumer<'_> {
 
     fn assign(&mut self, partitions: TopicPartitionList) -> Result<Vec<Watermark>, Fault> {
         let partitions = numbers(&partitions);
-        self.call(&format!("assign {partitions:?}"), |broker, worker| broker.assign(worker, &partitions))
+        self.call(&format!("assign {partitions:?}"), |broker, worker| {
+            broker.assign(worker, &partitions)
+        })
     }
 
     fn unassign(&mut self, partitions: &TopicPartitionList) -> Result<(), Fault> {
         let partitions = numbers(partitions);
-        self.call(&format!("unassign {partitions:?}"), |broker, worker| broker.unassign(worker, &partitions))
+        self.call(&format!("unassign {partitions:?}"), |broker, worker| {
+            broker.unassign(worker, &partitions)
+        })
     }
 
     fn is_lost(&self) -> bool {
@@ -181,12 +199,19 @@ pub(super) struct Producer<'a> {
 
 impl<'a> Producer<'a> {
     pub(super) fn open(shared: &'a Shared, worker: usize) -> Result<Producer<'a>, Fault> {
-        shared.call(worker, "open delivery", |broker| broker.open_delivery(worker))?;
-        Ok(Producer { shared, worker, n_taken: 0 })
+        shared.call(worker, "open delivery", |broker| {
+            broker.open_delivery(worker)
+        })?;
+        Ok(Producer {
+            shared,
+            worker,
+            n_taken: 0,
+        })
     }
 
     fn call<T>(&self, name: &str, call: impl FnOnce(&mut Broker, usize) -> T) -> T {
-        self.shared.call(self.worker, name, |broker| call(broker, self.worker))
+        self.shared
+            .call(self.worker, name, |broker| call(broker, self.worker))
     }
 }
 
@@ -196,8 +221,13 @@ impl Outlet for Producer<'_> {
 
     fn send(&mut self, emissions: &Emissions) -> Result<bool, Fault> {
         let rest = emissions.iter().skip(self.n_taken);
-        let name = if emissions.is_empty() { String::new() } else { format!("send {} records", rest.len()) };
-        let records = rest.map(|emission| (emission.topic.0, Origin::of_key(emission.key.unwrap())));
+        let name = if emissions.is_empty() {
+            String::new()
+        } else {
+            format!("send {} records", rest.len())
+        };
+        let records =
+            rest.map(|emission| (emission.topic.0, Origin::of_key(emission.key.unwrap())));
         self.n_taken += self.call(&name, |broker, worker| broker.send(worker, records))?;
         let is_all = self.n_taken == emissions.len();
         if is_all {
@@ -226,7 +256,9 @@ impl Outlet for Producer<'_> {
     }
 
     fn commit_transaction(&mut self, offsets: &Watermarks) -> Result<(), Fault> {
-        self.call("commit transaction", |broker, worker| broker.commit_transaction(worker, offsets))
+        self.call("commit transaction", |broker, worker| {
+            broker.commit_transaction(worker, offsets)
+        })
     }
 
     fn take_probe(&mut self) -> Option<Sent> {
@@ -243,5 +275,8 @@ impl Outlet for Producer<'_> {
 }
 
 fn numbers(list: &TopicPartitionList) -> Vec<usize> {
-    list.elements().iter().map(|element| usize::try_from(element.partition()).unwrap()).collect()
+    list.elements()
+        .iter()
+        .map(|element| usize::try_from(element.partition()).unwrap())
+        .collect()
 }

@@ -34,13 +34,23 @@ pub(super) struct Case {
 impl std::fmt::Debug for Case {
     /// Writes one line an event, so that a failing case can be read.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Case { guarantee, epoch_records, is_eager, is_static, starts_at_end, records, steps } = self;
+        let Case {
+            guarantee,
+            epoch_records,
+            is_eager,
+            is_static,
+            starts_at_end,
+            records,
+            steps,
+        } = self;
         writeln!(
             formatter,
             "Case {{ guarantee: {guarantee:?}, epoch_records: {epoch_records}, is_eager: {is_eager}, is_static: {is_static}, starts_at_end: {starts_at_end},"
         )?;
         writeln!(formatter, "    records: vec!{records:?}, steps: vec![")?;
-        steps.iter().try_for_each(|step| writeln!(formatter, "        {step:?},"))?;
+        steps
+            .iter()
+            .try_for_each(|step| writeln!(formatter, "        {step:?},"))?;
         formatter.write_str("    ] }")
     }
 }
@@ -68,7 +78,9 @@ impl Kind {
     pub(super) fn value(self, key: &str) -> String {
         match self {
             Kind::Both => format!(r#"{{"type":"group","groupId":"{key}"}}"#),
-            Kind::First => format!(r#"{{"type":"group","groupId":"{key}","integrations":{{"second":false}}}}"#),
+            Kind::First => {
+                format!(r#"{{"type":"group","groupId":"{key}","integrations":{{"second":false}}}}"#)
+            }
             Kind::Dead => "{".to_owned(),
             Kind::Ignored => r#"{"type":"track"}"#.to_owned(),
         }
@@ -141,17 +153,34 @@ pub(super) enum Answer {
     Fenced,
 }
 
-const ANSWERS: [Answer; 4] = [Answer::Refused, Answer::LostAfter, Answer::LostBefore, Answer::Fenced];
+const ANSWERS: [Answer; 4] = [
+    Answer::Refused,
+    Answer::LostAfter,
+    Answer::LostBefore,
+    Answer::Fenced,
+];
 
 pub(super) fn case(guarantee: Guarantee) -> impl Strategy<Value = Case> {
     let records = vec(vec(kind(), 0..6), PARTITIONS);
     let of_group = (any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2));
-    (select(&EPOCH_RECORDS[..]), of_group, records, vec(step(), 0..20)).prop_map(
-        move |(epoch_records, of_group, records, steps)| {
-            let (is_eager, is_static, starts_at_end) = of_group;
-            Case { guarantee, epoch_records, is_eager, is_static, starts_at_end, records, steps }
-        },
+    (
+        select(&EPOCH_RECORDS[..]),
+        of_group,
+        records,
+        vec(step(), 0..20),
     )
+        .prop_map(move |(epoch_records, of_group, records, steps)| {
+            let (is_eager, is_static, starts_at_end) = of_group;
+            Case {
+                guarantee,
+                epoch_records,
+                is_eager,
+                is_static,
+                starts_at_end,
+                records,
+                steps,
+            }
+        })
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -165,14 +194,45 @@ fn step() -> impl Strategy<Value = Step> {
 impl Event {
     /// Returns events of every kind.
     pub(super) fn each() -> impl Iterator<Item = Event> {
-        let failures = [Failure::Open, Failure::Position, Failure::Stuck, Failure::Gap, Failure::Send, Failure::Serve];
-        let more = [Failure::Full(0), Failure::Full(1), Failure::Stall, Failure::Abort].into_iter();
+        let failures = [
+            Failure::Open,
+            Failure::Position,
+            Failure::Stuck,
+            Failure::Gap,
+            Failure::Send,
+            Failure::Serve,
+        ];
+        let more = [
+            Failure::Full(0),
+            Failure::Full(1),
+            Failure::Stall,
+            Failure::Abort,
+        ]
+        .into_iter();
         let commits = ANSWERS.into_iter().map(Failure::Commit);
-        let events = [Event::Switch, Event::Append(0), Event::Move(0), Event::Expel { told_after: 0 }, Event::Stop];
-        let kills = [Event::Expel { told_after: 2 }, Event::Crash { landed: 0 }, Event::Crash { landed: 2 }];
+        let events = [
+            Event::Switch,
+            Event::Append(0),
+            Event::Move(0),
+            Event::Expel { told_after: 0 },
+            Event::Stop,
+        ];
+        let kills = [
+            Event::Expel { told_after: 2 },
+            Event::Crash { landed: 0 },
+            Event::Crash { landed: 2 },
+        ];
         let refusals = (0..TOPICS.len()).map(Event::Refuse);
-        let failures = failures.into_iter().chain(more).chain(commits).map(Event::Fail);
-        events.into_iter().chain(kills).chain(refusals).chain(failures)
+        let failures = failures
+            .into_iter()
+            .chain(more)
+            .chain(commits)
+            .map(Event::Fail);
+        events
+            .into_iter()
+            .chain(kills)
+            .chain(refusals)
+            .chain(failures)
     }
 }
 

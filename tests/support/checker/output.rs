@@ -39,17 +39,52 @@ impl Output {
         let mut headers = headers(message)?;
         let (output, specversion, source) = match format {
             Format::Structured => {
-                let event: Structured<'_> = serde_json::from_str(value).map_err(|error| error.to_string())?;
-                let Structured { specversion, id, source, r#type: event_type, request, traceparent, data } = event;
-                (Output { id, event_type, traceparent, request, body: data.get().to_owned() }, specversion, source)
+                let event: Structured<'_> =
+                    serde_json::from_str(value).map_err(|error| error.to_string())?;
+                let Structured {
+                    specversion,
+                    id,
+                    source,
+                    r#type: event_type,
+                    request,
+                    traceparent,
+                    data,
+                } = event;
+                (
+                    Output {
+                        id,
+                        event_type,
+                        traceparent,
+                        request,
+                        body: data.get().to_owned(),
+                    },
+                    specversion,
+                    source,
+                )
             }
             Format::Binary => {
-                let mut header = |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
+                let mut header =
+                    |name: &str| headers.remove(name).ok_or(format!("no header {name}"));
                 let (specversion, source) = (header("ce_specversion")?, header("ce_source")?);
-                equal("content-type", &*header("content-type")?, "application/json")?;
-                let (id, event_type, request) = (header("ce_id")?, header("ce_type")?, header("ce_request")?);
+                equal(
+                    "content-type",
+                    &*header("content-type")?,
+                    "application/json",
+                )?;
+                let (id, event_type, request) =
+                    (header("ce_id")?, header("ce_type")?, header("ce_request")?);
                 let traceparent = header("ce_traceparent").ok();
-                (Output { id, event_type, traceparent, request, body: value.to_owned() }, specversion, source)
+                (
+                    Output {
+                        id,
+                        event_type,
+                        traceparent,
+                        request,
+                        body: value.to_owned(),
+                    },
+                    specversion,
+                    source,
+                )
             }
         };
         equal("specversion", &*specversion, "1.0")?;
@@ -62,11 +97,19 @@ impl Output {
     pub(super) fn check_body(&self, operation: usize, event: Recipe) -> Result<(), String> {
         let shape = &SHAPES[operation];
         // A lone surrogate leaves as it came (E8), and no parser takes it.
-        let body: Value = serde_json::from_str(&self.body.replace(r"\ud800", "?")).map_err(|error| error.to_string())?;
+        let body: Value = serde_json::from_str(&self.body.replace(r"\ud800", "?"))
+            .map_err(|error| error.to_string())?;
         let at = |pointer: &str| body.pointer(pointer).map(text);
         if shape.group.is_empty() {
-            let id = self.request.strip_prefix(shape.request).ok_or(format!("request {}", self.request))?;
-            equal("group id in the path", &*percent_encoding::percent_decode_str(id).decode_utf8_lossy(), &*event.group_id())?;
+            let id = self
+                .request
+                .strip_prefix(shape.request)
+                .ok_or(format!("request {}", self.request))?;
+            equal(
+                "group id in the path",
+                &*percent_encoding::percent_decode_str(id).decode_utf8_lossy(),
+                &*event.group_id(),
+            )?;
         } else {
             equal("request", &*self.request, shape.request)?;
             equal("group id", &at(shape.group), &Some(event.group_id()))?;
@@ -75,10 +118,19 @@ impl Output {
             equal("name", &at(shape.name), &event.name())?;
         }
         if let Some((pointer, prefix)) = shape.member {
-            equal("member", &at(pointer), &event.member().map(|member| format!("{prefix}{member}")))?;
+            equal(
+                "member",
+                &at(pointer),
+                &event.member().map(|member| format!("{prefix}{member}")),
+            )?;
         }
-        let changed = event.verbatim().iter().find(|part| shape.is_whole_map && !self.body.contains(**part));
-        changed.map_or(Ok(()), |part| Err(format!("{part} is not in the body as it came")))
+        let changed = event
+            .verbatim()
+            .iter()
+            .find(|part| shape.is_whole_map && !self.body.contains(**part));
+        changed.map_or(Ok(()), |part| {
+            Err(format!("{part} is not in the body as it came"))
+        })
     }
 }
 
@@ -92,7 +144,13 @@ struct Shape {
     is_whole_map: bool,
 }
 
-const BASE: Shape = Shape { request: "", group: "", name: "", member: None, is_whole_map: false };
+const BASE: Shape = Shape {
+    request: "",
+    group: "",
+    name: "",
+    member: None,
+    is_whole_map: false,
+};
 const ACCOUNT: &str = "PATCH /services/data/v68.0/sobjects/Account/Group_Id__c/";
 const BATCH: &str = "POST /api/v2/batch";
 
@@ -112,7 +170,9 @@ static SHAPES: [Shape; 10] = [
 ];
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Returns a record's headers by name; a name that comes twice is a fault.
@@ -130,13 +190,20 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Result<HashMap<String, S
 /// Returns the partition that a Java client gives a key: murmur2, without its sign, modulo the partitions.
 pub(super) fn murmur2_partition(key: &[u8], n_partitions: usize) -> usize {
     const MULTIPLIER: u32 = 0x5bd1_e995;
-    let mix = |word: u32| (word.wrapping_mul(MULTIPLIER) ^ (word.wrapping_mul(MULTIPLIER) >> 24)).wrapping_mul(MULTIPLIER);
+    let mix = |word: u32| {
+        (word.wrapping_mul(MULTIPLIER) ^ (word.wrapping_mul(MULTIPLIER) >> 24))
+            .wrapping_mul(MULTIPLIER)
+    };
     let length = u32::try_from(key.len()).expect("keys are short");
     let (words, rest) = key.as_chunks::<4>();
-    let mut hash =
-        words.iter().fold(0x9747_b28c ^ length, |hash, word| hash.wrapping_mul(MULTIPLIER) ^ mix(u32::from_le_bytes(*word)));
+    let mut hash = words.iter().fold(0x9747_b28c ^ length, |hash, word| {
+        hash.wrapping_mul(MULTIPLIER) ^ mix(u32::from_le_bytes(*word))
+    });
     if !rest.is_empty() {
-        let tail = rest.iter().rev().fold(0, |tail, byte| tail << 8 | u32::from(*byte));
+        let tail = rest
+            .iter()
+            .rev()
+            .fold(0, |tail, byte| tail << 8 | u32::from(*byte));
         hash = (hash ^ tail).wrapping_mul(MULTIPLIER);
     }
     hash = (hash ^ hash >> 13).wrapping_mul(MULTIPLIER);

@@ -33,38 +33,67 @@ impl Report {
             Expected::Routed(_) => ("routed", ""),
         };
         *self.verdicts.entry(verdict).or_default() += 1;
-        let Expected::Routed(outcomes) = expected else { return };
+        let Expected::Routed(outcomes) = expected else {
+            return;
+        };
         for (destination, outcome) in DESTINATIONS.into_iter().zip(outcomes) {
             let (word, reason, n_operations) = match outcome {
                 Outcome::Emitted(operations) => ("emitted", "", operations.len()),
                 Outcome::Skipped(reason) => ("skipped", *reason, 0),
                 Outcome::DeadLettered(reason) => ("dead_lettered", *reason, 0),
             };
-            *self.outcomes.entry((destination, word, reason)).or_default() += 1;
-            *self.operations.entry(destination).or_default() += u64::try_from(n_operations).expect("operations are few");
+            *self
+                .outcomes
+                .entry((destination, word, reason))
+                .or_default() += 1;
+            *self.operations.entry(destination).or_default() +=
+                u64::try_from(n_operations).expect("operations are few");
         }
     }
 
     /// Returns the reasons that dead letters have.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = &'static str> {
-        let whole = self.verdicts.keys().filter(|(verdict, _)| *verdict == "dead_lettered").map(|(_, reason)| *reason);
-        let shares = self.outcomes.keys().filter(|(_, outcome, _)| *outcome == "dead_lettered").map(|(_, _, reason)| *reason);
+        let whole = self
+            .verdicts
+            .keys()
+            .filter(|(verdict, _)| *verdict == "dead_lettered")
+            .map(|(_, reason)| *reason);
+        let shares = self
+            .outcomes
+            .keys()
+            .filter(|(_, outcome, _)| *outcome == "dead_lettered")
+            .map(|(_, _, reason)| *reason);
         whole.chain(shares)
     }
 
     /// Returns what workers must have counted, where each event was done once: series and value, without zeros.
     pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
         let verdicts = self.verdicts.iter().map(|((verdict, reason), value)| {
-            (format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"), *value)
+            (
+                format!("groupcast_verdicts_total{{verdict=\"{verdict}\",reason=\"{reason}\"}}"),
+                *value,
+            )
         });
-        let outcomes = self.outcomes.iter().map(|((destination, outcome, reason), value)| {
-            let labels = format!("destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\"");
-            (format!("groupcast_outcomes_total{{{labels}}}"), *value)
-        });
+        let outcomes = self
+            .outcomes
+            .iter()
+            .map(|((destination, outcome, reason), value)| {
+                let labels = format!(
+                    "destination=\"{destination}\",outcome=\"{outcome}\",reason=\"{reason}\""
+                );
+                (format!("groupcast_outcomes_total{{{labels}}}"), *value)
+            });
         let operations = self.operations.iter().map(|(destination, value)| {
-            (format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"), *value)
+            (
+                format!("groupcast_operations_emitted_total{{destination=\"{destination}\"}}"),
+                *value,
+            )
         });
-        verdicts.chain(outcomes).chain(operations).filter(|(_, value)| *value > 0).collect()
+        verdicts
+            .chain(outcomes)
+            .chain(operations)
+            .filter(|(_, value)| *value > 0)
+            .collect()
     }
 
     /// Returns how many events there are.
@@ -74,10 +103,21 @@ impl Report {
 
     /// Returns how many records of operations and dead letters left, each counted once.
     pub(crate) fn n_emitted(&self) -> u64 {
-        let dead = self.verdicts.iter().filter(|((verdict, _), _)| *verdict == "dead_lettered").map(|(_, count)| count);
-        let dead_shares =
-            self.outcomes.iter().filter(|((_, outcome, _), _)| *outcome == "dead_lettered").map(|(_, count)| count);
-        self.operations.values().chain(dead).chain(dead_shares).sum()
+        let dead = self
+            .verdicts
+            .iter()
+            .filter(|((verdict, _), _)| *verdict == "dead_lettered")
+            .map(|(_, count)| count);
+        let dead_shares = self
+            .outcomes
+            .iter()
+            .filter(|((_, outcome, _), _)| *outcome == "dead_lettered")
+            .map(|(_, count)| count);
+        self.operations
+            .values()
+            .chain(dead)
+            .chain(dead_shares)
+            .sum()
     }
 }
 
@@ -87,11 +127,23 @@ impl fmt::Display for Report {
             writeln!(formatter, "{count:>9}  {verdict:<14} {reason}")?;
         }
         for ((destination, outcome, reason), count) in &self.outcomes {
-            writeln!(formatter, "{count:>9}  {destination:<14} {outcome} {reason}")?;
+            writeln!(
+                formatter,
+                "{count:>9}  {destination:<14} {outcome} {reason}"
+            )?;
         }
         for (destination, count) in &self.operations {
-            writeln!(formatter, "{count:>9}  {destination:<14} records of operations")?;
+            writeln!(
+                formatter,
+                "{count:>9}  {destination:<14} records of operations"
+            )?;
         }
-        writeln!(formatter, "{:>9}  events, {} emitted, {} repeated", self.n_events(), self.n_emitted(), self.repetitions)
+        writeln!(
+            formatter,
+            "{:>9}  events, {} emitted, {} repeated",
+            self.n_events(),
+            self.n_emitted(),
+            self.repetitions
+        )
     }
 }

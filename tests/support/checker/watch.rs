@@ -46,7 +46,10 @@ impl<'a> Watch<'a> {
         is_atomic: bool,
         is_over: impl Fn() -> bool + Send + Sync + 'a,
     ) -> Watch<'a> {
-        let names = DESTINATIONS.iter().chain(&["dead"]).filter(|name| Some(**name) != ignored);
+        let names = DESTINATIONS
+            .iter()
+            .chain(&["dead"])
+            .filter(|name| Some(**name) != ignored);
         let topics: Vec<String> = names.map(|name| format!("{prefix}.{name}")).collect();
         let topic = source.lock().expect("nobody panics with it").topic.clone();
         Watch {
@@ -54,7 +57,10 @@ impl<'a> Watch<'a> {
             committed: Committed::of(brokers, group, &topic),
             logs: Ends::of_logs(brokers, &topics),
             readable: Ends::committed(brokers, &topics),
-            tails: topics.iter().map(|topic| Tail::of(brokers, topic)).collect(),
+            tails: topics
+                .iter()
+                .map(|topic| Tail::of(brokers, topic))
+                .collect(),
             is_atomic,
             found: BTreeMap::new(),
             resolved: Vec::new(),
@@ -70,17 +76,28 @@ impl<'a> Watch<'a> {
             self.look();
             std::thread::sleep(PAUSE);
         }
-        if self.faults.is_empty() { Ok(self.n_looks) } else { Err(self.faults.join("\n")) }
+        if self.faults.is_empty() {
+            Ok(self.n_looks)
+        } else {
+            Err(self.faults.join("\n"))
+        }
     }
 
     /// Looks once; `None` where it was over before the readers got where they must.
     pub(crate) fn look(&mut self) -> Option<()> {
         self.read_on()?;
-        let partial = if self.is_atomic { self.partial() } else { Vec::new() };
+        let partial = if self.is_atomic {
+            self.partial()
+        } else {
+            Vec::new()
+        };
         let committed = self.try_until_over(|watch| watch.committed.now())?;
         let ends = self.try_until_over(|watch| watch.logs.now())?;
-        let is_there =
-            |now: BTreeMap<_, i64>| ends.iter().all(|(place, end)| now.get(place).is_some_and(|now| now >= end)).then_some(());
+        let is_there = |now: BTreeMap<_, i64>| {
+            ends.iter()
+                .all(|(place, end)| now.get(place).is_some_and(|now| now >= end))
+                .then_some(())
+        };
         self.try_until_over(|watch| watch.readable.now().and_then(is_there))?;
         self.read_on()?;
         self.resolve();
@@ -98,14 +115,20 @@ impl<'a> Watch<'a> {
         for (partition, next) in committed {
             let resolved = self.resolved.get(index(*partition)).copied().unwrap_or(0);
             if index(*next) > resolved {
-                let at = At { partition: index(*partition), offset: resolved };
+                let at = At {
+                    partition: index(*partition),
+                    offset: resolved,
+                };
                 let found = self.found.get(&at);
                 self.faults
                     .push(format!("partition {partition}: {next} is committed, and of {resolved} only {found:?} has left"));
             }
         }
-        let torn =
-            partial.iter().filter(|at| !self.is_complete(**at)).map(|at| format!("{at:?} is seen in part")).collect::<Vec<_>>();
+        let torn = partial
+            .iter()
+            .filter(|at| !self.is_complete(**at))
+            .map(|at| format!("{at:?} is seen in part"))
+            .collect::<Vec<_>>();
         self.faults.extend(torn);
     }
 
@@ -122,7 +145,13 @@ impl<'a> Watch<'a> {
     }
 
     fn read_on(&mut self) -> Option<()> {
-        let Watch { tails, found, is_over, faults, .. } = self;
+        let Watch {
+            tails,
+            found,
+            is_over,
+            faults,
+            ..
+        } = self;
         for tail in tails {
             let topic = tail.topic.rsplit('.').next().unwrap_or_default().to_owned();
             let take = |message: &BorrowedMessage<'_>| match slot(&topic, message) {
@@ -141,15 +170,24 @@ impl<'a> Watch<'a> {
 
     /// Returns the events of which something is found and something is not.
     fn partial(&self) -> Vec<At> {
-        let unresolved = self.found.keys().filter(|at| at.offset >= self.resolved.get(at.partition).copied().unwrap_or(0));
-        unresolved.copied().filter(|at| !self.is_complete(*at)).collect()
+        let unresolved = self
+            .found
+            .keys()
+            .filter(|at| at.offset >= self.resolved.get(at.partition).copied().unwrap_or(0));
+        unresolved
+            .copied()
+            .filter(|at| !self.is_complete(*at))
+            .collect()
     }
 
     fn resolve(&mut self) {
         let n_partitions = self.source().events.len();
         self.resolved.resize(n_partitions, 0);
         for partition in 0..n_partitions {
-            while self.is_complete(At { partition, offset: self.resolved[partition] }) {
+            while self.is_complete(At {
+                partition,
+                offset: self.resolved[partition],
+            }) {
                 self.resolved[partition] += 1;
             }
         }
@@ -157,9 +195,15 @@ impl<'a> Watch<'a> {
 
     /// Returns whether all that is due of an event, of what is watched, is found; not so for an event that is not written.
     fn is_complete(&self, at: At) -> bool {
-        let Some(expected) = self.expected(at) else { return false };
+        let Some(expected) = self.expected(at) else {
+            return false;
+        };
         let found = self.found.get(&at).copied().unwrap_or([0; N_SLOTS]);
-        let is_watched = |slot| self.tails.iter().any(|tail| tail.topic.ends_with(&format!(".{}", topic_of(slot))));
+        let is_watched = |slot| {
+            self.tails
+                .iter()
+                .any(|tail| tail.topic.ends_with(&format!(".{}", topic_of(slot))))
+        };
         (0..N_SLOTS).all(|slot| found[slot] > 0 || !expected[slot] || !is_watched(slot))
     }
 
@@ -181,8 +225,21 @@ fn slot(topic: &str, message: &BorrowedMessage<'_>) -> Result<(At, usize), Strin
         return place(destination, &Output::read(Format::Structured, message)?.id);
     }
     let headers = headers(message)?;
-    let number = |name: &str| headers.get(name).and_then(|text| text.parse().ok()).ok_or(format!("no number in header {name}"));
-    let at = At { partition: number("source_partition")?, offset: number("source_offset")? };
-    let share = headers.get("destination").and_then(|name| DESTINATIONS.iter().position(|other| other == name));
-    Ok((at, share.map_or(WHOLE, |destination| WHOLE + 1 + destination)))
+    let number = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .ok_or(format!("no number in header {name}"))
+    };
+    let at = At {
+        partition: number("source_partition")?,
+        offset: number("source_offset")?,
+    };
+    let share = headers
+        .get("destination")
+        .and_then(|name| DESTINATIONS.iter().position(|other| other == name));
+    Ok((
+        at,
+        share.map_or(WHOLE, |destination| WHOLE + 1 + destination),
+    ))
 }

@@ -16,7 +16,12 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Small and quick to start: one collector thread, the quick compiler only.
-const SMALL: [&str; 4] = ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+const SMALL: [&str; 4] = [
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+];
 
 /// Where a node listens.
 #[derive(Clone, Copy)]
@@ -38,7 +43,13 @@ pub(crate) struct Node {
 
 impl Node {
     /// Prepares the node of this index; what `extra` sets goes over what all tests want.
-    pub(crate) fn format(state: &Path, jars: &Path, index: usize, ports: &[Ports], extra: &str) -> Result<Node, String> {
+    pub(crate) fn format(
+        state: &Path,
+        jars: &Path,
+        index: usize,
+        ports: &[Ports],
+        extra: &str,
+    ) -> Result<Node, String> {
         Node::format_with_users(state, jars, index, ports, extra, &[])
     }
 
@@ -54,22 +65,52 @@ impl Node {
         let folder = state.join(format!("node{}", index + 1));
         fs::create_dir_all(&folder).expect("the target folder can be written");
         // Of a property that is written twice the second counts.
-        fs::write(folder.join("server.properties"), properties(&folder, index, ports) + extra)
-            .expect("the target folder can be written");
-        let (jars, options) = (format!("{}/*", jars.display()), SMALL.map(str::to_owned).to_vec());
-        let node = Node { folder, jars, options, ports: ports[index], process: None, n_starts: 0 };
+        fs::write(
+            folder.join("server.properties"),
+            properties(&folder, index, ports) + extra,
+        )
+        .expect("the target folder can be written");
+        let (jars, options) = (
+            format!("{}/*", jars.display()),
+            SMALL.map(str::to_owned).to_vec(),
+        );
+        let node = Node {
+            folder,
+            jars,
+            options,
+            ports: ports[index],
+            process: None,
+            n_starts: 0,
+        };
         let users = users.iter().flat_map(|user| ["--add-scram", user]);
-        let words: Vec<&str> = ["format"].into_iter().chain(users).chain(["-t", CLUSTER_ID, "-c"]).collect();
+        let words: Vec<&str> = ["format"]
+            .into_iter()
+            .chain(users)
+            .chain(["-t", CLUSTER_ID, "-c"])
+            .collect();
         let arguments = node.java("kafka.tools.StorageTool", &words);
-        let done =
-            Command::new("java").args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("java: {error}"))?;
+        let done = Command::new("java")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("java: {error}"))?;
         let said = [done.stdout, done.stderr].concat();
-        if done.status.success() { Ok(node) } else { Err(format!("Kafka's format failed: {}", String::from_utf8_lossy(&said))) }
+        if done.status.success() {
+            Ok(node)
+        } else {
+            Err(format!(
+                "Kafka's format failed: {}",
+                String::from_utf8_lossy(&said)
+            ))
+        }
     }
 
     /// Has it start with other options of `java` than the small ones.
     pub(crate) fn with_options(self, options: &[&str]) -> Node {
-        Node { options: options.iter().map(|option| (*option).to_owned()).collect(), ..self }
+        Node {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            ..self
+        }
     }
 
     /// Returns its process's id while it runs.
@@ -92,8 +133,14 @@ impl Node {
         self.n_starts += 1;
         let log = File::create(self.log()).expect("the target folder can be written");
         let mut command = Command::new("sh");
-        command.stdout(log.try_clone().expect("a file handle can be copied")).stderr(log);
-        self.process = Some(Tethered::start(command, "java", &self.java("kafka.Kafka", &[])));
+        command
+            .stdout(log.try_clone().expect("a file handle can be copied"))
+            .stderr(log);
+        self.process = Some(Tethered::start(
+            command,
+            "java",
+            &self.java("kafka.Kafka", &[]),
+        ));
     }
 
     pub(crate) fn started(&mut self) -> Result<(), String> {
@@ -101,11 +148,18 @@ impl Node {
         let read = || fs::read_to_string(&log).unwrap_or_default();
         let is_up = try_until(START_LIMIT, || {
             let ended = self.process.as_mut().and_then(Tethered::has_ended);
-            if read().contains("Kafka Server started") { Some(true) } else { ended.map(|_| false) }
+            if read().contains("Kafka Server started") {
+                Some(true)
+            } else {
+                ended.map(|_| false)
+            }
         });
         match is_up {
             Some(true) => Ok(()),
-            Some(false) | None => Err(format!("Kafka did not start, its log ends with:\n{}", tail(&read()))),
+            Some(false) | None => Err(format!(
+                "Kafka did not start, its log ends with:\n{}",
+                tail(&read())
+            )),
         }
     }
 
@@ -144,7 +198,12 @@ impl Node {
         ];
         let settings = self.folder.join("server.properties").display().to_string();
         let words = rest.iter().chain(arguments).map(|word| (*word).to_owned());
-        self.options.iter().cloned().chain(words).chain([settings]).collect()
+        self.options
+            .iter()
+            .cloned()
+            .chain(words)
+            .chain([settings])
+            .collect()
     }
 
     /// Each start has a log of its own.
@@ -161,7 +220,10 @@ pub(super) fn tail(log: &str) -> String {
 /// Settings of a test cluster: few threads, few internal partitions, groups that form and fall apart at once.
 fn properties(folder: &Path, index: usize, ports: &[Ports]) -> String {
     let Ports { client, controller } = ports[index];
-    let voters: Vec<String> = (1..).zip(ports).map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller)).collect();
+    let voters: Vec<String> = (1..)
+        .zip(ports)
+        .map(|(id, ports)| format!("{id}@127.0.0.1:{}", ports.controller))
+        .collect();
     let (replicas, in_sync) = if ports.len() >= 3 { (3, 2) } else { (1, 1) };
     format!(
         "process.roles=broker,controller\n\

@@ -13,15 +13,26 @@ pub(crate) struct Hold(Tethered);
 impl Hold {
     /// Holds the thread of this name.
     pub(crate) fn of(process: u32, name: &str) -> Result<Hold, String> {
-        Command::new("strace").arg("-V").output().map_err(|error| format!("no strace: {error}"))?;
-        let tasks = fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?;
+        Command::new("strace")
+            .arg("-V")
+            .output()
+            .map_err(|error| format!("no strace: {error}"))?;
+        let tasks =
+            fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?;
         let mut tasks = tasks.flatten().map(|task| task.path());
         let is_it = |comm: std::io::Result<String>| comm.is_ok_and(|found| found.trim() == name);
-        let thread = tasks.find(|task| is_it(fs::read_to_string(task.join("comm")))).ok_or("no such thread")?;
-        let thread = thread.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let thread = tasks
+            .find(|task| is_it(fs::read_to_string(task.join("comm"))))
+            .ok_or("no such thread")?;
+        let thread = thread
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let mut command = Command::new("sh");
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let arguments = ["-qq", "-p", &thread, "-e", "inject=all:delay_enter=3600s"].map(str::to_owned);
+        let arguments =
+            ["-qq", "-p", &thread, "-e", "inject=all:delay_enter=3600s"].map(str::to_owned);
         let mut strace = Tethered::start(command, "strace", &arguments);
         thread::sleep(Duration::from_millis(500));
         match strace.has_ended() {

@@ -81,7 +81,11 @@ fn calm(stage: &Stage) {
     stage.until_true("sum(up) == 2 and sum(groupcast_ready) == 2", LIMIT);
     stage.until_true("sum(rate(groupcast_records_consumed_total[1m])) > 0", LIMIT);
     stage.let_pass(6);
-    assert!(stage.prometheus.firing().is_empty(), "{:?}", stage.prometheus.firing());
+    assert!(
+        stage.prometheus.firing().is_empty(),
+        "{:?}",
+        stage.prometheus.firing()
+    );
 }
 
 /// Lag is what Kafka's own tool says. An open transaction keeps what follows it from being read, so that there is some.
@@ -93,7 +97,11 @@ fn members_come_and_go(stage: &mut Stage) {
     let open = open_transaction(&stage.kafka.brokers);
     samples::send_now(&stage.kafka.brokers, SOURCE, &vec![event("g", "A"); 50]);
     stage.let_pass(2);
-    assert_eq!(stage.lag_agrees("in steady state"), 56, "a record in each of six partitions, and fifty");
+    assert_eq!(
+        stage.lag_agrees("in steady state"),
+        56,
+        "a record in each of six partitions, and fifty"
+    );
 
     stage.members[1].stop();
     stage.until_shared([6, 0]);
@@ -110,7 +118,9 @@ fn members_come_and_go(stage: &mut Stage) {
     open.abort_transaction(LIMIT).expect("it is open");
     // Kafka's tool counts the marks of the transaction's end as long as nothing behind them is read, and the coordinator answers
     // before they are written.
-    until(LIMIT, "every partition has its mark", || (ends.sum() == marked).then_some(()));
+    until(LIMIT, "every partition has its mark", || {
+        (ends.sum() == marked).then_some(())
+    });
     samples::send_now(&stage.kafka.brokers, SOURCE, &vec![event("g", "A"); 6]);
     stage.drain();
     stage.lag_agrees("when all is done");
@@ -120,7 +130,11 @@ fn members_come_and_go(stage: &mut Stage) {
 fn dead_letters(stage: &Stage) {
     stage.samples.send_all();
     // What comes of it is larger than a topic takes.
-    samples::send_now(&stage.kafka.brokers, SOURCE, &[event("g", &"x".repeat(1_048_400))]);
+    samples::send_now(
+        &stage.kafka.brokers,
+        SOURCE,
+        &[event("g", &"x".repeat(1_048_400))],
+    );
     stage.fires("GroupcastDeadLetters", LIMIT);
     stage.let_pass(4);
     stage.samples.send_good();
@@ -149,33 +163,64 @@ fn frozen(stage: &Stage) {
     // Idle, it is in no client call that the watchdog knows by name.
     stage.samples.pause();
     stage.drain();
-    let hold = Hold::of(held.worker().id(), "worker-0").map_err(|reason| skip("a worker without progress", &reason)).ok();
+    let hold = Hold::of(held.worker().id(), "worker-0")
+        .map_err(|reason| skip("a worker without progress", &reason))
+        .ok();
     let held_at = Instant::now();
     stage.kafka.freeze();
     let began = Instant::now();
-    until(Duration::from_secs(30), "readiness turns", || member.status("/readyz").filter(|status| *status == 503));
+    until(Duration::from_secs(30), "readiness turns", || {
+        member.status("/readyz").filter(|status| *status == 503)
+    });
     println!("not ready after {:.1} s", began.elapsed().as_secs_f64());
     let instance = format!("127.0.0.1:{}", member.worker().port());
-    let is_paged = || stage.prometheus.firing().contains(&("GroupcastNotReady".to_owned(), instance.clone())).then_some(());
-    until(Duration::from_secs(120).saturating_sub(began.elapsed()), "the alert fires within two minutes", is_paged);
-    println!("GroupcastNotReady fires {:.1} s after the broker froze", began.elapsed().as_secs_f64());
+    let is_paged = || {
+        stage
+            .prometheus
+            .firing()
+            .contains(&("GroupcastNotReady".to_owned(), instance.clone()))
+            .then_some(())
+    };
+    until(
+        Duration::from_secs(120).saturating_sub(began.elapsed()),
+        "the alert fires within two minutes",
+        is_paged,
+    );
+    println!(
+        "GroupcastNotReady fires {:.1} s after the broker froze",
+        began.elapsed().as_secs_f64()
+    );
     if let Some(hold) = hold {
-        until(LIMIT, "the watchdog sees that it is silent", || held.worker().log().contains("starts over").then_some(()));
-        println!("starts over {:.1} s after it was held", held_at.elapsed().as_secs_f64());
+        until(LIMIT, "the watchdog sees that it is silent", || {
+            held.worker().log().contains("starts over").then_some(())
+        });
+        println!(
+            "starts over {:.1} s after it was held",
+            held_at.elapsed().as_secs_f64()
+        );
         // A thread that is traced does not end before its tracer lets it go.
         drop(hold);
-        let waits =
-            || held.worker().get("/readyz").filter(|(status, body)| *status == 503 && body.contains("no broker answers"));
+        let waits = || {
+            held.worker()
+                .get("/readyz")
+                .filter(|(status, body)| *status == 503 && body.contains("no broker answers"))
+        };
         until(LIMIT, "it has started over, and waits for a broker", waits);
     }
     // Requests run out of time a minute after they were made, unless configured otherwise.
     stage.until_true("sum(groupcast_broker_request_timeouts_total) > 0", LIMIT);
     stage.kafka.thaw();
     let thawed = Instant::now();
-    stage.members.iter().for_each(stage::Member::wait_until_ready);
+    stage
+        .members
+        .iter()
+        .for_each(stage::Member::wait_until_ready);
     println!("ready again after {:.1} s", thawed.elapsed().as_secs_f64());
     stage.resolves("GroupcastNotReady", LIMIT);
-    println!("GroupcastNotReady resolves {:.1} s after the broker went on", thawed.elapsed().as_secs_f64());
+    println!(
+        "GroupcastNotReady resolves {:.1} s after the broker went on",
+        thawed.elapsed().as_secs_f64()
+    );
 }
 
 fn broker_restarts(stage: &mut Stage) {
@@ -188,23 +233,48 @@ fn broker_restarts(stage: &mut Stage) {
 fn topic_refuses(stage: &Stage) {
     stage.samples.send_good();
     stage.delete(WEBHOOK);
-    for alert in ["GroupcastTopicRefused", "GroupcastTopicProblems", "GroupcastNotReady"] {
+    for alert in [
+        "GroupcastTopicRefused",
+        "GroupcastTopicProblems",
+        "GroupcastNotReady",
+    ] {
         stage.fires(alert, LIMIT);
     }
-    stage.fires("GroupcastBehind", if stage.pace.is_full { Duration::from_secs(900) } else { LIMIT });
+    stage.fires(
+        "GroupcastBehind",
+        if stage.pace.is_full {
+            Duration::from_secs(900)
+        } else {
+            LIMIT
+        },
+    );
     stage.samples.pause();
     stage.let_pass(1);
-    assert!(stage.lag_agrees("while a topic refuses") > 0, "the samples have gone on");
+    assert!(
+        stage.lag_agrees("while a topic refuses") > 0,
+        "the samples have gone on"
+    );
     stage.samples.send_good();
     stage.create(WEBHOOK);
-    for alert in ["GroupcastTopicRefused", "GroupcastTopicProblems", "GroupcastNotReady", "GroupcastBehind"] {
+    for alert in [
+        "GroupcastTopicRefused",
+        "GroupcastTopicProblems",
+        "GroupcastNotReady",
+        "GroupcastBehind",
+    ] {
         stage.resolves(alert, LIMIT);
     }
 }
 
 fn throttled(stage: &Stage) {
-    stage.requests().limit_production("ANONYMOUS", Some(10_000.0));
-    samples::send_now(&stage.kafka.brokers, SOURCE, &vec![event("g", &"x".repeat(2_000)); 20]);
+    stage
+        .requests()
+        .limit_production("ANONYMOUS", Some(10_000.0));
+    samples::send_now(
+        &stage.kafka.brokers,
+        SOURCE,
+        &vec![event("g", &"x".repeat(2_000)); 20],
+    );
     stage.until_true("max(groupcast_broker_throttle_seconds) > 0", LIMIT);
     stage.requests().limit_production("ANONYMOUS", None);
     stage.until_true("max(groupcast_broker_throttle_seconds) == 0", LIMIT);
@@ -225,11 +295,18 @@ fn gap(stage: &mut Stage) {
         member.set("GROUPCAST__DELIVERY__GUARANTEE", "exactly_once");
         member.start();
     }
-    stage.members.iter().for_each(stage::Member::wait_until_ready);
+    stage
+        .members
+        .iter()
+        .for_each(stage::Member::wait_until_ready);
     stage.until_shared([3, 3]);
     stage.fires("GroupcastRecordsLostToRetention", LIMIT);
     stage.drain();
-    assert_eq!(stage.lag_agrees("behind a gap"), 0, "what is gone is not waited for");
+    assert_eq!(
+        stage.lag_agrees("behind a gap"),
+        0,
+        "what is gone is not waited for"
+    );
     stage.samples.send_good();
 }
 
@@ -237,46 +314,83 @@ fn gap(stage: &mut Stage) {
 fn rewinds(stage: &Stage) {
     for _ in 0..if stage.pace.is_full { 4 } else { 1 } {
         let before = format!("sum(groupcast_rewinds_total) > {}", n_rewinds(stage) + 1.0);
-        stage.requests().set_topic(WEBHOOK, "max.message.bytes", "100");
+        stage
+            .requests()
+            .set_topic(WEBHOOK, "max.message.bytes", "100");
         stage.until_true(&before, LIMIT);
         stage.let_pass(2);
-        stage.requests().set_topic(WEBHOOK, "max.message.bytes", "1048588");
-        stage.until_true("max(groupcast_topic_refused) == 0 and min(groupcast_ready) == 1", LIMIT);
+        stage
+            .requests()
+            .set_topic(WEBHOOK, "max.message.bytes", "1048588");
+        stage.until_true(
+            "max(groupcast_topic_refused) == 0 and min(groupcast_ready) == 1",
+            LIMIT,
+        );
     }
     stage.fires("GroupcastRewinding", LIMIT);
-    let n_skipped = stage.prometheus.ask("sum(groupcast_gap_offsets_skipped_total)");
-    assert_eq!(n_skipped[0].values[0].1, 20.0, "each offset that was gone is counted once, rewinds or not");
+    let n_skipped = stage
+        .prometheus
+        .ask("sum(groupcast_gap_offsets_skipped_total)");
+    assert_eq!(
+        n_skipped[0].values[0].1, 20.0,
+        "each offset that was gone is counted once, rewinds or not"
+    );
 }
 
 fn n_rewinds(stage: &Stage) -> f64 {
-    let [ref sum] = stage.prometheus.ask("sum(groupcast_rewinds_total)")[..] else { panic!("a sum is one series") };
+    let [ref sum] = stage.prometheus.ask("sum(groupcast_rewinds_total)")[..] else {
+        panic!("a sum is one series")
+    };
     sum.values[0].1
 }
 
 fn all_is_well_again(stage: &Stage) {
-    let limit = if stage.pace.is_full { Duration::from_secs(600) } else { LIMIT };
+    let limit = if stage.pace.is_full {
+        Duration::from_secs(600)
+    } else {
+        LIMIT
+    };
     let firing = || stage.prometheus.firing();
     let is_over = support::try_until(limit, || {
         thread::sleep(Duration::from_millis(200));
         firing().is_empty().then_some(())
     });
-    assert!(is_over.is_some(), "still firing when all is well: {:?}", firing());
+    assert!(
+        is_over.is_some(),
+        "still firing when all is well: {:?}",
+        firing()
+    );
 }
 
 /// Returns what is wrong with the families: each has a series of two values at least.
 fn families(stage: &Stage) -> Vec<String> {
     let mut faults = Vec::new();
     for family in SECTIONS.iter().flat_map(|(_, families)| *families) {
-        let name = if family.kind == Kind::Histogram { format!("{}_count", family.name) } else { family.name.to_owned() };
+        let name = if family.kind == Kind::Histogram {
+            format!("{}_count", family.name)
+        } else {
+            family.name.to_owned()
+        };
         let series = values_of(&stage.prometheus, &name);
         let most = series.values().map(Vec::len).max().unwrap_or(0);
         let range = |values: &Vec<f64>| {
-            let (least, most) =
-                values.iter().fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(*value), most.max(*value)));
+            let (least, most) = values
+                .iter()
+                .fold((f64::MAX, f64::MIN), |(least, most), value| {
+                    (least.min(*value), most.max(*value))
+                });
             format!("{least} to {most}")
         };
-        let widest = series.values().max_by_key(|values| values.len()).map(range).unwrap_or_default();
-        println!("{:<45} {:>3} series, at most {most:>3} values, {widest}", family.name, series.len());
+        let widest = series
+            .values()
+            .max_by_key(|values| values.len())
+            .map(range)
+            .unwrap_or_default();
+        println!(
+            "{:<45} {:>3} series, at most {most:>3} values, {widest}",
+            family.name,
+            series.len()
+        );
         let constant = CONSTANT.iter().find(|(constant, _)| constant == family);
         match (constant, most) {
             (Some(_), 1..) | (None, 2..) => {}
@@ -294,8 +408,13 @@ fn panels(stage: &Stage) -> Vec<String> {
     for panels::Query { panel, expression } in queries {
         let series = values_of(&stage.prometheus, &expression);
         let most = series.values().map(Vec::len).max().unwrap_or(0);
-        println!("{panel:<38} {:>3} series, at most {most:>3} values", series.len());
-        let is_constant = CONSTANT.iter().any(|(family, _)| expression.contains(family.name));
+        println!(
+            "{panel:<38} {:>3} series, at most {most:>3} values",
+            series.len()
+        );
+        let is_constant = CONSTANT
+            .iter()
+            .any(|(family, _)| expression.contains(family.name));
         if most < if is_constant { 1 } else { 2 } {
             faults.push(format!("{panel} has not moved: {expression}: {series:?}"));
         }
@@ -307,24 +426,37 @@ fn panels(stage: &Stage) -> Vec<String> {
 fn alerts(stage: &Stage) -> Vec<String> {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/alerts.yml");
     let rules = fs::read_to_string(rules).expect("the rules are there");
-    let names: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let names: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
     assert!(names.len() > 8, "{names:?}");
     let is_unseen = |name: &&&str| {
         let history = format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}");
         stage.prometheus.history(&history).is_empty()
     };
-    names.iter().filter(is_unseen).map(|name| format!("{name} was not seen to fire")).collect()
+    names
+        .iter()
+        .filter(is_unseen)
+        .map(|name| format!("{name} was not seen to fire"))
+        .collect()
 }
 
 /// Returns a producer with a record in every partition of the source that is not committed.
 fn open_transaction(brokers: &str) -> BaseProducer {
     let mut settings = topics::client(brokers);
-    settings.set("transactional.id", support::unique("board")).set("transaction.timeout.ms", "600000");
+    settings
+        .set("transactional.id", support::unique("board"))
+        .set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = settings.create().expect("the settings are valid");
-    producer.init_transactions(LIMIT).expect("the coordinator answers");
+    producer
+        .init_transactions(LIMIT)
+        .expect("the coordinator answers");
     producer.begin_transaction().expect("none is open");
     for partition in 0..samples::N_PARTITIONS {
-        let record = BaseRecord::<str, str>::to(SOURCE).partition(partition).payload("never committed");
+        let record = BaseRecord::<str, str>::to(SOURCE)
+            .partition(partition)
+            .payload("never committed");
         assert!(producer.send(record).is_ok(), "an empty queue has room");
     }
     producer.flush(LIMIT).expect("the brokers take the records");
@@ -337,6 +469,10 @@ fn event(group: &str, name: &str) -> String {
 
 /// Says that something is skipped, or fails where `GROUPCAST_REQUIRE_PROMETHEUS` is 1.
 fn skip(what: &str, reason: &str) {
-    assert!(env::var("GROUPCAST_REQUIRE_PROMETHEUS").as_deref() != Ok("1"), "{what}: {reason}");
-    writeln!(std::io::stderr(), "\nSKIPPED: {what}: {reason}").expect("standard error can be written");
+    assert!(
+        env::var("GROUPCAST_REQUIRE_PROMETHEUS").as_deref() != Ok("1"),
+        "{what}: {reason}"
+    );
+    writeln!(std::io::stderr(), "\nSKIPPED: {what}: {reason}")
+        .expect("standard error can be written");
 }

@@ -40,7 +40,11 @@ impl Pace {
                 ("offset 15m", "offset 3m"),
                 ("[10m]", "[5m]"),
             ];
-            Pace { is_full: true, scrape_seconds: 5, rules }
+            Pace {
+                is_full: true,
+                scrape_seconds: 5,
+                rules,
+            }
         } else {
             let rules = &[
                 ("for: 1m", "for: 3s"),
@@ -54,7 +58,11 @@ impl Pace {
                 ("offset 15m", "offset 15s"),
                 ("[10m]", "[15s]"),
             ];
-            Pace { is_full: false, scrape_seconds: 1, rules }
+            Pace {
+                is_full: false,
+                scrape_seconds: 1,
+                rules,
+            }
         }
     }
 }
@@ -80,32 +88,62 @@ impl Prometheus {
     pub(crate) fn find() -> Result<String, String> {
         let program = env::var("GROUPCAST_PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
         let found = Command::new(&program).arg("--version").output();
-        found.map(|_| program.clone()).map_err(|error| format!("no {program} (Debian: prometheus): {error}"))
+        found
+            .map(|_| program.clone())
+            .map_err(|error| format!("no {program} (Debian: prometheus): {error}"))
     }
 
     /// Starts it in a folder of its own.
     pub(crate) fn start(program: &str, folder: &Path, targets: &[u16], pace: &Pace) -> Prometheus {
         let port = free_port();
-        let targets: Vec<String> = targets.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let targets: Vec<String> = targets
+            .iter()
+            .map(|port| format!("\"127.0.0.1:{port}\""))
+            .collect();
         let interval = format!("_interval: {}s", pace.scrape_seconds);
-        let config = [("\"groupcast:9464\"", targets.join(", ")), ("_interval: 5s", interval)];
-        rewrite("prometheus.yml", folder, config.iter().map(|(from, to)| (*from, to.as_str())));
+        let config = [
+            ("\"groupcast:9464\"", targets.join(", ")),
+            ("_interval: 5s", interval),
+        ];
+        rewrite(
+            "prometheus.yml",
+            folder,
+            config.iter().map(|(from, to)| (*from, to.as_str())),
+        );
         rewrite("alerts.yml", folder, pace.rules.iter().copied());
         let log = folder.join("prometheus.log");
         let file = File::create(&log).expect("the target folder can be written");
         let mut command = Command::new("sh");
-        command.stdout(file.try_clone().expect("a file handle can be copied")).stderr(file);
+        command
+            .stdout(file.try_clone().expect("a file handle can be copied"))
+            .stderr(file);
         let arguments = [
             format!("--config.file={}", folder.join("prometheus.yml").display()),
-            format!("--storage.tsdb.path={}", folder.join("prometheus").display()),
+            format!(
+                "--storage.tsdb.path={}",
+                folder.join("prometheus").display()
+            ),
             format!("--web.listen-address=127.0.0.1:{port}"),
         ];
         let process = Tethered::start(command, program, &arguments);
-        let mut prometheus = Prometheus { process, port, began: now(), step: pace.scrape_seconds, log };
+        let mut prometheus = Prometheus {
+            process,
+            port,
+            began: now(),
+            step: pace.scrape_seconds,
+            log,
+        };
         until(START_LIMIT, "Prometheus serves", || {
             let ended = prometheus.process.has_ended();
-            assert!(ended.is_none(), "Prometheus has ended, {ended:?}:\n{}", prometheus.said());
-            prometheus.get("/-/ready").filter(|answer| answer.starts_with("HTTP/1.0 200 ")).map(drop)
+            assert!(
+                ended.is_none(),
+                "Prometheus has ended, {ended:?}:\n{}",
+                prometheus.said()
+            );
+            prometheus
+                .get("/-/ready")
+                .filter(|answer| answer.starts_with("HTTP/1.0 200 "))
+                .map(drop)
         });
         prometheus
     }
@@ -118,14 +156,21 @@ impl Prometheus {
     /// Returns what an expression came to from the start on, once for each scrape.
     pub(crate) fn history(&self, expression: &str) -> Vec<Series> {
         let (began, now, step) = (self.began, now(), self.step);
-        self.series(&format!("/api/v1/query_range?query={}&start={began}&end={now}&step={step}", encoded(expression)))
+        self.series(&format!(
+            "/api/v1/query_range?query={}&start={began}&end={now}&step={step}",
+            encoded(expression)
+        ))
     }
 
     /// Returns the alerts that fire now, each with the instance that it names, if it does.
     pub(crate) fn firing(&self) -> BTreeSet<(String, String)> {
-        let of = |series: &Series, label: &str| series.labels.get(label).cloned().unwrap_or_default();
+        let of =
+            |series: &Series, label: &str| series.labels.get(label).cloned().unwrap_or_default();
         let alerts = self.ask("ALERTS{alertstate=\"firing\"}");
-        alerts.iter().map(|series| (of(series, "alertname"), of(series, "instance"))).collect()
+        alerts
+            .iter()
+            .map(|series| (of(series, "alertname"), of(series, "instance")))
+            .collect()
     }
 
     /// Returns its log.
@@ -136,9 +181,12 @@ impl Prometheus {
     fn series(&self, path: &str) -> Vec<Series> {
         let answer = self.get(path).expect("Prometheus listens");
         let (_, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let answer: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
+        let answer: Value =
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
         assert_eq!(answer["status"], "success", "{path}: {answer}");
-        let found = answer["data"]["result"].as_array().expect("a list of series");
+        let found = answer["data"]["result"]
+            .as_array()
+            .expect("a list of series");
         let time_and_value = |pair: &Value| {
             let value = pair[1].as_str().and_then(|text| text.parse().ok());
             (pair[0].as_f64().expect("a time"), value.expect("a value"))
@@ -165,7 +213,10 @@ impl Prometheus {
 
 /// Returns the seconds since 1970.
 pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs_f64()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("it is past 1970")
+        .as_secs_f64()
 }
 
 /// Copies a file of `deploy/prometheus` with some texts in place of others, each of which must be there.
@@ -180,6 +231,11 @@ fn rewrite<'a>(name: &str, folder: &Path, changes: impl Iterator<Item = (&'a str
 
 fn encoded(expression: &str) -> String {
     let mut text = String::new();
-    write!(text, "{}", utf8_percent_encode(expression, NON_ALPHANUMERIC)).expect("a string takes all");
+    write!(
+        text,
+        "{}",
+        utf8_percent_encode(expression, NON_ALPHANUMERIC)
+    )
+    .expect("a string takes all");
     text
 }

@@ -30,8 +30,16 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn start(brokers: &str, topic: &str, pause: Duration) -> Samples {
-        let (mode, is_idle) = (Arc::new(AtomicU8::new(PAUSED)), Arc::new(AtomicBool::new(false)));
-        let (producer, topic, wanted, is_done) = (producer(brokers), topic.to_owned(), Arc::clone(&mode), Arc::clone(&is_idle));
+        let (mode, is_idle) = (
+            Arc::new(AtomicU8::new(PAUSED)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (producer, topic, wanted, is_done) = (
+            producer(brokers),
+            topic.to_owned(),
+            Arc::clone(&mode),
+            Arc::clone(&is_idle),
+        );
         let sender = thread::spawn(move || {
             let mut n_rounds = 0;
             loop {
@@ -43,20 +51,32 @@ impl Samples {
                     }
                     which => {
                         n_rounds += 1;
-                        send(&producer, &topic, lines(n_rounds).iter().filter(|line| which == ALL || is_good(line)));
+                        send(
+                            &producer,
+                            &topic,
+                            lines(n_rounds)
+                                .iter()
+                                .filter(|line| which == ALL || is_good(line)),
+                        );
                     }
                 }
                 thread::sleep(pause);
             }
         });
-        Samples { mode, is_idle, sender: Some(sender) }
+        Samples {
+            mode,
+            is_idle,
+            sender: Some(sender),
+        }
     }
 
     /// Sends none from now on, and waits until the brokers have what was sent.
     pub(crate) fn pause(&self) {
         self.mode.store(PAUSED, Ordering::Relaxed);
         self.is_idle.store(false, Ordering::Relaxed);
-        until(LIMIT, "what was sent is there", || self.is_idle.load(Ordering::Relaxed).then_some(()));
+        until(LIMIT, "what was sent is there", || {
+            self.is_idle.load(Ordering::Relaxed).then_some(())
+        });
     }
 
     /// Sends those that can be read.
@@ -74,7 +94,10 @@ impl Drop for Samples {
     fn drop(&mut self) {
         self.mode.store(OVER, Ordering::Relaxed);
         let ended = self.sender.take().expect("it is ended once").join();
-        assert!(ended.is_ok() || thread::panicking(), "the samples' sender has panicked");
+        assert!(
+            ended.is_ok() || thread::panicking(),
+            "the samples' sender has panicked"
+        );
     }
 }
 
@@ -96,7 +119,9 @@ fn lines(n_rounds: u32) -> Vec<String> {
 /// Has an event happen now, as docker-compose.yml does with sed.
 fn of_now(line: &str) -> String {
     const KEY: &str = "\"timestamp\":\"";
-    let Some((before, rest)) = line.split_once(KEY) else { return line.to_owned() };
+    let Some((before, rest)) = line.split_once(KEY) else {
+        return line.to_owned();
+    };
     let (_, after) = rest.split_once('"').expect("a text ends");
     format!("{before}{KEY}{}\"{after}", jiff::Timestamp::now())
 }
@@ -108,14 +133,19 @@ fn is_good(line: &str) -> bool {
 
 fn producer(brokers: &str) -> BaseProducer {
     let mut settings = topics::client(brokers);
-    settings.set("message.max.bytes", "2000000").set("compression.type", "lz4").set("message.timeout.ms", "0");
+    settings
+        .set("message.max.bytes", "2000000")
+        .set("compression.type", "lz4")
+        .set("message.timeout.ms", "0");
     settings.create().expect("the settings are valid")
 }
 
 fn send<'a>(producer: &BaseProducer, topic: &str, values: impl Iterator<Item = &'a String>) {
     // Kafka's own tool knows no lag of a partition that never had a record.
     for (partition, value) in (0..N_PARTITIONS).cycle().zip(values) {
-        let record = BaseRecord::<str, str>::to(topic).partition(partition).payload(value);
+        let record = BaseRecord::<str, str>::to(topic)
+            .partition(partition)
+            .payload(value);
         assert!(producer.send(record).is_ok(), "the queue has room");
     }
     producer.poll(Duration::ZERO);

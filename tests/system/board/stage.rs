@@ -49,19 +49,39 @@ impl Stage {
     pub(crate) fn start() -> Result<Stage, String> {
         let program = Prometheus::find()?;
         let (tools, pace) = (kafka::tools()?, Pace::wanted());
-        let Some(kafka) = kafka::own() else { return Err("no Kafka".to_owned()) };
+        let Some(kafka) = kafka::own() else {
+            return Err("no Kafka".to_owned());
+        };
         let (topics, n_partitions) = topics_of_compose();
         let settings: topics::Settings<'_> = &[];
-        let wanted: Vec<_> = topics.iter().map(|topic| (topic.clone(), settings)).collect();
+        let wanted: Vec<_> = topics
+            .iter()
+            .map(|topic| (topic.clone(), settings))
+            .collect();
         topics::create_all(&kafka.brokers, n_partitions, &wanted);
         let folder = StateFolder::under(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("board"));
-        let mut members = ["a", "b"].map(|name| Member::new(&folder.path.join(name), &kafka.brokers, &pace));
+        let mut members =
+            ["a", "b"].map(|name| Member::new(&folder.path.join(name), &kafka.brokers, &pace));
         members.iter_mut().for_each(Member::start);
         members.iter().for_each(Member::wait_until_ready);
         let ports = members.each_ref().map(|member| member.port);
         let prometheus = Prometheus::start(&program, &folder.path, &ports, &pace);
-        let samples = Samples::start(&kafka.brokers, SOURCE, Duration::from_secs(if pace.is_full { 2 } else { 1 }));
-        Ok(Stage { kafka, pace, prometheus, samples, members, topics, n_partitions, tools, _folder: folder })
+        let samples = Samples::start(
+            &kafka.brokers,
+            SOURCE,
+            Duration::from_secs(if pace.is_full { 2 } else { 1 }),
+        );
+        Ok(Stage {
+            kafka,
+            pace,
+            prometheus,
+            samples,
+            members,
+            topics,
+            n_partitions,
+            tools,
+            _folder: folder,
+        })
     }
 
     /// Returns how often Prometheus scrapes.
@@ -88,25 +108,46 @@ impl Stage {
         let began = Instant::now();
         let found = try_until(limit, || {
             thread::sleep(Duration::from_millis(200));
-            (self.prometheus.firing().iter().any(|(name, _)| name == alert) == fires).then_some(())
+            (self
+                .prometheus
+                .firing()
+                .iter()
+                .any(|(name, _)| name == alert)
+                == fires)
+                .then_some(())
         });
         let word = if fires { "fires" } else { "resolves" };
-        assert!(found.is_some(), "{alert} never {word} within {limit:?}; {:?} do fire", self.prometheus.firing());
-        println!("{alert} {word} after {:.1} s", began.elapsed().as_secs_f64());
+        assert!(
+            found.is_some(),
+            "{alert} never {word} within {limit:?}; {:?} do fire",
+            self.prometheus.firing()
+        );
+        println!(
+            "{alert} {word} after {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
         began.elapsed()
     }
 
     /// Waits until an expression comes to something, which it does where it compares.
     pub(crate) fn until_true(&self, expression: &str, limit: Duration) {
         let is_so = || (!self.prometheus.ask(expression).is_empty()).then_some(());
-        assert!(try_until(limit, is_so).is_some(), "never within {limit:?}: {expression}");
+        assert!(
+            try_until(limit, is_so).is_some(),
+            "never within {limit:?}: {expression}"
+        );
     }
 
     /// Waits until all that was sent is committed.
     pub(crate) fn drain(&self) {
         let (brokers, source) = (&self.kafka.brokers, [SOURCE.to_owned()]);
-        let (committed, ends) = (Committed::of(brokers, GROUP, SOURCE), Ends::of_logs(brokers, &source));
-        until(LIMIT, "the group has done all there is", || (committed.sum()? == ends.sum()).then_some(()));
+        let (committed, ends) = (
+            Committed::of(brokers, GROUP, SOURCE),
+            Ends::of_logs(brokers, &source),
+        );
+        until(LIMIT, "the group has done all there is", || {
+            (committed.sum()? == ends.sum()).then_some(())
+        });
     }
 
     /// Sees that the first scrape after Kafka's own tool has said how far behind the group is says the same. A worker looks
@@ -114,26 +155,48 @@ impl Stage {
     pub(crate) fn lag_agrees(&self, when: &str) -> u64 {
         let known = lag::of_group(&self.tools, &self.kafka.brokers, GROUP);
         let asked_at = now();
-        let fresh = format!("min(timestamp(groupcast_consumer_lag_records)) > {}", asked_at + 1.0);
+        let fresh = format!(
+            "min(timestamp(groupcast_consumer_lag_records)) > {}",
+            asked_at + 1.0
+        );
         self.until_true(&fresh, LIMIT);
         let mut said: Vec<(String, u64)> = Vec::new();
         for series in self.prometheus.ask("groupcast_consumer_lag_records") {
-            let [(_, lag)] = series.values[..] else { panic!("one value: {series:?}") };
-            said.push((series.labels["partition"].clone(), format!("{lag}").parse().expect("a whole number")));
+            let [(_, lag)] = series.values[..] else {
+                panic!("one value: {series:?}")
+            };
+            said.push((
+                series.labels["partition"].clone(),
+                format!("{lag}").parse().expect("a whole number"),
+            ));
         }
         said.sort();
-        assert_eq!(said, known.clone().into_iter().collect::<Vec<_>>(), "{when}: ours, and Kafka's own");
+        assert_eq!(
+            said,
+            known.clone().into_iter().collect::<Vec<_>>(),
+            "{when}: ours, and Kafka's own"
+        );
         let sum = known.values().sum();
-        println!("lag {when}: {sum} records, as Kafka's own tool says, {:.1} s later", now() - asked_at);
+        println!(
+            "lag {when}: {sum} records, as Kafka's own tool says, {:.1} s later",
+            now() - asked_at
+        );
         sum
     }
 
     /// Waits until the two have so many partitions.
     pub(crate) fn until_shared(&self, shares: [u64; 2]) {
-        until(LIMIT, &format!("the partitions are shared as {shares:?}"), || {
-            let found = self.members.each_ref().map(|member| member.worker.as_ref().map_or(0, Worker::partitions));
-            (found == shares).then_some(())
-        });
+        until(
+            LIMIT,
+            &format!("the partitions are shared as {shares:?}"),
+            || {
+                let found = self
+                    .members
+                    .each_ref()
+                    .map(|member| member.worker.as_ref().map_or(0, Worker::partitions));
+                (found == shares).then_some(())
+            },
+        );
     }
 
     /// Deletes an output topic.
@@ -143,7 +206,10 @@ impl Stage {
 
     /// Creates it again.
     pub(crate) fn create(&self, topic: &str) {
-        assert!(self.topics.iter().any(|known| known == topic), "compose creates no {topic}");
+        assert!(
+            self.topics.iter().any(|known| known == topic),
+            "compose creates no {topic}"
+        );
         topics::create(&self.kafka.brokers, self.n_partitions, topic, &[]);
     }
 
@@ -157,17 +223,31 @@ impl Member {
         fs::create_dir_all(folder).expect("the target folder can be written");
         let port = free_port();
         // As in the compose file.
-        let mut environment =
-            vec![("GROUPCAST__KAFKA__BROKERS", brokers.to_owned()), ("GROUPCAST__HTTP__LISTEN", format!("127.0.0.1:{port}"))];
+        let mut environment = vec![
+            ("GROUPCAST__KAFKA__BROKERS", brokers.to_owned()),
+            ("GROUPCAST__HTTP__LISTEN", format!("127.0.0.1:{port}")),
+        ];
         if !pace.is_full {
             // What takes librdkafka a minute and half a one: to give a request up, and to believe that a topic is gone.
-            environment.push(("GROUPCAST__KAFKA__PROPERTIES__SOCKET__TIMEOUT__MS", "10000".to_owned()));
-            let propagation = "GROUPCAST__KAFKA__PRODUCER_PROPERTIES__TOPIC__METADATA__PROPAGATION__MAX__MS";
+            environment.push((
+                "GROUPCAST__KAFKA__PROPERTIES__SOCKET__TIMEOUT__MS",
+                "10000".to_owned(),
+            ));
+            let propagation =
+                "GROUPCAST__KAFKA__PRODUCER_PROPERTIES__TOPIC__METADATA__PROPAGATION__MAX__MS";
             environment.push((propagation, "3000".to_owned()));
             // A member that lost its broker joins anew, and the group waits for the one that it was.
-            environment.push(("GROUPCAST__KAFKA__CONSUMER_PROPERTIES__SESSION__TIMEOUT__MS", "10000".to_owned()));
+            environment.push((
+                "GROUPCAST__KAFKA__CONSUMER_PROPERTIES__SESSION__TIMEOUT__MS",
+                "10000".to_owned(),
+            ));
         }
-        let member = Member { folder: folder.to_owned(), port, environment, worker: None };
+        let member = Member {
+            folder: folder.to_owned(),
+            port,
+            environment,
+            worker: None,
+        };
         member.write_token("demo-token");
         member.write_config(&member.config());
         member
@@ -175,14 +255,19 @@ impl Member {
 
     /// Returns the configuration that the image has, but for the token, which is in a file, so that it can be exchanged.
     pub(crate) fn config(&self) -> String {
-        let text = fs::read_to_string(Path::new(ROOT).join("deploy/groupcast.yaml")).expect("the file is there");
+        let text = fs::read_to_string(Path::new(ROOT).join("deploy/groupcast.yaml"))
+            .expect("the file is there");
         let [from, to] = ["token: { env: MIXPANEL_TOKEN }", "token: { file: token }"];
-        assert!(text.contains(from), "deploy/groupcast.yaml has no {from} any more");
+        assert!(
+            text.contains(from),
+            "deploy/groupcast.yaml has no {from} any more"
+        );
         text.replace(from, to)
     }
 
     pub(crate) fn write_config(&self, text: &str) {
-        fs::write(self.folder.join("groupcast.yaml"), text).expect("the target folder can be written");
+        fs::write(self.folder.join("groupcast.yaml"), text)
+            .expect("the target folder can be written");
     }
 
     pub(crate) fn write_token(&self, token: &str) {
@@ -195,13 +280,24 @@ impl Member {
     }
 
     pub(crate) fn start(&mut self) {
-        let environment: Vec<(&str, &str)> = self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let environment: Vec<(&str, &str)> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let config = self.folder.join("groupcast.yaml");
-        self.worker = Some(Worker::start_within(&environment, config, self.port, &["run"]));
+        self.worker = Some(Worker::start_within(
+            &environment,
+            config,
+            self.port,
+            &["run"],
+        ));
     }
 
     pub(crate) fn wait_until_ready(&self) {
-        until(LIMIT, "it is ready", || self.status("/readyz").filter(|status| *status == 200));
+        until(LIMIT, "it is ready", || {
+            self.status("/readyz").filter(|status| *status == 200)
+        });
     }
 
     pub(crate) fn stop(&mut self) {
@@ -220,17 +316,33 @@ impl Member {
 
 /// Returns the topics that docker-compose.yml creates, and of how many partitions.
 fn topics_of_compose() -> (Vec<String>, usize) {
-    let compose = fs::read_to_string(Path::new(ROOT).join("docker-compose.yml")).expect("the file is there");
+    let compose =
+        fs::read_to_string(Path::new(ROOT).join("docker-compose.yml")).expect("the file is there");
     let between = |from: &str, to: &str| {
-        let (_, rest) = compose.split_once(from).unwrap_or_else(|| panic!("docker-compose.yml has no {from:?}"));
+        let (_, rest) = compose
+            .split_once(from)
+            .unwrap_or_else(|| panic!("docker-compose.yml has no {from:?}"));
         rest.split(to).next().unwrap_or_default().trim().to_owned()
     };
     // Its list is for the shell to read.
     let list = format!("printf '%s\\n' {}", between("for topic in ", "; do"));
-    let said = Command::new("bash").args(["-c", &list]).output().expect("there is a shell").stdout;
-    let topics: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
-    assert!(topics.len() > 5 && topics.iter().any(|topic| topic == SOURCE), "{topics:?}");
-    (topics, between("--partitions ", "\n").parse().expect("a number"))
+    let said = Command::new("bash")
+        .args(["-c", &list])
+        .output()
+        .expect("there is a shell")
+        .stdout;
+    let topics: Vec<String> = String::from_utf8_lossy(&said)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        topics.len() > 5 && topics.iter().any(|topic| topic == SOURCE),
+        "{topics:?}"
+    );
+    (
+        topics,
+        between("--partitions ", "\n").parse().expect("a number"),
+    )
 }
 
 /// Returns each series of a family with its distinct values, as Prometheus has them of the whole run.

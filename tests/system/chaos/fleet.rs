@@ -50,7 +50,11 @@ pub(crate) struct Seen {
 
 impl Fleet {
     pub(crate) fn new(setup: Setup, is_static: bool) -> Fleet {
-        Fleet { setup: Mutex::new(setup), is_static, crew: Mutex::default() }
+        Fleet {
+            setup: Mutex::new(setup),
+            is_static,
+            crew: Mutex::default(),
+        }
     }
 
     /// Returns how its next process is configured.
@@ -80,7 +84,9 @@ impl Fleet {
         if self.is_static {
             // The first free number, so that a new process takes the place of the one that is gone.
             let instance = format!("{}-{}", setup.group, crew.workers.len());
-            setup.consumer_properties.push(("group.instance.id", instance));
+            setup
+                .consumer_properties
+                .push(("group.instance.id", instance));
         }
         let worker = Worker::start(&setup);
         crew.logs.push(worker.log_file());
@@ -118,7 +124,11 @@ impl Fleet {
 
     /// Sends a signal to the first so many processes.
     pub(crate) fn signal(&self, n_processes: usize, name: &str) {
-        self.crew().workers.iter().take(n_processes).for_each(|worker| worker.signal(name));
+        self.crew()
+            .workers
+            .iter()
+            .take(n_processes)
+            .for_each(|worker| worker.signal(name));
     }
 
     /// Asks all to stop, and expects that all they had begun is committed.
@@ -142,7 +152,10 @@ impl Fleet {
         }
         let status = worker.end(STOP_LIMIT);
         if !status.code().is_some_and(|code| codes.contains(&code)) {
-            self.crew().seen.faults.push(format!("asked to stop, a worker ended with {status}: {}", last_lines(&worker.log())));
+            self.crew().seen.faults.push(format!(
+                "asked to stop, a worker ended with {status}: {}",
+                last_lines(&worker.log())
+            ));
         }
         if status.code() != Some(0) {
             self.count_kill();
@@ -159,7 +172,10 @@ impl Fleet {
         let status = worker.end(STOP_LIMIT);
         let log = worker.log();
         if status.code() != Some(1) {
-            self.crew().seen.faults.push(format!("a worker that must fail ended with {status}: {}", last_lines(&log)));
+            self.crew().seen.faults.push(format!(
+                "a worker that must fail ended with {status}: {}",
+                last_lines(&log)
+            ));
         }
         log
     }
@@ -172,14 +188,19 @@ impl Fleet {
             for worker in workers.iter() {
                 seen.memory = seen.memory.max(worker.peak_memory().unwrap_or(0));
             }
-            workers.extract_if(.., |worker| worker.has_ended().is_some()).collect::<Vec<_>>()
+            workers
+                .extract_if(.., |worker| worker.has_ended().is_some())
+                .collect::<Vec<_>>()
         };
         for mut worker in ended {
             let status = worker.has_ended().expect("it has ended");
             if status.code() == Some(STUCK) {
                 self.crew().seen.restarts += 1;
             } else {
-                self.crew().seen.faults.push(format!("a worker ended with {status}: {}", last_lines(&worker.log())));
+                self.crew().seen.faults.push(format!(
+                    "a worker ended with {status}: {}",
+                    last_lines(&worker.log())
+                ));
             }
             self.start();
         }
@@ -188,9 +209,16 @@ impl Fleet {
     /// Returns what was seen; the logs tell the rest.
     pub(crate) fn seen(&self) -> Seen {
         let crew = self.crew();
-        let logs: Vec<String> =
-            crew.logs.iter().map(|log| fs::read_to_string(log).expect("a log outlives its worker")).collect();
-        let count = |line: &str| logs.iter().map(|log| log.matches(line).count()).sum::<usize>();
+        let logs: Vec<String> = crew
+            .logs
+            .iter()
+            .map(|log| fs::read_to_string(log).expect("a log outlives its worker"))
+            .collect();
+        let count = |line: &str| {
+            logs.iter()
+                .map(|log| log.matches(line).count())
+                .sum::<usize>()
+        };
         let count = |line| u64::try_from(count(line)).expect("logs are short");
         Seen {
             restarts: crew.seen.restarts + count("the process starts over"),
@@ -202,7 +230,9 @@ impl Fleet {
 
     /// Returns whether a process has logged this.
     pub(crate) fn has_said(&self, line: &str) -> bool {
-        self.logs().iter().any(|log| fs::read_to_string(log).is_ok_and(|text| text.contains(line)))
+        self.logs()
+            .iter()
+            .any(|log| fs::read_to_string(log).is_ok_and(|text| text.contains(line)))
     }
 
     /// Takes note of what the processes have counted, once all is done; one that ended earlier has taken its counts along.
@@ -210,14 +240,21 @@ impl Fleet {
         let mut crew = self.crew();
         if crew.logs.len() == crew.workers.len() {
             // A commit is seen a moment before it is counted.
-            try_until(Duration::from_secs(5), || (n_verdicts(&sum(&crew.workers)) == n_events).then_some(()));
+            try_until(Duration::from_secs(5), || {
+                (n_verdicts(&sum(&crew.workers)) == n_events).then_some(())
+            });
             crew.seen.counters = Some(sum(&crew.workers));
         }
     }
 
     /// Returns a page of every process that answers.
     pub(crate) fn pages(&self, path: &str) -> Vec<String> {
-        self.crew().workers.iter().filter_map(|worker| worker.get(path)).map(|(_, page)| page).collect()
+        self.crew()
+            .workers
+            .iter()
+            .filter_map(|worker| worker.get(path))
+            .map(|(_, page)| page)
+            .collect()
     }
 
     /// Returns where the first process listens.
@@ -247,7 +284,11 @@ fn sum(workers: &[Worker]) -> BTreeMap<String, u64> {
 }
 
 fn n_verdicts(counters: &BTreeMap<String, u64>) -> u64 {
-    counters.iter().filter(|(series, _)| series.starts_with("groupcast_verdicts_total")).map(|(_, value)| value).sum()
+    counters
+        .iter()
+        .filter(|(series, _)| series.starts_with("groupcast_verdicts_total"))
+        .map(|(_, value)| value)
+        .sum()
 }
 
 fn last_lines(log: &str) -> String {

@@ -40,10 +40,18 @@ fn every_fault_is_survived() {
     for run in 0..runs {
         for (index, fault) in wanted.iter().enumerate() {
             let seed = number("GROUPCAST_SEED", now());
-            let assignor = ASSIGNORS[(usize::try_from(run).expect("runs are few") + index) % ASSIGNORS.len()];
+            let assignor =
+                ASSIGNORS[(usize::try_from(run).expect("runs are few") + index) % ASSIGNORS.len()];
             let began = Instant::now();
-            let result = within_limit(fault.id, || scene::run(&mut cluster, fault, assignor, rounds, seed));
-            eprintln!("{} {} ({assignor}, seed {seed}): {:.1} s", fault.id, fault.name, began.elapsed().as_secs_f64());
+            let result = within_limit(fault.id, || {
+                scene::run(&mut cluster, fault, assignor, rounds, seed)
+            });
+            eprintln!(
+                "{} {} ({assignor}, seed {seed}): {:.1} s",
+                fault.id,
+                fault.name,
+                began.elapsed().as_secs_f64()
+            );
             table.add(fault, result);
             cluster.heal();
             // After every run, since a day of runs may end early.
@@ -85,14 +93,23 @@ fn wanted() -> Vec<&'static Fault> {
         ids => ids.split(',').any(|id| id == fault.id),
     };
     let faults: Vec<&Fault> = FAULTS.iter().filter(is_wanted).collect();
-    assert!(!faults.is_empty(), "GROUPCAST_FAULTS names no fault: {wanted}");
+    assert!(
+        !faults.is_empty(),
+        "GROUPCAST_FAULTS names no fault: {wanted}"
+    );
     faults
 }
 
 fn number(variable: &str, default: u64) -> u64 {
-    env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+    env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}"))
+    })
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("it is past 1970")
+        .as_secs()
 }

@@ -76,8 +76,13 @@ pub(crate) fn run(
     seed: u64,
 ) -> Result<[Outcome; 2], String> {
     cluster.wait_until_whole();
-    let source = Mutex::new(Source::create(&cluster.brokers, &unique("events"), N_SOURCE_PARTITIONS));
-    let lanes = GUARANTEES.map(|guarantee| Lane::create(cluster, &source, guarantee, fault, assignor));
+    let source = Mutex::new(Source::create(
+        &cluster.brokers,
+        &unique("events"),
+        N_SOURCE_PARTITIONS,
+    ));
+    let lanes =
+        GUARANTEES.map(|guarantee| Lane::create(cluster, &source, guarantee, fault, assignor));
     let (is_loaded, is_over) = (AtomicBool::new(true), AtomicBool::new(false));
     let brokers = cluster.brokers.clone();
     let done = catch_unwind(AssertUnwindSafe(|| {
@@ -94,24 +99,41 @@ pub(crate) fn run(
                     let is_atomic = lane.guarantee == "exactly_once";
                     let is_over = || is_over.load(Ordering::Relaxed);
                     let outputs = (&*group, &*prefix, fault.unwatched);
-                    if fault.is_watched { Watch::new(&brokers, &source, outputs, is_atomic, is_over).run() } else { Ok(0) }
+                    if fault.is_watched {
+                        Watch::new(&brokers, &source, outputs, is_atomic, is_over).run()
+                    } else {
+                        Ok(0)
+                    }
                 })
             });
-            let (excuses, n_strikes, recoveries) = play(cluster, &source, &lanes, fault, (rounds, seed), &is_loaded);
+            let (excuses, n_strikes, recoveries) =
+                play(cluster, &source, &lanes, fault, (rounds, seed), &is_loaded);
             is_over.store(true, Ordering::Relaxed);
-            (excuses, n_strikes, recoveries, watches.map(|watch| watch.join().expect("a watch tells what it sees")))
+            (
+                excuses,
+                n_strikes,
+                recoveries,
+                watches.map(|watch| watch.join().expect("a watch tells what it sees")),
+            )
         })
     }));
-    let (excuses, n_strikes, recoveries, watches) = done.map_err(|panic| format!("{}\n{}", message(&*panic), logs(&lanes)))?;
+    let (excuses, n_strikes, recoveries, watches) =
+        done.map_err(|panic| format!("{}\n{}", message(&*panic), logs(&lanes)))?;
     let mut outcomes = Vec::new();
     for ((lane, recovery), watch) in lanes.iter().zip(recoveries).zip(watches) {
         let judged = watch.and_then(|n_looks| {
             let outcome = lane.judge(cluster, &source, &excuses, (n_strikes, n_looks), recovery)?;
-            outcome.fault(fault, lane.excused_repetitions.load(Ordering::Relaxed)).map_or(Ok(outcome), Err)
+            outcome
+                .fault(fault, lane.excused_repetitions.load(Ordering::Relaxed))
+                .map_or(Ok(outcome), Err)
         });
-        outcomes.push(judged.map_err(|fault| format!("{}: {fault}\n{}", lane.guarantee, logs(&lanes)))?);
+        outcomes.push(
+            judged.map_err(|fault| format!("{}: {fault}\n{}", lane.guarantee, logs(&lanes)))?,
+        );
     }
-    outcomes.try_into().map_err(|_| "two lanes have two outcomes".to_owned())
+    outcomes
+        .try_into()
+        .map_err(|_| "two lanes have two outcomes".to_owned())
 }
 
 /// Lets the fault come and go, and waits until both fleets have done all there is to do; returns how long that took.
@@ -143,7 +165,8 @@ fn play(
     clock.tell("recovered");
     scene.drain();
     for lane in lanes {
-        lane.fleet.count(source.lock().expect("nobody panics with it").n_events());
+        lane.fleet
+            .count(source.lock().expect("nobody panics with it").n_events());
         lane.fleet.stop_all();
     }
     clock.tell("drained");
@@ -153,9 +176,15 @@ fn play(
 impl Scene<'_> {
     /// Lets both fleets commit so many more events; a fault that keeps them from it must not last meanwhile.
     pub(crate) fn progress(&self, n_events: u64) {
-        let wanted = self.lanes.each_ref().map(|lane| lane.committed.load(Ordering::Relaxed) + n_events);
+        let wanted = self
+            .lanes
+            .each_ref()
+            .map(|lane| lane.committed.load(Ordering::Relaxed) + n_events);
         self.wait_for("both fleets go on", |lanes| {
-            lanes.iter().zip(wanted).all(|(lane, wanted)| lane.committed.load(Ordering::Relaxed) >= wanted)
+            lanes
+                .iter()
+                .zip(wanted)
+                .all(|(lane, wanted)| lane.committed.load(Ordering::Relaxed) >= wanted)
         });
     }
 
@@ -164,8 +193,15 @@ impl Scene<'_> {
     fn wait_for(&self, what: &str, mut is_so: impl FnMut(&[Lane; 2]) -> bool) {
         let done = try_until(RECOVERY_LIMIT, || is_so(self.lanes).then_some(()));
         let Some(()) = done else {
-            let stands: Vec<String> = self.lanes.iter().map(|lane| lane.stand(&self.cluster.brokers, self.source)).collect();
-            panic!("waited {RECOVERY_LIMIT:?} in vain: {what}\n{}", stands.join("\n"));
+            let stands: Vec<String> = self
+                .lanes
+                .iter()
+                .map(|lane| lane.stand(&self.cluster.brokers, self.source))
+                .collect();
+            panic!(
+                "waited {RECOVERY_LIMIT:?} in vain: {what}\n{}",
+                stands.join("\n")
+            );
         };
     }
 
@@ -186,7 +222,11 @@ impl Scene<'_> {
 
     /// Returns the nodes that coordinate the two groups.
     pub(crate) fn coordinators(&self) -> Vec<usize> {
-        let mut nodes: Vec<usize> = self.lanes.iter().map(|lane| self.cluster.coordinator(&lane.fleet.setup().group)).collect();
+        let mut nodes: Vec<usize> = self
+            .lanes
+            .iter()
+            .map(|lane| self.cluster.coordinator(&lane.fleet.setup().group))
+            .collect();
         nodes.dedup();
         nodes
     }
@@ -226,7 +266,11 @@ impl Scene<'_> {
     pub(crate) fn drain(&self) {
         self.is_loaded.store(false, Ordering::Relaxed);
         let end = || self.source.lock().expect("nobody panics with it").len();
-        self.wait_for("lag is 0", |lanes| lanes.iter().all(|lane| lane.committed.load(Ordering::Relaxed) == end()));
+        self.wait_for("lag is 0", |lanes| {
+            lanes
+                .iter()
+                .all(|lane| lane.committed.load(Ordering::Relaxed) == end())
+        });
     }
 
     /// Has the load go on that [`Scene::drain`] has stopped.
@@ -241,21 +285,39 @@ impl Scene<'_> {
 
     /// Returns the names of a topic of both fleets.
     pub(crate) fn outputs(&self, name: &str) -> [String; 2] {
-        self.lanes.each_ref().map(|lane| format!("{}.{name}", lane.fleet.setup().prefix))
+        self.lanes
+            .each_ref()
+            .map(|lane| format!("{}.{name}", lane.fleet.setup().prefix))
     }
 }
 
 impl Lane {
-    fn create(cluster: &Cluster, source: &Mutex<Source>, guarantee: &'static str, fault: &Fault, assignor: &str) -> Lane {
+    fn create(
+        cluster: &Cluster,
+        source: &Mutex<Source>,
+        guarantee: &'static str,
+        fault: &Fault,
+        assignor: &str,
+    ) -> Lane {
         let topic = source.lock().expect("nobody panics with it").topic.clone();
         let mut setup = Setup::new(&cluster.entrance(), &topic, &unique("out"), "structured");
         setup.guarantee = guarantee;
         setup.epoch_records = EPOCH_RECORDS;
         setup.session_timeout_ms = fault.session_timeout_ms;
         setup.properties = Cluster::credentials();
-        setup.properties.extend(fault.clients.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        setup.properties.extend(
+            fault
+                .clients
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         setup.consumer_properties = vec![("partition.assignment.strategy", assignor.to_owned())];
-        setup.consumer_properties.extend(fault.consumer.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        setup.consumer_properties.extend(
+            fault
+                .consumer
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         create_outputs(&cluster.brokers, &setup.prefix);
         let lane = Lane {
             guarantee,
@@ -283,9 +345,15 @@ impl Lane {
         let followed = self.committed.load(Ordering::Relaxed);
         let now = Committed::of(brokers, &self.fleet.setup().group, &topic).now();
         let pages = self.fleet.pages("/metrics");
-        let lags: Vec<&str> =
-            pages.iter().flat_map(|page| page.lines()).filter(|line| line.contains("_lag_records{")).collect();
-        format!("{}: followed to {followed}; committed {now:?} of {ends:?}; {lags:?}", self.guarantee)
+        let lags: Vec<&str> = pages
+            .iter()
+            .flat_map(|page| page.lines())
+            .filter(|line| line.contains("_lag_records{"))
+            .collect();
+        format!(
+            "{}: followed to {followed}; committed {now:?} of {ends:?}; {lags:?}",
+            self.guarantee
+        )
     }
 
     /// Follows the group's offsets.
@@ -299,7 +367,10 @@ impl Lane {
                 answered = Instant::now();
             } else if answered.elapsed() > Duration::from_secs(20) {
                 // The client here may forget to ask, as that of the workers (librdkafka issue 5586).
-                eprintln!("{}: nobody tells what is committed; asked by another client", self.guarantee);
+                eprintln!(
+                    "{}: nobody tells what is committed; asked by another client",
+                    self.guarantee
+                );
                 (committed, answered) = (open(), Instant::now());
             }
             thread::sleep(Duration::from_millis(100));
@@ -317,14 +388,38 @@ impl Lane {
         recovery: Duration,
     ) -> Result<Outcome, String> {
         let Setup { prefix, group, .. } = &self.fleet.setup();
-        let outputs: Vec<String> = DESTINATIONS.iter().chain(&["dead"]).map(|name| format!("{prefix}.{name}")).collect();
-        let (committed, logs) = (Ends::committed(&cluster.brokers, &outputs), Ends::of_logs(&cluster.brokers, &outputs));
-        try_until(RECOVERY_LIMIT, || (committed.now()? == logs.now()?).then_some(())).ok_or("a transaction stays open")?;
+        let outputs: Vec<String> = DESTINATIONS
+            .iter()
+            .chain(&["dead"])
+            .map(|name| format!("{prefix}.{name}"))
+            .collect();
+        let (committed, logs) = (
+            Ends::committed(&cluster.brokers, &outputs),
+            Ends::of_logs(&cluster.brokers, &outputs),
+        );
+        try_until(RECOVERY_LIMIT, || {
+            (committed.now()? == logs.now()?).then_some(())
+        })
+        .ok_or("a transaction stays open")?;
         let source = source.lock().expect("nobody panics with it");
         let excuses = excuses.clone();
-        let report =
-            Run { brokers: &cluster.brokers, source: &source, prefix, group, format: Format::Structured, excuses }.check()?;
-        Ok(Outcome { guarantee: self.guarantee, report, seen: self.fleet.seen(), n_strikes, n_looks, recovery })
+        let report = Run {
+            brokers: &cluster.brokers,
+            source: &source,
+            prefix,
+            group,
+            format: Format::Structured,
+            excuses,
+        }
+        .check()?;
+        Ok(Outcome {
+            guarantee: self.guarantee,
+            report,
+            seen: self.fleet.seen(),
+            n_strikes,
+            n_looks,
+            recovery,
+        })
     }
 }
 
@@ -332,25 +427,49 @@ impl Outcome {
     /// Returns what must not be: unasked ends, more repetitions than the guarantee allows (I3), too much memory (I9), wrong
     /// counts (I1) where nothing was undone.
     fn fault(&self, fault: &Fault, excused: u64) -> Option<String> {
-        let Seen { kills, restarts, rewinds, deferrals, memory, counters, faults } = &self.seen;
-        let n_undone = if self.guarantee == "exactly_once" { 0 } else { kills + restarts + rewinds + deferrals };
+        let Seen {
+            kills,
+            restarts,
+            rewinds,
+            deferrals,
+            memory,
+            counters,
+            faults,
+        } = &self.seen;
+        let n_undone = if self.guarantee == "exactly_once" {
+            0
+        } else {
+            kills + restarts + rewinds + deferrals
+        };
         let allowed = excused + n_undone * (EPOCH_RECORDS + BATCH_RECORDS);
         if !faults.is_empty() {
             return Some(faults.join("\n"));
         }
         if self.report.repetitions > allowed {
-            return Some(format!("{} repetitions, {allowed} allowed: {:?}", self.report.repetitions, self.seen));
+            return Some(format!(
+                "{} repetitions, {allowed} allowed: {:?}",
+                self.report.repetitions, self.seen
+            ));
         }
         if *memory > MEMORY_LIMIT {
             return Some(format!("a worker had {memory} MiB, {MEMORY_LIMIT} allowed"));
         }
         // A process that starts over in place begins to count anew.
-        let counters = counters.as_ref().filter(|_| rewinds + deferrals + self.seen.restarts == 0);
+        let counters = counters
+            .as_ref()
+            .filter(|_| rewinds + deferrals + self.seen.restarts == 0);
         if counters.is_some_and(|counters| *counters != self.report.counters()) {
-            return Some(format!("counted {counters:?}, due {:?}", self.report.counters()));
+            return Some(format!(
+                "counted {counters:?}, due {:?}",
+                self.report.counters()
+            ));
         }
         let reasons: Vec<&str> = self.report.reasons().collect();
-        if let Some(reason) = fault.dead_letters.iter().find(|reason| !reasons.contains(*reason)) {
+        if let Some(reason) = fault
+            .dead_letters
+            .iter()
+            .find(|reason| !reasons.contains(*reason))
+        {
             return Some(format!("no dead letter says {reason}"));
         }
         (self.n_looks == 0 && fault.is_watched).then(|| "nobody could look while it ran".to_owned())
@@ -360,22 +479,32 @@ impl Outcome {
 /// Creates the topics that a fleet writes to.
 pub(crate) fn create_outputs(brokers: &str, prefix: &str) {
     let names = DESTINATIONS.iter().chain(&["dead"]);
-    let topics: Vec<(String, topics::Settings<'_>)> =
-        names.map(|name| (format!("{prefix}.{name}"), output_settings(name))).collect();
+    let topics: Vec<(String, topics::Settings<'_>)> = names
+        .map(|name| (format!("{prefix}.{name}"), output_settings(name)))
+        .collect();
     topics::create_all(brokers, N_OUTPUT_PARTITIONS, &topics);
 }
 
 /// Returns the settings of an output: one takes less than the largest events.
 pub(crate) fn output_settings(name: &str) -> topics::Settings<'static> {
     static LIMIT: LazyLock<String> = LazyLock::new(|| MAX_WEBHOOK_BYTES.to_string());
-    static SETTINGS: LazyLock<[(&str, &str); 1]> = LazyLock::new(|| [("max.message.bytes", LIMIT.as_str())]);
-    if name == "webhook" { SETTINGS.as_slice() } else { &[] }
+    static SETTINGS: LazyLock<[(&str, &str); 1]> =
+        LazyLock::new(|| [("max.message.bytes", LIMIT.as_str())]);
+    if name == "webhook" {
+        SETTINGS.as_slice()
+    } else {
+        &[]
+    }
 }
 
 /// Writes events at a steady rate, not too far ahead of the slower fleet.
 fn load(source: &Mutex<Source>, lanes: &[Lane; 2], is_loaded: &AtomicBool, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
-        let slowest = lanes.iter().map(|lane| lane.committed.load(Ordering::Relaxed)).min().unwrap_or(0);
+        let slowest = lanes
+            .iter()
+            .map(|lane| lane.committed.load(Ordering::Relaxed))
+            .min()
+            .unwrap_or(0);
         if is_loaded.load(Ordering::Relaxed) {
             let mut source = source.lock().expect("nobody panics with it");
             if source.len() < slowest + LOAD_AHEAD {
@@ -407,10 +536,14 @@ impl Drop for SetOnDrop<'_> {
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic".to_owned())
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a panic".to_owned())
 }
 
 fn logs(lanes: &[Lane; 2]) -> String {
-    let logs = lanes.iter().flat_map(|lane| lane.fleet.logs()).map(|log| log.display().to_string());
+    let logs = lanes
+        .iter()
+        .flat_map(|lane| lane.fleet.logs())
+        .map(|log| log.display().to_string());
     format!("logs:\n{}", logs.collect::<Vec<_>>().join("\n"))
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 
 use super::support::kafka::node::{Node, Ports};
 use super::support::kafka::{StateFolder, free_port, jars};
@@ -38,18 +41,34 @@ pub(crate) struct Fortress {
 impl Fortress {
     pub(crate) fn start() -> Result<Fortress, String> {
         let (jars, folder) = (jars()?, StateFolder::new());
-        let ports = [Ports { client: free_port(), controller: free_port() }];
+        let ports = [Ports {
+            client: free_port(),
+            controller: free_port(),
+        }];
         let [sasl, mutual, expired] = [(); 3].map(|()| free_port());
         let authority = Authority::new("those whom all trust");
-        fs::write(folder.path.join("ca.pem"), &authority.certificate).expect("the target folder can be written");
-        fs::write(folder.path.join("other.pem"), Authority::new("somebody else").certificate).expect("the same folder");
+        fs::write(folder.path.join("ca.pem"), &authority.certificate)
+            .expect("the target folder can be written");
+        fs::write(
+            folder.path.join("other.pem"),
+            Authority::new("somebody else").certificate,
+        )
+        .expect("the same folder");
         for (name, last_year) in [("server", 2099), ("expired", 2021)] {
             let Issued { certificate, key } = authority.issue("127.0.0.1", last_year);
-            fs::write(folder.path.join(format!("{name}.pem")), [key, certificate].concat()).expect("the same folder");
+            fs::write(
+                folder.path.join(format!("{name}.pem")),
+                [key, certificate].concat(),
+            )
+            .expect("the same folder");
         }
         let extra = properties(&folder.path, ports[0], sasl, mutual, expired);
-        let users = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
-            .map(|mechanism| format!("{mechanism}=[name={},password={PASSWORD}]", mechanism.to_lowercase()));
+        let users = ["SCRAM-SHA-256", "SCRAM-SHA-512"].map(|mechanism| {
+            format!(
+                "{mechanism}=[name={},password={PASSWORD}]",
+                mechanism.to_lowercase()
+            )
+        });
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let mut node = Node::format_with_users(&folder.path, &jars, 0, &ports, &extra, &users)?;
         node.start()?;
@@ -80,19 +99,40 @@ impl Fortress {
     /// Writes a client's certificate and key that are good to the end of a year, as `NAME.crt` and `NAME.key`.
     pub(crate) fn issue(&self, name: &str, user: &str, last_year: i32) {
         let Issued { certificate, key } = self.authority.issue(user, last_year);
-        fs::write(self.file(&format!("{name}.crt")), certificate).expect("the target folder can be written");
-        fs::write(self.file(&format!("{name}.key")), key).expect("the target folder can be written");
+        fs::write(self.file(&format!("{name}.crt")), certificate)
+            .expect("the target folder can be written");
+        fs::write(self.file(&format!("{name}.key")), key)
+            .expect("the target folder can be written");
     }
 
     /// Gives a SCRAM user another password.
     pub(crate) fn set_password(&self, mechanism: &str, user: &str, password: &str) {
         let said = Command::new("java")
-            .args(["-cp", &format!("{}/*", self.jars.display()), "kafka.admin.ConfigCommand"])
-            .args(["--bootstrap-server", &self.brokers, "--alter", "--entity-type", "users", "--entity-name", user])
-            .args(["--add-config", &format!("{mechanism}=[password={password}]")])
+            .args([
+                "-cp",
+                &format!("{}/*", self.jars.display()),
+                "kafka.admin.ConfigCommand",
+            ])
+            .args([
+                "--bootstrap-server",
+                &self.brokers,
+                "--alter",
+                "--entity-type",
+                "users",
+                "--entity-name",
+                user,
+            ])
+            .args([
+                "--add-config",
+                &format!("{mechanism}=[password={password}]"),
+            ])
             .output()
             .expect("java started the broker");
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&[said.stdout, said.stderr].concat()));
+        assert!(
+            said.status.success(),
+            "{}",
+            String::from_utf8_lossy(&[said.stdout, said.stderr].concat())
+        );
     }
 }
 
@@ -113,23 +153,39 @@ impl Authority {
         let mut parameters = named(name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("the system gives random numbers");
-        let certificate = parameters.self_signed(&key).expect("the parameters are valid").pem();
-        Authority { certificate, issuer: Issuer::new(parameters, key) }
+        let certificate = parameters
+            .self_signed(&key)
+            .expect("the parameters are valid")
+            .pem();
+        Authority {
+            certificate,
+            issuer: Issuer::new(parameters, key),
+        }
     }
 
     fn issue(&self, name: &str, last_year: i32) -> Issued {
         let mut parameters = named(name);
         parameters.not_before = date_time_ymd(2020, 1, 1);
         parameters.not_after = date_time_ymd(last_year, 12, 31);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let key = KeyPair::generate().expect("the system gives random numbers");
-        let certificate = parameters.signed_by(&key, &self.issuer).expect("the parameters are valid").pem();
-        Issued { certificate, key: key.serialize_pem() }
+        let certificate = parameters
+            .signed_by(&key, &self.issuer)
+            .expect("the parameters are valid")
+            .pem();
+        Issued {
+            certificate,
+            key: key.serialize_pem(),
+        }
     }
 }
 
 fn named(name: &str) -> CertificateParams {
-    let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a legal name");
+    let mut parameters =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a legal name");
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters

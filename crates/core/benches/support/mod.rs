@@ -34,8 +34,13 @@ fn router(n_destinations: usize) -> Router {
     let catalogue = Catalogue::built_in();
     Router::new(Routing {
         source_topics: vec![SOURCE.to_owned()],
-        destinations: (0..n_destinations).map(|index| instance(&catalogue, index)).collect(),
-        known_names: catalogue.iter().map(|definition| definition.name.clone()).collect(),
+        destinations: (0..n_destinations)
+            .map(|index| instance(&catalogue, index))
+            .collect(),
+        known_names: catalogue
+            .iter()
+            .map(|definition| definition.name.clone())
+            .collect(),
         ..Routing::default()
     })
     .expect("built-in destinations compile")
@@ -85,7 +90,9 @@ struct Limits(Vec<AtomicUsize>);
 
 impl TopicLimits for Limits {
     fn max_bytes(&self, topic: TopicId) -> usize {
-        self.0.get(topic.0).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+        self.0
+            .get(topic.0)
+            .map_or(0, |bytes| bytes.load(Ordering::Relaxed))
     }
 }
 
@@ -104,7 +111,11 @@ impl Worker {
     /// Returns a worker for that many destinations which has seen `n_events` events once, so that its buffers have grown.
     pub(crate) fn new(n_destinations: usize, n_events: u64) -> Worker {
         let router = router(n_destinations);
-        let limits = router.topics().iter().map(|_| AtomicUsize::new(1_048_588)).collect();
+        let limits = router
+            .topics()
+            .iter()
+            .map(|_| AtomicUsize::new(1_048_588))
+            .collect();
         let mut worker = Worker {
             router,
             limits: Limits(limits),
@@ -134,7 +145,13 @@ impl Worker {
             self.emissions.clear();
         }
         let record = record(&self.events[index], index);
-        self.router.route(&record, &self.limits, &mut self.scratch, &mut self.emissions, observer)
+        self.router.route(
+            &record,
+            &self.limits,
+            &mut self.scratch,
+            &mut self.emissions,
+            observer,
+        )
     }
 
     /// Checks the next event's JSON and cuts it into its members.
@@ -151,7 +168,10 @@ impl Worker {
         let record = record(&self.events[index], index);
         let (limits, vocabulary) = (self.router.limits(), self.router.vocabulary());
         self.arena.reset();
-        black_box(Event::parse(&record, limits, vocabulary, &self.arena, observer).expect("a group event"));
+        black_box(
+            Event::parse(&record, limits, vocabulary, &self.arena, observer)
+                .expect("a group event"),
+        );
     }
 }
 
@@ -169,12 +189,22 @@ impl Readings {
     /// Reads `n_events` events, for five destinations and for the plan of the first.
     pub(crate) fn new(n_events: u64) -> Readings {
         let mut vocabulary = Vocabulary::default();
-        let plan = instance(&Catalogue::built_in(), 0).compile(&mut vocabulary).expect("a built-in destination compiles");
-        let (router, vocabulary): (&'static Router, &'static Vocabulary) = (leaked(router(5)), leaked(vocabulary));
+        let plan = instance(&Catalogue::built_in(), 0)
+            .compile(&mut vocabulary)
+            .expect("a built-in destination compiles");
+        let (router, vocabulary): (&'static Router, &'static Vocabulary) =
+            (leaked(router(5)), leaked(vocabulary));
         let read = |index: u64| {
             let value: &'static Vec<u8> = leaked(corpus::event(index));
             let record = record(value, 0);
-            Event::parse(&record, router.limits(), vocabulary, leaked(Bump::new()), &mut ()).expect("a group event")
+            Event::parse(
+                &record,
+                router.limits(),
+                vocabulary,
+                leaked(Bump::new()),
+                &mut (),
+            )
+            .expect("a group event")
         };
         let mut readings = Readings {
             router,
@@ -200,7 +230,12 @@ impl Readings {
         let index = self.advance();
         let integrations = self.events[index].field("integrations");
         self.arena.reset();
-        black_box(self.router.flags().decide(integrations, &self.arena, &mut ()).expect("text"));
+        black_box(
+            self.router
+                .flags()
+                .decide(integrations, &self.arena, &mut ())
+                .expect("text"),
+        );
     }
 
     /// Has one plan, Mixpanel's, write the next event's bodies.
@@ -227,7 +262,11 @@ fn leaked<T>(value: T) -> &'static T {
 
 fn record(value: &[u8], index: usize) -> Record<'_> {
     let offset = i64::try_from(index).expect("an offset");
-    let position = Position { topic: SOURCE, partition: 3, offset: 1_000_000 + offset };
+    let position = Position {
+        topic: SOURCE,
+        partition: 3,
+        offset: 1_000_000 + offset,
+    };
     Record {
         position,
         timestamp: Some(1_795_000_000_000 + offset),

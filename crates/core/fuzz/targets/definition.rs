@@ -14,7 +14,9 @@ fuzz_target!(|text: &str| {
         Ok(definition) => definitions::exercise(definition),
         Err(diagnostics) => {
             assert!(!diagnostics.is_empty(), "what is refused has a reason");
-            diagnostics.iter().for_each(|diagnostic| drop(diagnostic.to_string()));
+            diagnostics
+                .iter()
+                .for_each(|diagnostic| drop(diagnostic.to_string()));
         }
     }
 });

@@ -32,9 +32,21 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
-    ROUTER.route(&record(BEFORE), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
+    ROUTER.route(
+        &record(BEFORE),
+        &DefaultLimits,
+        &mut scratch,
+        &mut emissions,
+        &mut (),
+    );
     emissions.clear();
-    let verdict = ROUTER.route(&record(bytes), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
+    let verdict = ROUTER.route(
+        &record(bytes),
+        &DefaultLimits,
+        &mut scratch,
+        &mut emissions,
+        &mut (),
+    );
     if matches!(verdict, Verdict::Ignored(_)) {
         assert!(emissions.is_empty());
         return;
@@ -46,8 +58,19 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn record(value: &[u8]) -> Record<'_> {
-    let position = Position { topic: routers::TOPIC, partition: 0, offset: 0 };
-    Record { position, timestamp: Some(1_700_000_000_000), key: None, value: Some(value), traceparent: None, letter: None }
+    let position = Position {
+        topic: routers::TOPIC,
+        partition: 0,
+        offset: 0,
+    };
+    Record {
+        position,
+        timestamp: Some(1_700_000_000_000),
+        key: None,
+        value: Some(value),
+        traceparent: None,
+        letter: None,
+    }
 }
 
 fn has_mark(bytes: &[u8]) -> bool {
@@ -55,15 +78,32 @@ fn has_mark(bytes: &[u8]) -> bool {
 }
 
 fn check(emission: &Emission<'_>, came: &[u8], ids: Option<&[String]>) {
-    let value = emission.value.expect("an event of this size leaves with a value");
-    assert!(emission.size() <= came.len() * GROWTH + AROUND, "{} bytes of {}", emission.size(), came.len());
+    let value = emission
+        .value
+        .expect("an event of this size leaves with a value");
+    assert!(
+        emission.size() <= came.len() * GROWTH + AROUND,
+        "{} bytes of {}",
+        emission.size(),
+        came.len()
+    );
     let headers = emission.headers().map(|(_, value)| value);
-    assert!(headers.chain(emission.key).chain([value]).all(|bytes| !has_mark(bytes)), "another event's value leaves");
+    assert!(
+        headers
+            .chain(emission.key)
+            .chain([value])
+            .all(|bytes| !has_mark(bytes)),
+        "another event's value leaves"
+    );
     let Some(operation) = emission.operation() else {
         assert_eq!(value, came, "a dead letter carries the record as it came");
         for (name, value) in emission.headers() {
             let text = std::str::from_utf8(value).expect("a header is text");
-            assert!(text.len() < 1024, "the header {name} has {} bytes", text.len());
+            assert!(
+                text.len() < 1024,
+                "the header {name} has {} bytes",
+                text.len()
+            );
         }
         return;
     };
@@ -72,10 +112,20 @@ fn check(emission: &Emission<'_>, came: &[u8], ids: Option<&[String]>) {
     if operation.body.starts_with(b"{") && operation.body != came.trim_ascii() {
         check_object(operation.body);
     }
-    assert!(operation.request.bytes().all(|byte| matches!(byte, b' '..=b'~')), "a request is one line");
-    let key = std::str::from_utf8(emission.key.expect("a record has a key")).expect("a key is text");
+    assert!(
+        operation
+            .request
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~')),
+        "a request is one line"
+    );
+    let key =
+        std::str::from_utf8(emission.key.expect("a record has a key")).expect("a key is text");
     if let Some(ids) = ids {
-        assert!(ids.iter().any(|id| id == key), "the key is none of the event's ids");
+        assert!(
+            ids.iter().any(|id| id == key),
+            "the key is none of the event's ids"
+        );
     }
 }
 
@@ -84,9 +134,18 @@ fn ids(bytes: &[u8]) -> Option<Vec<String>> {
     let members: HashMap<String, &RawValue> = serde_json::from_slice(bytes).ok()?;
     let read = |name| {
         let raw = members.get(name)?.get();
-        if raw.starts_with('"') { serde_json::from_str(raw).ok() } else { Some(raw.to_owned()) }
+        if raw.starts_with('"') {
+            serde_json::from_str(raw).ok()
+        } else {
+            Some(raw.to_owned())
+        }
     };
-    Some(["groupId", "userId", "anonymousId"].into_iter().filter_map(read).collect())
+    Some(
+        ["groupId", "userId", "anonymousId"]
+            .into_iter()
+            .filter_map(read)
+            .collect(),
+    )
 }
 
 /// Fails where `bytes` are no JSON object, or one with a key twice; what is nested came so.
@@ -103,7 +162,8 @@ fn check_object(bytes: &[u8]) {
             let mut seen = BTreeSet::new();
             while let Some(key) = map.next_key::<Box<RawValue>>()? {
                 // A lone surrogate makes no text, so that keys compare as they are written.
-                let key = serde_json::from_str::<String>(key.get()).unwrap_or_else(|_| key.get().to_owned());
+                let key = serde_json::from_str::<String>(key.get())
+                    .unwrap_or_else(|_| key.get().to_owned());
                 map.next_value::<IgnoredAny>()?;
                 assert!(seen.insert(key), "a key twice");
             }
@@ -111,5 +171,8 @@ fn check_object(bytes: &[u8]) {
         }
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    deserializer.deserialize_map(Unique).and_then(|()| deserializer.end()).expect("what leaves is JSON");
+    deserializer
+        .deserialize_map(Unique)
+        .and_then(|()| deserializer.end())
+        .expect("what leaves is JSON");
 }

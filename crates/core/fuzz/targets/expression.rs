@@ -13,7 +13,9 @@ fuzz_target!(|expression: &str| {
     // JSON's strings are YAML's.
     let written = serde_json::to_string(&format!("${{{expression}}}")).expect("any text is JSON");
     for operation in [
-        format!("{{ id: op, request: POST /, body: {{ v: {written}, w: {{ \"*\": \"${{traits.rest}}\" }} }} }}"),
+        format!(
+            "{{ id: op, request: POST /, body: {{ v: {written}, w: {{ \"*\": \"${{traits.rest}}\" }} }} }}"
+        ),
         format!("{{ id: op, request: POST /, body: {{ v: 1, \"*\": {written} }} }}"),
         format!("{{ id: op, request: POST /, when: {written}, body: {{ {written}: 1 }} }}"),
         format!("{{ id: op, request: {written}, body: [{written}, \"a\"] }}"),

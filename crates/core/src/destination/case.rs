@@ -16,8 +16,12 @@ pub(super) enum Case {
 }
 
 impl Case {
-    pub(super) const WORDS: &'static [(&'static str, Case)] =
-        &[("snake", Case::Snake), ("camel", Case::Camel), ("title", Case::Title), ("upper", Case::Upper)];
+    pub(super) const WORDS: &'static [(&'static str, Case)] = &[
+        ("snake", Case::Snake),
+        ("camel", Case::Camel),
+        ("title", Case::Title),
+        ("upper", Case::Upper),
+    ];
 
     /// Returns `key` in this case.
     pub(super) fn apply<'a>(self, key: &'a str, arena: &'a Bump) -> &'a str {
@@ -77,7 +81,10 @@ impl Letter {
             }
             letters
         };
-        LETTERS.get(usize::from(byte)).copied().unwrap_or(Letter::Between)
+        LETTERS
+            .get(usize::from(byte))
+            .copied()
+            .unwrap_or(Letter::Between)
     }
 }
 
@@ -90,7 +97,11 @@ struct Words {
 }
 
 impl Words {
-    const NONE: Words = Words { is_in_word: false, is_empty: true, last: Letter::Neither };
+    const NONE: Words = Words {
+        is_in_word: false,
+        is_empty: true,
+        last: Letter::Neither,
+    };
 
     /// Takes the next character; returns whether a word begins with it that is not the first.
     fn begins(&mut self, letter: Letter, next: impl FnOnce() -> Option<Letter>) -> bool {
@@ -99,7 +110,8 @@ impl Words {
             return false;
         }
         let is_boundary = letter == Letter::Upper
-            && (self.last == Letter::Lower || self.last == Letter::Upper && next() == Some(Letter::Lower));
+            && (self.last == Letter::Lower
+                || self.last == Letter::Upper && next() == Some(Letter::Lower));
         let begins = (is_boundary || !self.is_in_word) && !self.is_empty;
         (self.is_in_word, self.is_empty) = (true, false);
         if letter != Letter::Neither {
@@ -111,7 +123,11 @@ impl Words {
 
 /// Does what heck does, to a key without a capital sigma, whose lower case depends on what follows: `None` where there is one.
 fn snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {
-    if key.is_ascii() { ascii_snake(key, arena) } else { unicode_snake(key, arena) }
+    if key.is_ascii() {
+        ascii_snake(key, arena)
+    } else {
+        unicode_snake(key, arena)
+    }
 }
 
 fn ascii_snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {
@@ -127,7 +143,9 @@ fn ascii_snake<'a>(key: &'a str, arena: &'a Bump) -> Option<&'a str> {
             words.last = letter;
             continue;
         }
-        let begins = words.begins(letter, || bytes.get(index + 1).map(|next| Letter::of_byte(*next)));
+        let begins = words.begins(letter, || {
+            bytes.get(index + 1).map(|next| Letter::of_byte(*next))
+        });
         if was_in_word && (begins || letter == Letter::Between) {
             cased.push_str(key.get(begin..index)?);
         }
@@ -172,13 +190,30 @@ mod tests {
     #[test]
     fn t6_the_short_way_to_snake_case_is_the_same_case() {
         let letters = ["a", "B", "1", "_", ".", "–", "é", "É", "ǅ", "İ", "字"];
-        let keys = (0..letters.len().pow(5))
-            .map(|index| (0..5).map(|place| letters[index / letters.len().pow(place) % letters.len()]).collect::<String>());
+        let keys = (0..letters.len().pow(5)).map(|index| {
+            (0..5)
+                .map(|place| letters[index / letters.len().pow(place) % letters.len()])
+                .collect::<String>()
+        });
         let arena = Bump::new();
-        let words = ["totalBilled", "Total Billed", "HTTPServer2", "x", "", "größe", "GRÖẞE", "ΟΔΟΣ ΣΟΥ", "aBaBaBaBaB"];
+        let words = [
+            "totalBilled",
+            "Total Billed",
+            "HTTPServer2",
+            "x",
+            "",
+            "größe",
+            "GRÖẞE",
+            "ΟΔΟΣ ΣΟΥ",
+            "aBaBaBaBaB",
+        ];
         for key in keys.chain(words.map(str::to_owned)) {
             let expected = AsSnakeCase(&key).to_string();
-            assert_eq!(snake(&key, &arena), (!key.contains('Σ')).then_some(&*expected), "{key:?}");
+            assert_eq!(
+                snake(&key, &arena),
+                (!key.contains('Σ')).then_some(&*expected),
+                "{key:?}"
+            );
         }
     }
 }

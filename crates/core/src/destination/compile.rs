@@ -10,16 +10,26 @@ use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 use super::case::Case;
 use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
 use super::entries::EntryFilter;
-use super::expression::{Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text};
+use super::expression::{
+    Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text,
+};
 use super::filter::Filter;
-use super::plan::{Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test, TextPart};
+use super::plan::{
+    Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
+    TextPart,
+};
 use super::run::percent_encoded;
 use super::settings::{SettingSpec, SettingType, SettingValue, Settings};
 
 /// Reports every unknown name, filter and type fault of a definition.
 pub(super) fn check(definition: &Definition, diagnostics: &mut Diagnostics) {
     let settings = Settings::placeholders(&definition.settings);
-    compile(definition, &settings, &mut Vocabulary::default(), diagnostics);
+    compile(
+        definition,
+        &settings,
+        &mut Vocabulary::default(),
+        diagnostics,
+    );
 }
 
 /// Makes the plan of an instance. Traits that the definition mentions become known to `vocabulary`.
@@ -29,14 +39,28 @@ pub(super) fn compile(
     vocabulary: &mut Vocabulary,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let mut compiler =
-        Compiler { definition, settings, vocabulary, diagnostics, named: Named::default(), has_properties: false };
+    let mut compiler = Compiler {
+        definition,
+        settings,
+        vocabulary,
+        diagnostics,
+        named: Named::default(),
+        has_properties: false,
+    };
     let properties = definition.properties.as_deref().unwrap_or_default();
     compiler.named = compiler.named_in_fields(properties);
     let properties = compiler.steps(properties);
     compiler.has_properties = definition.properties.is_some();
-    let operations = definition.operations.iter().map(|operation| compiler.operation(operation)).collect();
-    Plan { nulls: definition.nulls, properties, operations }
+    let operations = definition
+        .operations
+        .iter()
+        .map(|operation| compiler.operation(operation))
+        .collect();
+    Plan {
+        nulls: definition.nulls,
+        properties,
+        operations,
+    }
 }
 
 struct Compiler<'d> {
@@ -136,7 +160,9 @@ impl Compiler<'_> {
             when: self.tests(&spec.when),
             unless: self.tests(&spec.unless),
             require: self.tests(&spec.require),
-            request: merged(self.parts(&spec.request, spec.request_place), |text| percent_encoded(text).to_string()),
+            request: merged(self.parts(&spec.request, spec.request_place), |text| {
+                percent_encoded(text).to_string()
+            }),
             body: self.body(&spec.body),
         }
     }
@@ -151,17 +177,26 @@ impl Compiler<'_> {
                 })
             })
         };
-        texts.iter().map(|(text, place)| Test { is_member: is_member(text), value: self.template(text, *place) }).collect()
+        texts
+            .iter()
+            .map(|(text, place)| Test {
+                is_member: is_member(text),
+                value: self.template(text, *place),
+            })
+            .collect()
     }
 
     /// A request stands in an envelope, a header and a request line as it is; only values are encoded.
     fn check_request(&mut self, request: &Text, place: Place) {
-        let is_unfit = |character: &char| !matches!(character, ' '..='~') || matches!(character, '"' | '\\');
+        let is_unfit =
+            |character: &char| !matches!(character, ' '..='~') || matches!(character, '"' | '\\');
         for segment in &request.segments {
             match segment {
                 Segment::Literal(text) => {
                     if let Some(unfit) = text.chars().find(is_unfit) {
-                        self.diagnostics.error(place, format!("no character of a request: {unfit}")).hint("percent-encode it");
+                        self.diagnostics
+                            .error(place, format!("no character of a request: {unfit}"))
+                            .hint("percent-encode it");
                     }
                 }
                 Segment::Expression(expression) => self.refuse_secrets(expression, place),
@@ -172,11 +207,17 @@ impl Compiler<'_> {
     /// A secret in a request would stand in the sender's access logs.
     fn refuse_secrets(&mut self, expression: &Expression, place: Place) {
         for operand in &expression.alternatives {
-            let Operand::Name(name) = operand else { continue };
-            let [root, setting] = name.segments.as_slice() else { continue };
+            let Operand::Name(name) = operand else {
+                continue;
+            };
+            let [root, setting] = name.segments.as_slice() else {
+                continue;
+            };
             let is_secret = |spec: &SettingSpec| spec.name == *setting && spec.is_secret;
             if root == "settings" && self.definition.settings.iter().any(is_secret) {
-                self.diagnostics.error(place, format!("a secret setting in request: {setting}")).hint("let the sender add it");
+                self.diagnostics
+                    .error(place, format!("a secret setting in request: {setting}"))
+                    .hint("let the sender add it");
             }
         }
     }
@@ -186,7 +227,9 @@ impl Compiler<'_> {
             Body::Constant(json) => Template::Constant(json.as_str().into()),
             Body::Text(text, place) => self.template(text, *place),
             Body::Object(fields) => Template::object(self.steps(fields)),
-            Body::Array(elements) => Template::Array(elements.iter().map(|element| self.body(element)).collect()),
+            Body::Array(elements) => {
+                Template::Array(elements.iter().map(|element| self.body(element)).collect())
+            }
         }
     }
 
@@ -199,16 +242,24 @@ impl Compiler<'_> {
                 steps.push(Step::field(key, self.body(&field.value)));
                 continue;
             }
-            let siblings = Siblings::new(siblings.iter().map(|sibling| self.text_parts(&sibling.key, sibling.key_place)));
+            let siblings = Siblings::new(
+                siblings
+                    .iter()
+                    .map(|sibling| self.text_parts(&sibling.key, sibling.key_place)),
+            );
             match &field.value {
                 Body::Text(text, place) if text.expression().is_some() => {
-                    if let Some((map, value_type)) = text.expression().map(|expression| self.pipeline(expression, *place)) {
+                    if let Some((map, value_type)) = text
+                        .expression()
+                        .map(|expression| self.pipeline(expression, *place))
+                    {
                         self.expect(value_type, &[Type::Map], "\"*\"", *place);
                         steps.push(Step::Spread { map, siblings });
                     }
                 }
                 Body::Constant(_) | Body::Text(..) | Body::Object(_) | Body::Array(_) => {
-                    self.diagnostics.error(field.key_place, "\"*\" takes one ${…} that yields a map");
+                    self.diagnostics
+                        .error(field.key_place, "\"*\" takes one ${…} that yields a map");
                 }
             }
         }
@@ -234,8 +285,11 @@ impl Compiler<'_> {
                 Segment::Expression(expression) => {
                     let (pipeline, value_type) = self.pipeline(expression, place);
                     if matches!(value_type, Type::Map | Type::List) {
-                        let message = format!("{} has no place inside a longer string", value_type.name());
-                        self.diagnostics.error(place, message).hint("add the filter json or join");
+                        let message =
+                            format!("{} has no place inside a longer string", value_type.name());
+                        self.diagnostics
+                            .error(place, message)
+                            .hint("add the filter json or join");
                     }
                     parts.push(TextPart::Value(pipeline));
                 }
@@ -270,7 +324,9 @@ impl Compiler<'_> {
                 }
                 continue;
             }
-            let Some(filter) = self.filter(call) else { continue };
+            let Some(filter) = self.filter(call) else {
+                continue;
+            };
             value_type = self.filtered_type(&filter, call, value_type);
             match (filter, stages.last_mut()) {
                 (Called::Nulls(policy), _) => nulls = Some(policy),
@@ -280,17 +336,31 @@ impl Compiler<'_> {
             }
         }
         let _ = place;
-        let subject = expression.alternatives.first().map(subject).unwrap_or_default();
-        (Pipeline::new(sources, stages, nulls, subject.into()), value_type)
+        let subject = expression
+            .alternatives
+            .first()
+            .map(subject)
+            .unwrap_or_default();
+        (
+            Pipeline::new(sources, stages, nulls, subject.into()),
+            value_type,
+        )
     }
 
     fn operand(&mut self, operand: &Operand) -> (Source, Type) {
         match operand {
-            Operand::Literal(Literal::String(text)) => (Source::Constant(Constant::Text(text.as_str().into())), Type::Text),
-            Operand::Literal(Literal::Number(text)) => (Source::Constant(Constant::Json(text.as_str().into())), Type::Number),
-            Operand::Literal(Literal::Boolean(value)) => {
-                (Source::Constant(Constant::Json(value.to_string().into())), Type::Boolean)
-            }
+            Operand::Literal(Literal::String(text)) => (
+                Source::Constant(Constant::Text(text.as_str().into())),
+                Type::Text,
+            ),
+            Operand::Literal(Literal::Number(text)) => (
+                Source::Constant(Constant::Json(text.as_str().into())),
+                Type::Number,
+            ),
+            Operand::Literal(Literal::Boolean(value)) => (
+                Source::Constant(Constant::Json(value.to_string().into())),
+                Type::Boolean,
+            ),
             Operand::Name(name) => self.name(name),
         }
     }
@@ -309,7 +379,9 @@ impl Compiler<'_> {
             ["traits", "address", part] => match Part::from_name(part) {
                 Some(part) => (Source::Part(part), Type::Text),
                 None => {
-                    let added = self.diagnostics.error(name.place, format!("unknown part of an address: {part}"));
+                    let added = self
+                        .diagnostics
+                        .error(name.place, format!("unknown part of an address: {part}"));
                     added.hint("the parts are city, country, postalCode, state, street");
                     (Source::Constant(Constant::Absent), Type::Any)
                 }
@@ -319,22 +391,40 @@ impl Compiler<'_> {
             ["cleared"] if self.has_properties => (Source::Cleared, Type::List),
             ["properties" | "cleared"] => {
                 let hint = "write properties: beside operations:, and use it in operations only";
-                self.diagnostics.error(name.place, format!("there are no properties here: {}", name.written())).hint(hint);
+                self.diagnostics
+                    .error(
+                        name.place,
+                        format!("there are no properties here: {}", name.written()),
+                    )
+                    .hint(hint);
                 (Source::Constant(Constant::Absent), Type::Any)
             }
             ["context", path @ ..] if !path.is_empty() => (Source::Context(owned(path)), Type::Any),
-            ["options", path @ ..] => (Source::Options(owned(path)), if path.is_empty() { Type::Map } else { Type::Any }),
+            ["options", path @ ..] => (
+                Source::Options(owned(path)),
+                if path.is_empty() {
+                    Type::Map
+                } else {
+                    Type::Any
+                },
+            ),
             ["settings", setting] => self.setting(setting, name.place),
             ["event"] => (Source::Event, Type::Map),
             ["raw"] => (Source::Raw, Type::Map),
             ["traits", first, ..] => {
-                let added =
-                    self.diagnostics.error(name.place, format!("a trait's own fields have no name: {}", name.written()));
-                added.hint(format!("for a trait whose key holds a dot write traits[\"{first}.…\"]"));
+                let added = self.diagnostics.error(
+                    name.place,
+                    format!("a trait's own fields have no name: {}", name.written()),
+                );
+                added.hint(format!(
+                    "for a trait whose key holds a dot write traits[\"{first}.…\"]"
+                ));
                 (Source::Constant(Constant::Absent), Type::Any)
             }
             _ => {
-                self.diagnostics.error(name.place, format!("unknown name: {}", name.written())).suggest(name.root(), NAMES);
+                self.diagnostics
+                    .error(name.place, format!("unknown name: {}", name.written()))
+                    .suggest(name.root(), NAMES);
                 (Source::Constant(Constant::Absent), Type::Any)
             }
         }
@@ -359,9 +449,22 @@ impl Compiler<'_> {
     }
 
     fn setting(&mut self, setting: &str, place: Place) -> (Source, Type) {
-        let Some(spec) = self.definition.settings.iter().find(|spec| spec.name == setting) else {
-            let added = self.diagnostics.error(place, format!("unknown setting: {setting}"));
-            added.suggest(setting, self.definition.settings.iter().map(|spec| spec.name.as_str()));
+        let Some(spec) = self
+            .definition
+            .settings
+            .iter()
+            .find(|spec| spec.name == setting)
+        else {
+            let added = self
+                .diagnostics
+                .error(place, format!("unknown setting: {setting}"));
+            added.suggest(
+                setting,
+                self.definition
+                    .settings
+                    .iter()
+                    .map(|spec| spec.name.as_str()),
+            );
             return (Source::Constant(Constant::Absent), Type::Any);
         };
         let value_type = match spec.setting_type {
@@ -376,11 +479,21 @@ impl Compiler<'_> {
             Some(SettingValue::String(text)) => Constant::Text(text.as_str().into()),
             Some(SettingValue::Boolean(value)) => Constant::Json(value.to_string().into()),
             Some(SettingValue::Integer(value)) => Constant::Json(value.to_string().into()),
-            Some(SettingValue::List(texts)) => Constant::Json(serde_json::Value::from(texts.clone()).to_string().into()),
+            Some(SettingValue::List(texts)) => {
+                Constant::Json(serde_json::Value::from(texts.clone()).to_string().into())
+            }
             Some(SettingValue::Map(pairs)) => {
                 // Not serde_json's map, which has an order of its own.
-                let pair = |(key, value): &(String, String)| format!("{}:{}", json::quoted(key), json::quoted(value));
-                Constant::Json(format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(",")).into())
+                let pair = |(key, value): &(String, String)| {
+                    format!("{}:{}", json::quoted(key), json::quoted(value))
+                };
+                Constant::Json(
+                    format!(
+                        "{{{}}}",
+                        pairs.iter().map(pair).collect::<Vec<_>>().join(",")
+                    )
+                    .into(),
+                )
             }
         };
         (Source::Constant(constant), value_type)
@@ -388,20 +501,30 @@ impl Compiler<'_> {
 
     fn condition(&mut self, call: &FilterCall) -> Option<Condition> {
         let Some((first, literals)) = call.arguments.split_first() else {
-            self.diagnostics.error(call.place, "if needs a name").hint("like: if settings.mode \"a\" \"b\"");
+            self.diagnostics
+                .error(call.place, "if needs a name")
+                .hint("like: if settings.mode \"a\" \"b\"");
             return None;
         };
         let name = match &first.value {
             ArgumentValue::Setting(name) => name.clone(),
-            ArgumentValue::Word { text, is_quoted: false } => {
-                Name { segments: text.split('.').map(str::to_owned).collect(), place: first.place }
-            }
+            ArgumentValue::Word {
+                text,
+                is_quoted: false,
+            } => Name {
+                segments: text.split('.').map(str::to_owned).collect(),
+                place: first.place,
+            },
             ArgumentValue::Word { .. } | ArgumentValue::Pair(..) => {
-                self.diagnostics.error(first.place, "if needs a name, then literals");
+                self.diagnostics
+                    .error(first.place, "if needs a name, then literals");
                 return None;
             }
         };
-        let literals: Vec<Box<str>> = literals.iter().filter_map(|argument| self.literal(argument)).collect();
+        let literals: Vec<Box<str>> = literals
+            .iter()
+            .filter_map(|argument| self.literal(argument))
+            .collect();
         let (source, _) = self.name(&name);
         let Source::Constant(constant) = source else {
             return Some(Condition::Depends(Stage::If { source, literals }));
@@ -414,20 +537,30 @@ impl Compiler<'_> {
             true => text.is_some_and(|text| !matches!(&**text, "" | "false" | "[]" | "{}")),
             false => text.is_some_and(|text| literals.contains(text)),
         };
-        Some(if holds { Condition::Always } else { Condition::Never })
+        Some(if holds {
+            Condition::Always
+        } else {
+            Condition::Never
+        })
     }
 
     fn literal(&mut self, argument: &Argument) -> Option<Box<str>> {
         match &argument.value {
             ArgumentValue::Word { text, is_quoted } => {
-                if !is_quoted && !matches!(text.as_str(), "true" | "false") && !json::is_number(text) {
+                if !is_quoted
+                    && !matches!(text.as_str(), "true" | "false")
+                    && !json::is_number(text)
+                {
                     let hint = format!("write \"{text}\"");
-                    self.diagnostics.error(argument.place, "expected a JSON string, number or boolean").hint(hint);
+                    self.diagnostics
+                        .error(argument.place, "expected a JSON string, number or boolean")
+                        .hint(hint);
                 }
                 Some(text.as_str().into())
             }
             ArgumentValue::Pair(..) | ArgumentValue::Setting(_) => {
-                self.diagnostics.error(argument.place, "expected a JSON string, number or boolean");
+                self.diagnostics
+                    .error(argument.place, "expected a JSON string, number or boolean");
                 None
             }
         }
@@ -462,7 +595,9 @@ impl Compiler<'_> {
             "except" => Some(Entries(EntryFilter::Except(self.folds(call)?.0))),
             "rename" => Some(Entries(EntryFilter::Rename(self.pairs(call)?))),
             unknown => {
-                self.diagnostics.error(call.place, format!("unknown filter: {unknown}")).suggest(unknown, FILTERS);
+                self.diagnostics
+                    .error(call.place, format!("unknown filter: {unknown}"))
+                    .suggest(unknown, FILTERS);
                 None
             }
         }
@@ -470,7 +605,8 @@ impl Compiler<'_> {
 
     fn without_arguments(&mut self, call: &FilterCall, filter: Called) -> Option<Called> {
         if let Some(argument) = call.arguments.first() {
-            self.diagnostics.error(argument.place, format!("{} takes no arguments", call.name));
+            self.diagnostics
+                .error(argument.place, format!("{} takes no arguments", call.name));
         }
         Some(filter)
     }
@@ -486,7 +622,8 @@ impl Compiler<'_> {
         match texts.as_slice() {
             [text] => Some(text.clone()),
             _ => {
-                self.diagnostics.error(call.place, format!("{} takes one argument", call.name));
+                self.diagnostics
+                    .error(call.place, format!("{} takes one argument", call.name));
                 None
             }
         }
@@ -494,14 +631,18 @@ impl Compiler<'_> {
 
     fn word<T: Copy>(&mut self, call: &FilterCall, words: &[(&'static str, T)]) -> Option<T> {
         let written = self.one_argument(call)?;
-        let found = words.iter().find(|(word, _)| *word == written).map(|(_, value)| *value);
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == written)
+            .map(|(_, value)| *value);
         let choices: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         self.understood(call, found, &format!("one of {}", choices.join(", ")))
     }
 
     fn understood<T>(&mut self, call: &FilterCall, value: Option<T>, wanted: &str) -> Option<T> {
         if value.is_none() {
-            self.diagnostics.error(call.place, format!("{} takes {wanted}", call.name));
+            self.diagnostics
+                .error(call.place, format!("{} takes {wanted}", call.name));
         }
         value
     }
@@ -517,13 +658,17 @@ impl Compiler<'_> {
 
     fn folds(&mut self, call: &FilterCall) -> Option<(Vec<Fold>, bool)> {
         let (texts, is_setting) = self.texts(call)?;
-        Some((texts.iter().map(|text| Fold::of(text)).collect(), is_setting))
+        Some((
+            texts.iter().map(|text| Fold::of(text)).collect(),
+            is_setting,
+        ))
     }
 
     /// Returns the arguments as texts, and whether any came from the instance's settings.
     fn texts(&mut self, call: &FilterCall) -> Option<(Vec<String>, bool)> {
         if call.arguments.is_empty() {
-            self.diagnostics.error(call.place, format!("{} needs an argument", call.name));
+            self.diagnostics
+                .error(call.place, format!("{} needs an argument", call.name));
             return None;
         }
         let mut texts = Vec::new();
@@ -532,7 +677,8 @@ impl Compiler<'_> {
             match &argument.value {
                 ArgumentValue::Word { text, .. } => texts.push(text.clone()),
                 ArgumentValue::Pair(..) => {
-                    self.diagnostics.error(argument.place, format!("{} takes no pairs", call.name));
+                    self.diagnostics
+                        .error(argument.place, format!("{} takes no pairs", call.name));
                 }
                 ArgumentValue::Setting(name) => {
                     is_setting = true;
@@ -553,20 +699,30 @@ impl Compiler<'_> {
 
     fn pairs(&mut self, call: &FilterCall) -> Option<Vec<(Fold, String)>> {
         if call.arguments.is_empty() {
-            self.diagnostics.error(call.place, "rename takes pairs").hint("like: rename from=to");
+            self.diagnostics
+                .error(call.place, "rename takes pairs")
+                .hint("like: rename from=to");
         }
         let mut pairs = Vec::new();
         for argument in &call.arguments {
             match &argument.value {
                 ArgumentValue::Pair(from, to) => pairs.push((Fold::of(from), to.clone())),
                 ArgumentValue::Setting(name) => match self.setting_argument(name)? {
-                    SettingValue::Map(map) => pairs.extend(map.into_iter().map(|(from, to)| (Fold::of(&from), to))),
-                    SettingValue::String(_) | SettingValue::Boolean(_) | SettingValue::Integer(_) | SettingValue::List(_) => {
-                        self.diagnostics.error(argument.place, "rename takes a map here");
+                    SettingValue::Map(map) => {
+                        pairs.extend(map.into_iter().map(|(from, to)| (Fold::of(&from), to)))
+                    }
+                    SettingValue::String(_)
+                    | SettingValue::Boolean(_)
+                    | SettingValue::Integer(_)
+                    | SettingValue::List(_) => {
+                        self.diagnostics
+                            .error(argument.place, "rename takes a map here");
                     }
                 },
                 ArgumentValue::Word { .. } => {
-                    self.diagnostics.error(argument.place, "rename takes pairs").hint("like: rename from=to");
+                    self.diagnostics
+                        .error(argument.place, "rename takes pairs")
+                        .hint("like: rename from=to");
                 }
             }
         }
@@ -580,7 +736,8 @@ impl Compiler<'_> {
                 self.settings.get(setting).cloned()
             }
             _ => {
-                self.diagnostics.error(name.place, "an argument in ${…} must be a setting");
+                self.diagnostics
+                    .error(name.place, "an argument in ${…} must be a setting");
                 None
             }
         }
@@ -592,13 +749,25 @@ impl Compiler<'_> {
             Called::Nulls(_) => return value_type,
             Called::Entries(_) => (&[Type::Map], Type::Map),
             Called::Value(filter) => match filter {
-                Filter::Date(unit) => (&[Type::Date], if unit.is_number() { Type::Number } else { Type::Text }),
-                Filter::String => (&[Type::Text, Type::Number, Type::Boolean, Type::Date], Type::Text),
+                Filter::Date(unit) => (
+                    &[Type::Date],
+                    if unit.is_number() {
+                        Type::Number
+                    } else {
+                        Type::Text
+                    },
+                ),
+                Filter::String => (
+                    &[Type::Text, Type::Number, Type::Boolean, Type::Date],
+                    Type::Text,
+                ),
                 Filter::Integer | Filter::Number => (&[Type::Text, Type::Number], Type::Number),
                 Filter::Boolean => (&[Type::Text, Type::Boolean], Type::Boolean),
-                Filter::Lower | Filter::Upper | Filter::Trim | Filter::Truncate(_) | Filter::Domain => {
-                    (&[Type::Text], Type::Text)
-                }
+                Filter::Lower
+                | Filter::Upper
+                | Filter::Trim
+                | Filter::Truncate(_)
+                | Filter::Domain => (&[Type::Text], Type::Text),
                 Filter::Json => return Type::Text,
                 Filter::Join(_) => (&[Type::List], Type::Text),
             },
@@ -610,7 +779,11 @@ impl Compiler<'_> {
     fn expect(&mut self, value_type: Type, takes: &[Type], what: &str, place: Place) {
         if value_type != Type::Any && !takes.contains(&value_type) {
             let names: Vec<&str> = takes.iter().map(|takes| takes.name()).collect();
-            let message = format!("{what} takes {}, not {}", names.join(" or "), value_type.name());
+            let message = format!(
+                "{what} takes {}, not {}",
+                names.join(" or "),
+                value_type.name()
+            );
             self.diagnostics.error(place, message);
         }
     }
@@ -637,14 +810,21 @@ impl Compiler<'_> {
             Body::Constant(_) => {}
             Body::Text(text, _) => self.name_in_text(text),
             Body::Object(fields) => fields.iter().for_each(|field| self.name_in_field(field)),
-            Body::Array(elements) => elements.iter().for_each(|element| self.name_in_body(element)),
+            Body::Array(elements) => elements
+                .iter()
+                .for_each(|element| self.name_in_body(element)),
         }
     }
 
     /// Adds the traits that a text writes. What `when` or `if` only test is not written, and would be lost.
     fn name_in_text(&mut self, text: &Text) {
-        for operand in text.expressions().flat_map(|expression| &expression.alternatives) {
-            let Operand::Name(name) = operand else { continue };
+        for operand in text
+            .expressions()
+            .flat_map(|expression| &expression.alternatives)
+        {
+            let Operand::Name(name) = operand else {
+                continue;
+            };
             let segments: Vec<&str> = name.segments.iter().map(String::as_str).collect();
             let mention = match segments.as_slice() {
                 ["traits", "rest"] => None,
@@ -686,13 +866,18 @@ fn merged(parts: Vec<TextPart>, constant: impl Fn(&str) -> String) -> Vec<TextPa
             None => TextPart::Value(pipeline),
         },
     };
-    parts.into_iter().map(literal).fold(Vec::new(), |mut merged, part| {
-        match (merged.last_mut(), part) {
-            (Some(TextPart::Literal(before)), TextPart::Literal(text)) => *before = format!("{before}{text}").into(),
-            (_, part) => merged.push(part),
-        }
-        merged
-    })
+    parts
+        .into_iter()
+        .map(literal)
+        .fold(Vec::new(), |mut merged, part| {
+            match (merged.last_mut(), part) {
+                (Some(TextPart::Literal(before)), TextPart::Literal(text)) => {
+                    *before = format!("{before}{text}").into()
+                }
+                (_, part) => merged.push(part),
+            }
+            merged
+        })
 }
 
 fn subject(operand: &Operand) -> String {

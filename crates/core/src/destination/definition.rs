@@ -54,8 +54,11 @@ pub enum Membership {
 
 impl Membership {
     /// The memberships by the word that definitions use.
-    pub const WORDS: &'static [(&'static str, Membership)] =
-        &[("many", Membership::Many), ("one", Membership::One), ("none", Membership::None)];
+    pub const WORDS: &'static [(&'static str, Membership)] = &[
+        ("many", Membership::Many),
+        ("one", Membership::One),
+        ("none", Membership::None),
+    ];
 }
 
 /// How a destination clears a property (semantics N2, N3).
@@ -73,8 +76,12 @@ pub enum NullPolicy {
 
 impl NullPolicy {
     /// The policies by the word that definitions use.
-    pub const WORDS: &'static [(&'static str, NullPolicy)] =
-        &[("keep", NullPolicy::Keep), ("empty", NullPolicy::Empty), ("unset", NullPolicy::Unset), ("drop", NullPolicy::Drop)];
+    pub const WORDS: &'static [(&'static str, NullPolicy)] = &[
+        ("keep", NullPolicy::Keep),
+        ("empty", NullPolicy::Empty),
+        ("unset", NullPolicy::Unset),
+        ("drop", NullPolicy::Drop),
+    ];
 }
 
 /// One operation as written.
@@ -235,7 +242,8 @@ impl Definition {
     /// Every fault of the file.
     pub fn parse(id: &str, file: &str, text: &str) -> Result<Definition, Vec<Diagnostic>> {
         let mut diagnostics = Diagnostics::new(file);
-        let definition = yaml::parse(text, &mut diagnostics).and_then(|node| read(id, file, &node, &mut diagnostics));
+        let definition = yaml::parse(text, &mut diagnostics)
+            .and_then(|node| read(id, file, &node, &mut diagnostics));
         // Expressions are checked even where the shape has faults, so that all are reported at once.
         if let Some(definition) = &definition {
             compile::check(definition, &mut diagnostics);
@@ -248,7 +256,12 @@ impl Definition {
     }
 
     /// Reads an instance's settings by the types declared here. `place` stands in where there is no node.
-    pub fn read_settings(&self, node: Option<&Node>, place: Place, diagnostics: &mut Diagnostics) -> Settings {
+    pub fn read_settings(
+        &self,
+        node: Option<&Node>,
+        place: Place,
+        diagnostics: &mut Diagnostics,
+    ) -> Settings {
         Settings::read(&self.settings, node, place, diagnostics)
     }
 }
@@ -273,11 +286,18 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
         about: about.unwrap_or_default(),
         docs: fields.strings("docs", diagnostics).unwrap_or_default(),
         notes: fields.string("notes", diagnostics).unwrap_or_default(),
-        enabled_by_default: fields.boolean("enabled_by_default", diagnostics).unwrap_or(true),
+        enabled_by_default: fields
+            .boolean("enabled_by_default", diagnostics)
+            .unwrap_or(true),
         membership: membership.unwrap_or(Membership::None),
         nulls: nulls.unwrap_or(NullPolicy::Drop),
-        settings: fields.node("settings").map(|node| SettingSpec::read_all(node, diagnostics)).unwrap_or_default(),
-        properties: fields.node("properties").and_then(|node| read_properties(node, diagnostics)),
+        settings: fields
+            .node("settings")
+            .map(|node| SettingSpec::read_all(node, diagnostics))
+            .unwrap_or_default(),
+        properties: fields
+            .node("properties")
+            .and_then(|node| read_properties(node, diagnostics)),
         operations: read_operations(&mut fields, diagnostics),
         examples: read_list(&mut fields, "examples", diagnostics, read_example),
     };
@@ -285,7 +305,11 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
     Some(definition)
 }
 
-fn required(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
+fn required(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
     let is_there = fields.has(key);
     let value = fields.string(key, diagnostics);
     if !is_there || value.as_deref() == Some("") {
@@ -301,12 +325,21 @@ fn read_list<T>(
     read_one: impl Fn(&Node, &str, &mut Diagnostics) -> Option<T>,
 ) -> Vec<T> {
     let name = fields.name_of(key);
-    let Some(node) = fields.node(key) else { return Vec::new() };
-    let Value::List(nodes) = &node.value else {
-        diagnostics.error(node.place, format!("{name} must be a list, not {}", node.describe()));
+    let Some(node) = fields.node(key) else {
         return Vec::new();
     };
-    nodes.iter().enumerate().filter_map(|(index, node)| read_one(node, &format!("{name}[{index}]"), diagnostics)).collect()
+    let Value::List(nodes) = &node.value else {
+        diagnostics.error(
+            node.place,
+            format!("{name} must be a list, not {}", node.describe()),
+        );
+        return Vec::new();
+    };
+    nodes
+        .iter()
+        .enumerate()
+        .filter_map(|(index, node)| read_one(node, &format!("{name}[{index}]"), diagnostics))
+        .collect()
 }
 
 fn read_operations(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<OperationSpec> {
@@ -315,19 +348,35 @@ fn read_operations(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Ve
         fields.missing("operations", diagnostics);
     }
     for (index, operation) in operations.iter().enumerate() {
-        if operations.iter().take(index).any(|other| other.id == operation.id) {
-            diagnostics.error(operation.request_place, format!("two operations have one id: {}", operation.id));
+        if operations
+            .iter()
+            .take(index)
+            .any(|other| other.id == operation.id)
+        {
+            diagnostics.error(
+                operation.request_place,
+                format!("two operations have one id: {}", operation.id),
+            );
         }
     }
     operations
 }
 
-fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<OperationSpec> {
+fn read_operation(
+    node: &Node,
+    context: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<OperationSpec> {
     let mut fields = Fields::new(node, context, diagnostics);
     let id = required(&mut fields, "id", diagnostics).unwrap_or_default();
-    if !id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_')) {
+    if !id.bytes().all(|byte| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_')
+    }) {
         // It becomes part of the CloudEvents id and type.
-        diagnostics.error(node.place, format!("an operation's id takes lower case letters, digits, . and _ only: {id}"));
+        diagnostics.error(
+            node.place,
+            format!("an operation's id takes lower case letters, digits, . and _ only: {id}"),
+        );
     }
     let request = fields.node("request");
     let body = fields.node("body");
@@ -338,16 +387,29 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
     }
     let operation = OperationSpec {
         id,
-        request_text: request.and_then(Node::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default(),
+        request_text: request
+            .and_then(Node::as_scalar)
+            .map(|scalar| scalar.text.clone())
+            .unwrap_or_default(),
         request_place: request.map_or(node.place, |node| node.place),
-        request: request.and_then(|node| read_text(node, diagnostics)).unwrap_or(Text { segments: Vec::new() }),
-        batch: fields.node("batch").map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
+        request: request
+            .and_then(|node| read_text(node, diagnostics))
+            .unwrap_or(Text {
+                segments: Vec::new(),
+            }),
+        batch: fields
+            .node("batch")
+            .map_or_else(Batch::single, |node| read_batch(node, context, diagnostics)),
         is_idempotent: fields.boolean("idempotent", diagnostics).unwrap_or(true),
-        is_keyed_by_member: fields.choice("key", OperationSpec::KEYS, diagnostics).unwrap_or(false),
+        is_keyed_by_member: fields
+            .choice("key", OperationSpec::KEYS, diagnostics)
+            .unwrap_or(false),
         when: read_conditions(&mut fields, "when", diagnostics),
         unless: read_conditions(&mut fields, "unless", diagnostics),
         require: read_conditions(&mut fields, "require", diagnostics),
-        body: body.and_then(|node| read_body(node, diagnostics)).unwrap_or(Body::Constant("{}".to_owned())),
+        body: body
+            .and_then(|node| read_body(node, diagnostics))
+            .unwrap_or(Body::Constant("{}".to_owned())),
     };
     fields.finish(diagnostics);
     Some(operation)
@@ -355,21 +417,28 @@ fn read_operation(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> 
 
 impl Layout {
     /// The layouts that are one word.
-    pub const WORDS: &'static [(&'static str, Layout)] = &[("single", Layout::Single), ("array", Layout::Array)];
+    pub const WORDS: &'static [(&'static str, Layout)] =
+        &[("single", Layout::Single), ("array", Layout::Array)];
     /// The key of the field's name in [`Layout::ArrayIn`].
     pub const FIELD: &'static str = "array_in";
 }
 
 impl Encoding {
     /// The encodings that are one word.
-    pub const WORDS: &'static [(&'static str, Encoding)] = &[("json", Encoding::Json), ("form", Encoding::FormFields)];
+    pub const WORDS: &'static [(&'static str, Encoding)] =
+        &[("json", Encoding::Json), ("form", Encoding::FormFields)];
     /// The key of the field's name in [`Encoding::Form`].
     pub const FIELD: &'static str = "form";
 }
 
 impl Batch {
     fn single() -> Batch {
-        Batch { records: Some(1), bytes: None, layout: Layout::Single, encoding: Encoding::Json }
+        Batch {
+            records: Some(1),
+            bytes: None,
+            layout: Layout::Single,
+            encoding: Encoding::Json,
+        }
     }
 }
 
@@ -379,40 +448,67 @@ fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batc
     let batch = Batch {
         records: fields.integer("records", diagnostics),
         bytes: fields.integer("bytes", diagnostics),
-        layout: fields.node("as").and_then(|node| read_layout(node, &context, diagnostics)).unwrap_or(Layout::Single),
-        encoding: fields.node("encoding").and_then(|node| read_encoding(node, &context, diagnostics)).unwrap_or(Encoding::Json),
+        layout: fields
+            .node("as")
+            .and_then(|node| read_layout(node, &context, diagnostics))
+            .unwrap_or(Layout::Single),
+        encoding: fields
+            .node("encoding")
+            .and_then(|node| read_encoding(node, &context, diagnostics))
+            .unwrap_or(Encoding::Json),
     };
     fields.finish(diagnostics);
     if batch.encoding == Encoding::FormFields && batch.layout != Layout::Single {
-        diagnostics.error(node.place, "batch.encoding form takes one item a request: batch.as must be single");
+        diagnostics.error(
+            node.place,
+            "batch.encoding form takes one item a request: batch.as must be single",
+        );
     }
     batch
 }
 
 fn read_layout(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<Layout> {
     if let Value::Map(_) = node.value {
-        return read_field(node, &format!("{context}.as"), Layout::FIELD, diagnostics).map(Layout::ArrayIn);
+        return read_field(node, &format!("{context}.as"), Layout::FIELD, diagnostics)
+            .map(Layout::ArrayIn);
     }
     let layout = word(node, Layout::WORDS);
     if layout.is_none() {
-        diagnostics.error(node.place, "batch.as must be single, array or { array_in: FIELD }");
+        diagnostics.error(
+            node.place,
+            "batch.as must be single, array or { array_in: FIELD }",
+        );
     }
     layout
 }
 
 fn read_encoding(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<Encoding> {
     if let Value::Map(_) = node.value {
-        return read_field(node, &format!("{context}.encoding"), Encoding::FIELD, diagnostics).map(Encoding::Form);
+        return read_field(
+            node,
+            &format!("{context}.encoding"),
+            Encoding::FIELD,
+            diagnostics,
+        )
+        .map(Encoding::Form);
     }
     let encoding = word(node, Encoding::WORDS);
     if encoding.is_none() {
-        diagnostics.error(node.place, "batch.encoding must be json, form or { form: FIELD }");
+        diagnostics.error(
+            node.place,
+            "batch.encoding must be json, form or { form: FIELD }",
+        );
     }
     encoding
 }
 
 /// Reads a mapping that has this one key, the name of a field.
-fn read_field(node: &Node, context: &str, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
+fn read_field(
+    node: &Node,
+    context: &str,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
     let mut fields = Fields::new(node, context, diagnostics);
     let field = required(&mut fields, key, diagnostics);
     fields.finish(diagnostics);
@@ -421,21 +517,36 @@ fn read_field(node: &Node, context: &str, key: &'static str, diagnostics: &mut D
 
 fn word<T: Clone>(node: &Node, words: &[(&'static str, T)]) -> Option<T> {
     let written = &node.as_scalar()?.text;
-    words.iter().find(|(word, _)| word == written).map(|(_, value)| value.clone())
+    words
+        .iter()
+        .find(|(word, _)| word == written)
+        .map(|(_, value)| value.clone())
 }
 
-fn read_conditions(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Vec<(Text, Place)> {
-    let Some(node) = fields.node(key) else { return Vec::new() };
+fn read_conditions(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(Text, Place)> {
+    let Some(node) = fields.node(key) else {
+        return Vec::new();
+    };
     let nodes = match &node.value {
         Value::List(nodes) => nodes.as_slice(),
         Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
     };
-    nodes.iter().filter_map(|node| Some((read_text(node, diagnostics)?, node.place))).collect()
+    nodes
+        .iter()
+        .filter_map(|node| Some((read_text(node, diagnostics)?, node.place)))
+        .collect()
 }
 
 fn read_text(node: &Node, diagnostics: &mut Diagnostics) -> Option<Text> {
     let Some(scalar) = node.as_scalar() else {
-        diagnostics.error(node.place, format!("expected a string, not {}", node.describe()));
+        diagnostics.error(
+            node.place,
+            format!("expected a string, not {}", node.describe()),
+        );
         return None;
     };
     Text::parse(node, scalar, diagnostics)
@@ -445,7 +556,10 @@ fn read_properties(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<Bod
     match &node.value {
         Value::Map(entries) => Some(read_fields(entries, diagnostics)),
         Value::Scalar(_) | Value::List(_) => {
-            diagnostics.error(node.place, format!("properties must be a mapping, not {}", node.describe()));
+            diagnostics.error(
+                node.place,
+                format!("properties must be a mapping, not {}", node.describe()),
+            );
             None
         }
     }
@@ -453,13 +567,19 @@ fn read_properties(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<Bod
 
 fn read_body(node: &Node, diagnostics: &mut Diagnostics) -> Option<Body> {
     match &node.value {
-        Value::Map(entries) if !entries.is_empty() => Some(Body::Object(read_fields(entries, diagnostics))),
-        Value::List(nodes) if !nodes.is_empty() => {
-            Some(Body::Array(nodes.iter().filter_map(|node| read_body(node, diagnostics)).collect()))
+        Value::Map(entries) if !entries.is_empty() => {
+            Some(Body::Object(read_fields(entries, diagnostics)))
         }
-        Value::Scalar(scalar) if scalar.text.contains("${") => {
-            Some(Body::Text(Text::parse(node, scalar, diagnostics)?, node.place))
-        }
+        Value::List(nodes) if !nodes.is_empty() => Some(Body::Array(
+            nodes
+                .iter()
+                .filter_map(|node| read_body(node, diagnostics))
+                .collect(),
+        )),
+        Value::Scalar(scalar) if scalar.text.contains("${") => Some(Body::Text(
+            Text::parse(node, scalar, diagnostics)?,
+            node.place,
+        )),
         // What is written empty is meant: only what came out empty is left out.
         Value::Map(_) | Value::List(_) | Value::Scalar(_) => {
             let mut json = String::new();
@@ -471,10 +591,21 @@ fn read_body(node: &Node, diagnostics: &mut Diagnostics) -> Option<Body> {
 
 fn read_fields(entries: &[Entry], diagnostics: &mut Diagnostics) -> Vec<BodyField> {
     let mut read_one = |entry: &Entry| {
-        let key = yaml::Scalar { text: entry.key.clone(), is_plain: !entry.key.contains("${"), is_secret: false };
-        let key_node = Node { place: entry.key_place, value: Value::Scalar(key.clone()) };
+        let key = yaml::Scalar {
+            text: entry.key.clone(),
+            is_plain: !entry.key.contains("${"),
+            is_secret: false,
+        };
+        let key_node = Node {
+            place: entry.key_place,
+            value: Value::Scalar(key.clone()),
+        };
         let key = Text::parse(&key_node, &key, diagnostics)?;
-        Some(BodyField { key, key_place: entry.key_place, value: read_body(&entry.value, diagnostics)? })
+        Some(BodyField {
+            key,
+            key_place: entry.key_place,
+            value: read_body(&entry.value, diagnostics)?,
+        })
     };
     entries.iter().filter_map(&mut read_one).collect()
 }
@@ -489,19 +620,41 @@ fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Op
     }
     let expected = read_outcome(&mut fields, context, diagnostics);
     fields.finish(diagnostics);
-    Some(Example { about, place: node.place, settings, event: event?, expected: expected? })
+    Some(Example {
+        about,
+        place: node.place,
+        settings,
+        event: event?,
+        expected: expected?,
+    })
 }
 
-fn read_outcome(fields: &mut Fields<'_>, context: &str, diagnostics: &mut Diagnostics) -> Option<Expected> {
+fn read_outcome(
+    fields: &mut Fields<'_>,
+    context: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Expected> {
     let (emits, skips) = (fields.has("emits"), fields.has("skips"));
     if emits == skips {
-        diagnostics.error(fields.place(), "an example says either what it emits or why it skips");
+        diagnostics.error(
+            fields.place(),
+            "an example says either what it emits or why it skips",
+        );
     }
-    let read_one = |node: &Node, _: &str, diagnostics: &mut Diagnostics| read_expected(node, context, diagnostics);
+    let read_one = |node: &Node, _: &str, diagnostics: &mut Diagnostics| {
+        read_expected(node, context, diagnostics)
+    };
     let operations = read_list(fields, "emits", diagnostics, read_one);
-    let reasons: Vec<(&str, Reason)> = Reason::SKIPS.iter().map(|reason| (reason.code(), *reason)).collect();
+    let reasons: Vec<(&str, Reason)> = Reason::SKIPS
+        .iter()
+        .map(|reason| (reason.code(), *reason))
+        .collect();
     let reason = fields.choice("skips", &reasons, diagnostics);
-    if emits { Some(Expected::Emits(operations)) } else { reason.map(|reason| Expected::Skips(reason.code().to_owned())) }
+    if emits {
+        Some(Expected::Emits(operations))
+    } else {
+        reason.map(|reason| Expected::Skips(reason.code().to_owned()))
+    }
 }
 
 /// An event written as a string is taken byte for byte; one written as YAML becomes compact JSON.
@@ -514,7 +667,11 @@ fn event_text(node: &Node) -> String {
     json
 }
 
-fn read_expected(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Option<ExpectedOperation> {
+fn read_expected(
+    node: &Node,
+    context: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<ExpectedOperation> {
     let mut fields = Fields::new(node, &format!("{context}.emits"), diagnostics);
     let operation = required(&mut fields, "operation", diagnostics);
     let body = fields.node("body").map(event_text);
@@ -524,5 +681,11 @@ fn read_expected(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> O
     let request = fields.string("request", diagnostics);
     let key = fields.string("key", diagnostics);
     fields.finish(diagnostics);
-    Some(ExpectedOperation { place: node.place, operation: operation?, body: body?, request, key })
+    Some(ExpectedOperation {
+        place: node.place,
+        operation: operation?,
+        body: body?,
+        request,
+        key,
+    })
 }

@@ -110,7 +110,10 @@ pub(super) fn pass<'a>(
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
         }
     }
-    kept.push(Item { value, ..item.renamed(key) });
+    kept.push(Item {
+        value,
+        ..item.renamed(key)
+    });
     Ok(())
 }
 
@@ -127,7 +130,10 @@ fn flatten<'a>(
 ) -> Result<(), Reason> {
     for member in open(value, arena)?.unwrap_or_default() {
         let key = joined([key, separator, member.key], arena);
-        let item = Item { is_renamed: true, ..Item::new(key, member.value) };
+        let item = Item {
+            is_renamed: true,
+            ..Item::new(key, member.value)
+        };
         pass(&item, filters, arena, sink, kept)?;
     }
     Ok(())
@@ -138,9 +144,16 @@ fn shortened<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Value<'a> 
     let is_text = match value {
         Value::Raw(raw) | Value::Date(&Time { raw: Some(raw), .. }) => raw.kind() == Kind::String,
         Value::Text(_) => true,
-        Value::Absent | Value::Null | Value::Json(_) | Value::Date(Time { raw: None, .. }) | Value::Map(_) | Value::List(_) => {
-            false
-        }
+        Value::Absent
+        | Value::Null
+        | Value::Json(_)
+        | Value::Date(Time { raw: None, .. })
+        | Value::Map(_)
+        | Value::List(_) => false,
     };
-    if is_text { truncate(value, length, arena).unwrap_or(value) } else { value }
+    if is_text {
+        truncate(value, length, arena).unwrap_or(value)
+    } else {
+        value
+    }
 }

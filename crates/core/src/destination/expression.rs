@@ -82,8 +82,17 @@ pub(super) enum ArgumentValue {
 
 impl Text {
     /// Parses a scalar; what cannot be read is reported and yields nothing.
-    pub(super) fn parse(node: &Node, scalar: &Scalar, diagnostics: &mut Diagnostics) -> Option<Text> {
-        let mut parser = Parser { rest: &scalar.text, text: &scalar.text, place: node.place, is_plain: scalar.is_plain };
+    pub(super) fn parse(
+        node: &Node,
+        scalar: &Scalar,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Text> {
+        let mut parser = Parser {
+            rest: &scalar.text,
+            text: &scalar.text,
+            place: node.place,
+            is_plain: scalar.is_plain,
+        };
         match parser.text() {
             Ok(segments) => Some(Text { segments }),
             Err(fault) => {
@@ -134,8 +143,7 @@ struct Parser<'t> {
     is_plain: bool,
 }
 
-const UNCLOSED: &str =
-    "close it with }; inside { } or [ ] of YAML, or where it holds `: ` or ` #`, write the ${…} in double quotes";
+const UNCLOSED: &str = "close it with }; inside { } or [ ] of YAML, or where it holds `: ` or ` #`, write the ${…} in double quotes";
 
 impl<'t> Parser<'t> {
     fn text(&mut self) -> Result<Vec<Segment>, Fault> {
@@ -170,7 +178,10 @@ impl<'t> Parser<'t> {
         loop {
             self.skip_space();
             if self.take("}") {
-                return Ok(Expression { alternatives, filters });
+                return Ok(Expression {
+                    alternatives,
+                    filters,
+                });
             }
             if self.rest.is_empty() {
                 return Err(self.fault(start, 2, "unclosed ${", Some(UNCLOSED)));
@@ -194,8 +205,12 @@ impl<'t> Parser<'t> {
             return Ok(Operand::Literal(Literal::String(self.quoted()?)));
         }
         let at = self.rest;
-        if self.rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            let number = self.while_matches(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.'));
+        if self
+            .rest
+            .starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        {
+            let number =
+                self.while_matches(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.'));
             return match json::is_number(number) {
                 true => Ok(Operand::Literal(Literal::Number(number.to_owned()))),
                 false => Err(self.fault(at, number.len(), "not a number as JSON writes one", None)),
@@ -222,7 +237,10 @@ impl<'t> Parser<'t> {
                 }
             } else {
                 let length = at.len() - self.rest.len();
-                return Ok(Name { segments, place: self.place_of(at, length) });
+                return Ok(Name {
+                    segments,
+                    place: self.place_of(at, length),
+                });
             }
         }
     }
@@ -230,8 +248,14 @@ impl<'t> Parser<'t> {
     fn word(&mut self, at: &'t str) -> Result<String, Fault> {
         let word = self.while_matches(|c| c.is_alphanumeric() || c == '_' || c == '$');
         if word.is_empty() {
-            let hint = r#"names are like traits.name; write traits["a b"] for a key that is no word"#;
-            return Err(self.fault(if self.rest.is_empty() { at } else { self.rest }, 1, "expected a name here", Some(hint)));
+            let hint =
+                r#"names are like traits.name; write traits["a b"] for a key that is no word"#;
+            return Err(self.fault(
+                if self.rest.is_empty() { at } else { self.rest },
+                1,
+                "expected a name here",
+                Some(hint),
+            ));
         }
         Ok(word.to_owned())
     }
@@ -245,7 +269,11 @@ impl<'t> Parser<'t> {
         loop {
             self.skip_space();
             if self.rest.is_empty() || self.rest.starts_with(['|', '}']) {
-                return Ok(FilterCall { name, arguments, place });
+                return Ok(FilterCall {
+                    name,
+                    arguments,
+                    place,
+                });
             }
             arguments.push(self.argument()?);
         }
@@ -261,7 +289,10 @@ impl<'t> Parser<'t> {
                 return Err(self.fault(at, 2, "unclosed ${", Some(UNCLOSED)));
             }
             let place = name.place;
-            return Ok(Argument { value: ArgumentValue::Setting(name), place });
+            return Ok(Argument {
+                value: ArgumentValue::Setting(name),
+                place,
+            });
         }
         if self.rest.starts_with("??") {
             return Err(self.fault(at, 2, "?? must come before the filters", None));
@@ -273,14 +304,19 @@ impl<'t> Parser<'t> {
         } else {
             ArgumentValue::Word { text, is_quoted }
         };
-        Ok(Argument { value, place: self.place_of(at, at.len() - self.rest.len()) })
+        Ok(Argument {
+            value,
+            place: self.place_of(at, at.len() - self.rest.len()),
+        })
     }
 
     fn argument_word(&mut self) -> Result<String, Fault> {
         if self.rest.starts_with('"') {
             return self.quoted();
         }
-        Ok(self.while_matches(|c| !c.is_whitespace() && !matches!(c, '|' | '}' | '=')).to_owned())
+        Ok(self
+            .while_matches(|c| !c.is_whitespace() && !matches!(c, '|' | '}' | '='))
+            .to_owned())
     }
 
     /// Reads a JSON string.
@@ -319,16 +355,24 @@ impl<'t> Parser<'t> {
 
     /// Returns the place of `at`, a tail of the text. Text over several lines was folded, so that only its begin is known.
     fn place_of(&self, at: &str, length: usize) -> Place {
-        let before = self.text.get(..self.text.len() - at.len()).unwrap_or_default();
+        let before = self
+            .text
+            .get(..self.text.len() - at.len())
+            .unwrap_or_default();
         let is_one_line = self.place.length >= self.text.chars().count();
         if !is_one_line {
             return self.place;
         }
-        self.place.within(before.chars().count() + usize::from(!self.is_plain), length)
+        self.place
+            .within(before.chars().count() + usize::from(!self.is_plain), length)
     }
 
     fn fault(&self, at: &str, length: usize, message: &str, hint: Option<&'static str>) -> Fault {
-        Fault { place: self.place_of(at, length), message: message.to_owned(), hint }
+        Fault {
+            place: self.place_of(at, length),
+            message: message.to_owned(),
+            hint,
+        }
     }
 }
 
@@ -341,7 +385,8 @@ mod tests {
         let mut diagnostics = Diagnostics::new("d.yaml");
         let node = yaml::parse(yaml, &mut diagnostics).unwrap();
         let text = Text::parse(&node, node.as_scalar().unwrap(), &mut diagnostics);
-        text.map(|text| text.segments).ok_or_else(|| diagnostics.into_sorted()[0].to_string())
+        text.map(|text| text.segments)
+            .ok_or_else(|| diagnostics.into_sorted()[0].to_string())
     }
 
     fn shape(yaml: &str) -> String {
@@ -369,7 +414,9 @@ mod tests {
             .arguments
             .iter()
             .map(|argument| match &argument.value {
-                ArgumentValue::Word { text, is_quoted } => format!(" {text}{}", if *is_quoted { "!" } else { "" }),
+                ArgumentValue::Word { text, is_quoted } => {
+                    format!(" {text}{}", if *is_quoted { "!" } else { "" })
+                }
                 ArgumentValue::Pair(a, b) => format!(" {a}→{b}"),
                 ArgumentValue::Setting(name) => format!(" @{}", name.written()),
             })
@@ -384,13 +431,22 @@ mod tests {
             ("${groupId}", "<groupId>"),
             ("a-${groupId}-b", "'a-'<groupId>'-b'"),
             ("$${x} and $5", "'${x} and $5'"),
-            ("${ traits.name ?? traits[\"a.b\"] ?? \"x}\" }", r#"<traits/name ?? traits/a.b ?? String("x}")>"#),
-            ("${true ?? -1.5e3}", r#"<Boolean(true) ?? Number("-1.5e3")>"#),
+            (
+                "${ traits.name ?? traits[\"a.b\"] ?? \"x}\" }",
+                r#"<traits/name ?? traits/a.b ?? String("x}")>"#,
+            ),
+            (
+                "${true ?? -1.5e3}",
+                r#"<Boolean(true) ?? Number("-1.5e3")>"#,
+            ),
             (
                 "${traits.rest | only ${settings.list} | suffix __c | rename a=b \"c d\"=e}",
                 "<traits/rest|only @settings.list|suffix __c|rename a→b c d→e>",
             ),
-            ("${x | if settings.mode \"a\" \"b\"}", "<x|if settings.mode a! b!>"),
+            (
+                "${x | if settings.mode \"a\" \"b\"}",
+                "<x|if settings.mode a! b!>",
+            ),
             ("${traits.rest\n  | join \", \"}", "<traits/rest|join , !>"),
         ] {
             assert_eq!(shape(yaml), expected, "{yaml}");
@@ -400,7 +456,10 @@ mod tests {
     #[test]
     fn faults_name_their_column() {
         for (yaml, expected) in [
-            ("${groupId", "d.yaml:1:1: error: unclosed ${\n  hint: close it"),
+            (
+                "${groupId",
+                "d.yaml:1:1: error: unclosed ${\n  hint: close it",
+            ),
             ("ab ${groupId", "d.yaml:1:4: error: unclosed ${"),
             ("'ab ${groupId'", "d.yaml:1:5: error: unclosed ${"),
             ("${}", "d.yaml:1:3: error: expected a name here"),
@@ -408,7 +467,10 @@ mod tests {
             ("${a | }", "d.yaml:1:7: error: expected a name here"),
             ("${01}", "d.yaml:1:3: error: not a number"),
             ("${traits[\"a\"}", "d.yaml:1:13: error: expected ] here"),
-            ("${a | x ?? b}", "d.yaml:1:9: error: ?? must come before the filters"),
+            (
+                "${a | x ?? b}",
+                "d.yaml:1:9: error: ?? must come before the filters",
+            ),
         ] {
             let fault = parsed(yaml).unwrap_err();
             assert!(fault.starts_with(expected), "{yaml}: {fault}");

@@ -35,7 +35,12 @@ pub(super) trait Sink {
 
 impl Filter {
     /// Applies the filter.
-    pub(super) fn apply<'a>(&'a self, value: Value<'a>, arena: &'a Bump, sink: &mut impl Sink) -> Value<'a> {
+    pub(super) fn apply<'a>(
+        &'a self,
+        value: Value<'a>,
+        arena: &'a Bump,
+        sink: &mut impl Sink,
+    ) -> Value<'a> {
         if !value.is_given() {
             return value;
         }
@@ -45,11 +50,18 @@ impl Filter {
             Filter::Integer => integer(&value, arena),
             Filter::Number => number(value, arena),
             Filter::Boolean => boolean(&value, arena),
-            Filter::Lower => value.text(arena).map(|text| Value::Text(arena.alloc_str(&text.to_lowercase()))),
-            Filter::Upper => value.text(arena).map(|text| Value::Text(arena.alloc_str(&text.to_uppercase()))),
+            Filter::Lower => value
+                .text(arena)
+                .map(|text| Value::Text(arena.alloc_str(&text.to_lowercase()))),
+            Filter::Upper => value
+                .text(arena)
+                .map(|text| Value::Text(arena.alloc_str(&text.to_uppercase()))),
             Filter::Trim => value.text(arena).map(|text| Value::Text(text.trim())),
             Filter::Truncate(length) => truncate(value, *length, arena),
-            Filter::Domain => value.text(arena).and_then(|text| domain(text, arena)).map(Value::Text),
+            Filter::Domain => value
+                .text(arena)
+                .and_then(|text| domain(text, arena))
+                .map(Value::Text),
             Filter::Json => Some(Value::Text(value.json(arena))),
             Filter::Join(separator) => join(&value, separator, arena),
         };
@@ -69,7 +81,11 @@ pub(super) fn date<'a>(value: &Value<'a>, unit: Unit, arena: &'a Bump) -> Option
         Value::Absent | Value::Null | Value::Map(_) | Value::List(_) => return None,
     };
     let text = formatted(instant, unit, arena);
-    Some(if unit.is_number() { Value::Json(text) } else { Value::Text(text) })
+    Some(if unit.is_number() {
+        Value::Json(text)
+    } else {
+        Value::Text(text)
+    })
 }
 
 /// Makes a value a JSON string; one that is a string already keeps its source bytes.
@@ -89,13 +105,18 @@ pub(super) fn number<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>>
     {
         return Some(value);
     }
-    value.text(arena).filter(|text| json::is_number(text)).map(Value::Json)
+    value
+        .text(arena)
+        .filter(|text| json::is_number(text))
+        .map(Value::Json)
 }
 
 /// Makes a value an integral JSON number; one written without point and exponent keeps its source bytes.
 pub(super) fn integer<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
     let text = value.text(arena)?;
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'-');
     if is_plain {
         return json::is_number(text).then_some(Value::Json(text));
     }
@@ -103,7 +124,10 @@ pub(super) fn integer<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a
     if fraction.bytes().any(|byte| byte != b'0') {
         return None;
     }
-    Some(Value::Json(joined([if is_negative { "-" } else { "" }, &digits, ""], arena)))
+    Some(Value::Json(joined(
+        [if is_negative { "-" } else { "" }, &digits, ""],
+        arena,
+    )))
 }
 
 fn boolean<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
@@ -137,7 +161,9 @@ pub(super) fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> 
 /// Returns the host of a URL, lower case and without `www.`; a bare host is its own.
 fn domain<'a>(url: &'a str, arena: &'a Bump) -> Option<&'a str> {
     // Bytes are looked for, and all of them ASCII: searching for patterns costs more than the rest of a body.
-    let before = |text: &'a str, is_end: fn(&u8) -> bool| text.get(..text.bytes().position(|byte| is_end(&byte))?);
+    let before = |text: &'a str, is_end: fn(&u8) -> bool| {
+        text.get(..text.bytes().position(|byte| is_end(&byte))?)
+    };
     let url = url.trim();
     let rest = match url.as_bytes().windows(2).position(|pair| pair == b"//") {
         Some(slashes) => url.get(slashes + 2..)?,
@@ -148,7 +174,12 @@ fn domain<'a>(url: &'a str, arena: &'a Bump) -> Option<&'a str> {
         Some(at) => authority.get(at + 1..)?,
         None => authority,
     };
-    let host = lower(before(host, |byte| *byte == b':').unwrap_or(host).trim_end_matches('.'), arena);
+    let host = lower(
+        before(host, |byte| *byte == b':')
+            .unwrap_or(host)
+            .trim_end_matches('.'),
+        arena,
+    );
     let host = host.strip_prefix("www.").unwrap_or(host);
     is_host(host).then_some(host)
 }
@@ -170,16 +201,27 @@ fn is_host(host: &str) -> bool {
 }
 
 fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
-    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    if is_lower { text } else { arena.alloc_str(&text.to_lowercase()) }
+    let is_lower = text
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower {
+        text
+    } else {
+        arena.alloc_str(&text.to_lowercase())
+    }
 }
 
 fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
     let texts: Vec<&str> = match value {
         Value::Raw(raw) => texts(*raw, arena)?,
         Value::Json(json) => texts(Raw::parse(json).ok()?, arena)?,
-        Value::List(values) => values.iter().map(|value| value.text(arena)).collect::<Option<_>>()?,
-        Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::Map(_) => return None,
+        Value::List(values) => values
+            .iter()
+            .map(|value| value.text(arena))
+            .collect::<Option<_>>()?,
+        Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::Map(_) => {
+            return None;
+        }
     };
     Some(Value::Text(arena.alloc_str(&texts.join(separator))))
 }
@@ -187,21 +229,34 @@ fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value
 /// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.
 fn texts<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<Vec<&'a str>> {
     let is_array = raw.kind() == Kind::Array;
-    is_array.then(|| raw.elements())?.into_iter().map(|element| Value::Raw(element).text(arena)).collect()
+    is_array
+        .then(|| raw.elements())?
+        .into_iter()
+        .map(|element| Value::Raw(element).text(arena))
+        .collect()
 }
 
 /// Opens an object; `None` for what is none.
-pub(super) fn open<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Option<&'a [Item<'a>]>, Reason> {
+pub(super) fn open<'a>(
+    value: Value<'a>,
+    arena: &'a Bump,
+) -> Result<Option<&'a [Item<'a>]>, Reason> {
     match value {
         Value::Map(items) => Ok(Some(items)),
         Value::Raw(raw) if raw.kind() == Kind::Object => {
             let members = raw.members(arena).map_err(|_| Reason::InvalidString)?;
             Ok(Some(collected(members.iter().map(Item::of), arena)))
         }
-        Value::Json(json) if json.starts_with('{') => Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw), arena)),
-        Value::Absent | Value::Null | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {
-            Ok(None)
+        Value::Json(json) if json.starts_with('{') => {
+            Raw::parse(json).map_or(Ok(None), |raw| open(Value::Raw(raw), arena))
         }
+        Value::Absent
+        | Value::Null
+        | Value::Raw(_)
+        | Value::Text(_)
+        | Value::Json(_)
+        | Value::Date(..)
+        | Value::List(_) => Ok(None),
     }
 }
 
@@ -218,9 +273,15 @@ mod tests {
     #[test]
     fn domains_are_hosts() {
         for (url, expected) in [
-            ("https://www.Initech.example.com/about?x#y", Some("initech.example.com")),
+            (
+                "https://www.Initech.example.com/about?x#y",
+                Some("initech.example.com"),
+            ),
             ("initech.example.com", Some("initech.example.com")),
-            ("http://user:pass@initech.example.com:8080", Some("initech.example.com")),
+            (
+                "http://user:pass@initech.example.com:8080",
+                Some("initech.example.com"),
+            ),
             ("//initech.example.com/", Some("initech.example.com")),
             ("WWW.initech.example.com.", Some("initech.example.com")),
             ("münchen.example.de", Some("münchen.example.de")),
@@ -253,7 +314,11 @@ mod tests {
         ] {
             let arena = Bump::new();
             let value = integer(&Value::Raw(Raw::parse(json).unwrap()), &arena);
-            assert_eq!(value.and_then(|value| value.text(&arena)), expected, "{json}");
+            assert_eq!(
+                value.and_then(|value| value.text(&arena)),
+                expected,
+                "{json}"
+            );
         }
     }
 }

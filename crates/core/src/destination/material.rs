@@ -30,20 +30,44 @@ impl<'a> Material<'a> {
     pub fn new(event: &'a Event<'a>, arena: &'a Bump) -> Material<'a> {
         let items = event.traits.entries().iter().map(|entry| {
             let role = Role::of(entry.id);
-            let value = if role == Role::Address { address(event, None, arena) } else { Value::from_raw(entry.value) };
-            Item { key: entry.name, value, source: entry.source, role, is_renamed: false }
+            let value = if role == Role::Address {
+                address(event, None, arena)
+            } else {
+                Value::from_raw(entry.value)
+            };
+            Item {
+                key: entry.name,
+                value,
+                source: entry.source,
+                role,
+                is_renamed: false,
+            }
         });
-        Material { event, traits: collected(items, arena), created_at: OnceCell::new(), arena }
+        Material {
+            event,
+            traits: collected(items, arena),
+            created_at: OnceCell::new(),
+            arena,
+        }
     }
 
     /// Returns the trait `createdAt` as a date: read once for all destinations.
     pub(super) fn created_at(&self, raw: Raw<'a>) -> Option<&'a Time<'a>> {
         let instant = *self.created_at.get_or_init(|| Instant::from_json(raw));
-        instant.map(|instant| &*self.arena.alloc(Time { instant, raw: Some(raw) }))
+        instant.map(|instant| {
+            &*self.arena.alloc(Time {
+                instant,
+                raw: Some(raw),
+            })
+        })
     }
 
     /// Hands over the traits without those that are named elsewhere, and the address without its parts that are.
-    pub(super) fn rest(&self, named: &Named, mut take: impl FnMut(&Item<'a>) -> Result<(), Reason>) -> Result<(), Reason> {
+    pub(super) fn rest(
+        &self,
+        named: &Named,
+        mut take: impl FnMut(&Item<'a>) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         for (entry, item) in self.event.traits.entries().iter().zip(self.traits) {
             let is_named = match (entry.id, entry.part) {
                 (Some(id), _) => named.has(id),
@@ -76,17 +100,34 @@ impl<'a> Material<'a> {
 }
 
 /// Returns the address as a map of those members that are not named elsewhere, absent if all are.
-pub(super) fn address<'a>(event: &'a Event<'a>, named: Option<&Named>, arena: &'a Bump) -> Value<'a> {
+pub(super) fn address<'a>(
+    event: &'a Event<'a>,
+    named: Option<&Named>,
+    arena: &'a Bump,
+) -> Value<'a> {
     let address = event.traits.address();
     if let Some(whole) = address.whole() {
         // Null says no more than its parts do, so that nothing is left of it where each of them is named.
-        let is_said = whole.is_null() && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
-        return if is_said { Value::Absent } else { Value::from_raw(whole) };
+        let is_said = whole.is_null()
+            && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
+        return if is_said {
+            Value::Absent
+        } else {
+            Value::from_raw(whole)
+        };
     }
-    let is_named =
-        |item: &AddressItem<'_>| named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)));
+    let is_named = |item: &AddressItem<'_>| {
+        named.is_some_and(|named| item.part.is_some_and(|part| named.parts.contains(&part)))
+    };
     let items = address.items().iter().filter(|item| !is_named(item));
-    let items = items.map(|item| Item { source: item.source, ..Item::new(item.name, Value::from_raw(item.value)) });
+    let items = items.map(|item| Item {
+        source: item.source,
+        ..Item::new(item.name, Value::from_raw(item.value))
+    });
     let items = collected(items, arena);
-    if items.is_empty() && !address.items().is_empty() { Value::Absent } else { Value::Map(items) }
+    if items.is_empty() && !address.items().is_empty() {
+        Value::Absent
+    } else {
+        Value::Map(items)
+    }
 }

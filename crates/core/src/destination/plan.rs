@@ -76,7 +76,9 @@ impl Template {
         let mut merged: Vec<Step> = Vec::with_capacity(steps.len());
         for step in steps {
             match (merged.last_mut(), step.into_constant()) {
-                (Some(Step::Constant(before)), Step::Constant(text)) => *before = format!("{before}{text}").into(),
+                (Some(Step::Constant(before)), Step::Constant(text)) => {
+                    *before = format!("{before}{text}").into()
+                }
                 (_, step) => merged.push(step),
             }
         }
@@ -102,17 +104,25 @@ pub(super) enum Step {
 
 impl Step {
     pub(super) fn field(key: Vec<TextPart>, value: Template) -> Step {
-        Step::Field { key: Key::new(key), value }
+        Step::Field {
+            key: Key::new(key),
+            value,
+        }
     }
 
     fn into_constant(self) -> Step {
         let constant = match &self {
-            Step::Field { key: Key::Literal { member, .. }, value: Template::Constant(json) } => {
-                Some(format!("{member}{json}"))
-            }
-            Step::Field { key: Key::Literal { member, .. }, value: Template::Value(pipeline) } => {
-                pipeline.constant().and_then(Constant::json).map(|json| format!("{member}{json}"))
-            }
+            Step::Field {
+                key: Key::Literal { member, .. },
+                value: Template::Constant(json),
+            } => Some(format!("{member}{json}")),
+            Step::Field {
+                key: Key::Literal { member, .. },
+                value: Template::Value(pipeline),
+            } => pipeline
+                .constant()
+                .and_then(Constant::json)
+                .map(|json| format!("{member}{json}")),
             Step::Constant(_) | Step::Field { .. } | Step::Spread { .. } => None,
         };
         constant.map_or(self, |members| Step::Constant(members.into()))
@@ -133,9 +143,10 @@ pub(super) enum Key {
 impl Key {
     fn new(parts: Vec<TextPart>) -> Key {
         match parts.as_slice() {
-            [TextPart::Literal(text)] => {
-                Key::Literal { text: text.clone(), member: format!(",{}:", json::quoted(text)).into() }
-            }
+            [TextPart::Literal(text)] => Key::Literal {
+                text: text.clone(),
+                member: format!(",{}:", json::quoted(text)).into(),
+            },
             _ => Key::Text(parts),
         }
     }
@@ -153,7 +164,11 @@ pub(super) struct Siblings {
 
 impl Siblings {
     pub(super) fn new(keys: impl Iterator<Item = Vec<TextPart>>) -> Siblings {
-        let mut siblings = Siblings { literals: Vec::new(), bits: 0, others: Vec::new() };
+        let mut siblings = Siblings {
+            literals: Vec::new(),
+            bits: 0,
+            others: Vec::new(),
+        };
         for key in keys {
             match key.as_slice() {
                 [TextPart::Literal(text)] => {
@@ -193,17 +208,31 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(sources: Vec<Source>, stages: Vec<Stage>, nulls: Option<NullPolicy>, subject: Box<str>) -> Pipeline {
+    pub(super) fn new(
+        sources: Vec<Source>,
+        stages: Vec<Stage>,
+        nulls: Option<NullPolicy>,
+        subject: Box<str>,
+    ) -> Pipeline {
         let changes_keys = stages.iter().any(|stage| match stage {
             Stage::Entries(filters) => filters.iter().any(EntryFilter::changes_keys),
             Stage::Filter(_) | Stage::If { .. } => false,
         });
         let plain = match (sources.as_slice(), stages.as_slice()) {
             ([Source::Trait(id, TraitType::Text)], []) => Some((*id, usize::MAX)),
-            ([Source::Trait(id, TraitType::Text)], [Stage::Filter(Filter::Truncate(length))]) => Some((*id, *length)),
+            ([Source::Trait(id, TraitType::Text)], [Stage::Filter(Filter::Truncate(length))]) => {
+                Some((*id, *length))
+            }
             _ => None,
         };
-        Pipeline { sources, stages, nulls, subject, changes_keys, plain }
+        Pipeline {
+            sources,
+            stages,
+            nulls,
+            subject,
+            changes_keys,
+            plain,
+        }
     }
 
     /// Returns what this yields, if that is the same for every event.

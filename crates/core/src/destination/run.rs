@@ -14,7 +14,10 @@ use super::definition::NullPolicy;
 use super::entries::{self, EntryFilter};
 use super::filter::{self, Sink};
 use super::material::{Material, address};
-use super::plan::{Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test, TextPart};
+use super::plan::{
+    Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
+    TextPart,
+};
 use super::value::{Item, Value, append_key};
 
 impl Plan {
@@ -27,7 +30,17 @@ impl Plan {
         observer: &'a mut O,
     ) -> Run<'a, O> {
         let (event, arena) = (material.event, material.arena);
-        Run { plan: self, material, event, options, destination, arena, observer, properties: None, is_testing: false }
+        Run {
+            plan: self,
+            material,
+            event,
+            options,
+            destination,
+            arena,
+            observer,
+            properties: None,
+            is_testing: false,
+        }
     }
 }
 
@@ -76,7 +89,11 @@ impl<'a, O: Observer> Run<'a, O> {
     fn test_all(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
         for test in &operation.when {
             if !self.is_present(test)? {
-                return Err(Refusal::NotDue(if test.is_member { Reason::NoMember } else { Reason::NothingToSend }));
+                return Err(Refusal::NotDue(if test.is_member {
+                    Reason::NoMember
+                } else {
+                    Reason::NothingToSend
+                }));
             }
         }
         if !operation.unless.is_empty() && self.are_present(&operation.unless)? {
@@ -107,7 +124,9 @@ impl<'a, O: Observer> Run<'a, O> {
 
     fn is_present(&mut self, test: &'a Test) -> Result<bool, Refusal> {
         match &test.value {
-            Template::Value(pipeline) => Ok(self.evaluate(pipeline)?.is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
+            Template::Value(pipeline) => Ok(self
+                .evaluate(pipeline)?
+                .is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
             Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
             Template::Constant(json) => Ok(Value::Json(json).is_present(NullPolicy::Keep)),
             Template::Object(_) | Template::Array(_) => Ok(true),
@@ -118,7 +137,11 @@ impl<'a, O: Observer> Run<'a, O> {
     ///
     /// # Errors
     /// The whole destination is skipped if a value is absent.
-    pub fn write_request(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub fn write_request(
+        &mut self,
+        operation: &'a Operation,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         for part in &operation.request {
             match part {
                 TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
@@ -140,7 +163,11 @@ impl<'a, O: Observer> Run<'a, O> {
     ///
     /// # Errors
     /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text.
-    pub fn write_body(&mut self, operation: &'a Operation, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub fn write_body(
+        &mut self,
+        operation: &'a Operation,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         if self.write(&operation.body, out)? {
             return Ok(());
         }
@@ -187,7 +214,9 @@ impl<'a, O: Observer> Run<'a, O> {
                     match key {
                         Key::Literal { member, .. } => append_member(member, &mut is_first, out),
                         Key::Text(parts) => {
-                            let Some(key) = self.text(parts)? else { continue };
+                            let Some(key) = self.text(parts)? else {
+                                continue;
+                            };
                             append_key(key, &mut is_first, out);
                         }
                     }
@@ -196,7 +225,9 @@ impl<'a, O: Observer> Run<'a, O> {
                         is_first = was_first;
                     }
                 }
-                Step::Spread { map, siblings } => self.write_spread(map, siblings, &mut is_first, out)?,
+                Step::Spread { map, siblings } => {
+                    self.write_spread(map, siblings, &mut is_first, out)?
+                }
             }
         }
         out.push(b'}');
@@ -223,7 +254,11 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     /// Returns the entries of a map that no sibling field's key takes.
-    fn spread(&mut self, map: &'a Pipeline, siblings: &'a Siblings) -> Result<&'a [Item<'a>], Refusal> {
+    fn spread(
+        &mut self,
+        map: &'a Pipeline,
+        siblings: &'a Siblings,
+    ) -> Result<&'a [Item<'a>], Refusal> {
         let items = match (map.sources.as_slice(), map.stages.as_slice()) {
             // The usual ones need no list of what goes into the filters.
             ([Source::Rest(named)], []) => self.rest(named, &[], &map.subject)?,
@@ -246,10 +281,16 @@ impl<'a, O: Observer> Run<'a, O> {
         if !value.is_map() {
             self.note_unfit(&value, &map.subject);
         }
-        Ok(filter::open(value, self.arena).map_err(Refusal::DeadLettered)?.unwrap_or_default())
+        Ok(filter::open(value, self.arena)
+            .map_err(Refusal::DeadLettered)?
+            .unwrap_or_default())
     }
 
-    fn without_siblings(&mut self, items: &'a [Item<'a>], siblings: &'a Siblings) -> Result<&'a [Item<'a>], Refusal> {
+    fn without_siblings(
+        &mut self,
+        items: &'a [Item<'a>],
+        siblings: &'a Siblings,
+    ) -> Result<&'a [Item<'a>], Refusal> {
         let mut others = ArenaVec::with_capacity_in(siblings.others.len(), self.arena);
         for parts in &siblings.others {
             others.extend(self.text(parts)?);
@@ -266,26 +307,45 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     /// Returns what filters make of the traits that are not named elsewhere.
-    fn rest(&mut self, named: &Named, filters: &'a [EntryFilter], subject: &str) -> Result<&'a [Item<'a>], Refusal> {
+    fn rest(
+        &mut self,
+        named: &Named,
+        filters: &'a [EntryFilter],
+        subject: &str,
+    ) -> Result<&'a [Item<'a>], Refusal> {
         let (arena, material) = (self.arena, self.material);
         let mut kept = ArenaVec::with_capacity_in(material.traits.len(), arena);
         let mut sink = NoteSink { run: self, subject };
-        let taken = material.rest(named, |item| entries::pass(item, filters, arena, &mut sink, &mut kept));
-        taken.map(|()| kept.into_bump_slice()).map_err(Refusal::DeadLettered)
+        let taken = material.rest(named, |item| {
+            entries::pass(item, filters, arena, &mut sink, &mut kept)
+        });
+        taken
+            .map(|()| kept.into_bump_slice())
+            .map_err(Refusal::DeadLettered)
     }
 
     /// Returns what filters make of entries.
-    fn pass(&mut self, items: &[Item<'a>], filters: &'a [EntryFilter], subject: &str) -> Result<&'a [Item<'a>], Refusal> {
+    fn pass(
+        &mut self,
+        items: &[Item<'a>],
+        filters: &'a [EntryFilter],
+        subject: &str,
+    ) -> Result<&'a [Item<'a>], Refusal> {
         let arena = self.arena;
         let mut kept = ArenaVec::with_capacity_in(items.len(), arena);
         let mut sink = NoteSink { run: self, subject };
         for item in items {
-            entries::pass(item, filters, arena, &mut sink, &mut kept).map_err(Refusal::DeadLettered)?;
+            entries::pass(item, filters, arena, &mut sink, &mut kept)
+                .map_err(Refusal::DeadLettered)?;
         }
         Ok(kept.into_bump_slice())
     }
 
-    fn write_array(&mut self, elements: &'a [Template], out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    fn write_array(
+        &mut self,
+        elements: &'a [Template],
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Refusal> {
         let start = out.len();
         let mut is_empty = true;
         out.push(b'[');
@@ -335,7 +395,9 @@ impl<'a, O: Observer> Run<'a, O> {
 
     fn evaluate(&mut self, pipeline: &'a Pipeline) -> Result<Value<'a>, Refusal> {
         if let Some((id, length)) = pipeline.plain {
-            let Some(found) = self.event.traits.get(id) else { return Ok(Value::Absent) };
+            let Some(found) = self.event.traits.get(id) else {
+                return Ok(Value::Absent);
+            };
             if found.value.is_plain_string() && found.value.text().len() <= length {
                 return Ok(Value::Raw(found.value));
             }
@@ -359,9 +421,18 @@ impl<'a, O: Observer> Run<'a, O> {
             match stage {
                 Stage::Filter(filter) => {
                     let arena = self.arena;
-                    value = filter.apply(value, arena, &mut NoteSink { run: self, subject: &pipeline.subject });
+                    value = filter.apply(
+                        value,
+                        arena,
+                        &mut NoteSink {
+                            run: self,
+                            subject: &pipeline.subject,
+                        },
+                    );
                 }
-                Stage::Entries(filters) => value = self.filtered(value, filters, &pipeline.subject)?,
+                Stage::Entries(filters) => {
+                    value = self.filtered(value, filters, &pipeline.subject)?
+                }
                 Stage::If { source, literals } => {
                     if !self.passes(source, literals, &pipeline.subject)? {
                         return Ok(Value::Absent);
@@ -376,7 +447,12 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     /// Takes the entries of a value through filters; what is given and no map has none.
-    fn filtered(&mut self, value: Value<'a>, filters: &'a [EntryFilter], subject: &str) -> Result<Value<'a>, Refusal> {
+    fn filtered(
+        &mut self,
+        value: Value<'a>,
+        filters: &'a [EntryFilter],
+        subject: &str,
+    ) -> Result<Value<'a>, Refusal> {
         if !value.is_given() {
             return Ok(value);
         }
@@ -389,12 +465,19 @@ impl<'a, O: Observer> Run<'a, O> {
         }
     }
 
-    fn passes(&mut self, source: &'a Source, literals: &[Box<str>], subject: &str) -> Result<bool, Refusal> {
+    fn passes(
+        &mut self,
+        source: &'a Source,
+        literals: &[Box<str>],
+        subject: &str,
+    ) -> Result<bool, Refusal> {
         let value = self.source(source, subject)?;
         if literals.is_empty() {
             return Ok(value.is_present(self.plan.nulls));
         }
-        Ok(value.text(self.arena).is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
+        Ok(value
+            .text(self.arena)
+            .is_some_and(|text| literals.iter().any(|literal| **literal == *text)))
     }
 
     fn source(&mut self, source: &'a Source, subject: &str) -> Result<Value<'a>, Refusal> {
@@ -407,18 +490,31 @@ impl<'a, O: Observer> Run<'a, O> {
             Source::UserId => id(event.user_id.as_ref()),
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
             Source::Member => id(event.member()),
-            Source::MessageId => event.field("messageId").map_or(Value::Absent, Value::from_raw),
+            Source::MessageId => event
+                .field("messageId")
+                .map_or(Value::Absent, Value::from_raw),
             Source::Timestamp => event.time.as_ref().map_or(Value::Absent, Value::Date),
             Source::Trait(id, trait_type) => {
-                let value = event.traits.get(*id).map_or(Value::Absent, |found| Value::from_raw(found.value));
+                let value = event
+                    .traits
+                    .get(*id)
+                    .map_or(Value::Absent, |found| Value::from_raw(found.value));
                 self.typed(value, *trait_type, subject)
             }
             Source::Part(part) => {
-                let value = event.traits.address().part(*part).map_or(Value::Absent, Value::from_raw);
+                let value = event
+                    .traits
+                    .address()
+                    .part(*part)
+                    .map_or(Value::Absent, Value::from_raw);
                 self.typed(value, TraitType::Text, subject)
             }
             Source::Address => match event.traits.get(TraitId::ADDRESS) {
-                Some(_) => self.typed(address(event, None, self.arena), TraitType::Address, subject),
+                Some(_) => self.typed(
+                    address(event, None, self.arena),
+                    TraitType::Address,
+                    subject,
+                ),
                 None => Value::Absent,
             },
             Source::Traits => Value::Map(self.material.traits),
@@ -467,22 +563,37 @@ impl<'a, O: Observer> Run<'a, O> {
     }
 
     fn make_properties(&mut self) -> Result<Properties<'a>, Refusal> {
-        let items = ArenaVec::with_capacity_in(self.plan.properties.len() + self.event.traits.entries().len(), self.arena);
-        let mut properties = PropertiesBuilder { items, cleared: ArenaVec::new_in(self.arena) };
+        let items = ArenaVec::with_capacity_in(
+            self.plan.properties.len() + self.event.traits.entries().len(),
+            self.arena,
+        );
+        let mut properties = PropertiesBuilder {
+            items,
+            cleared: ArenaVec::new_in(self.arena),
+        };
         for step in &self.plan.properties {
             match step {
                 // Only bodies have them.
                 Step::Constant(_) => {}
-                Step::Field { key, value: Template::Value(pipeline) } => {
+                Step::Field {
+                    key,
+                    value: Template::Value(pipeline),
+                } => {
                     let Some(key) = self.key(key)? else { continue };
                     let item = Item::new(key, self.evaluate(pipeline)?);
-                    self.add_property(item, pipeline.nulls, Some(&pipeline.subject), &mut properties);
+                    self.add_property(
+                        item,
+                        pipeline.nulls,
+                        Some(&pipeline.subject),
+                        &mut properties,
+                    );
                 }
                 Step::Field { key, value } => {
                     let Some(key) = self.key(key)? else { continue };
                     let mut json = Vec::new();
                     if self.write(value, &mut json)? {
-                        let value = Value::Json(self.arena.alloc_str(&String::from_utf8_lossy(&json)));
+                        let value =
+                            Value::Json(self.arena.alloc_str(&String::from_utf8_lossy(&json)));
                         properties.items.push(Item::new(key, value));
                     }
                 }
@@ -494,7 +605,10 @@ impl<'a, O: Observer> Run<'a, O> {
             }
         }
         let PropertiesBuilder { items, cleared } = properties;
-        Ok(Properties { items: items.into_bump_slice(), cleared: cleared.into_bump_slice() })
+        Ok(Properties {
+            items: items.into_bump_slice(),
+            cleared: cleared.into_bump_slice(),
+        })
     }
 
     /// Adds one entry. A null that has a policy of its own is decided here, since the map is written by the definition's.
@@ -512,7 +626,9 @@ impl<'a, O: Observer> Run<'a, O> {
             match nulls {
                 None => properties.cleared.push(Value::Text(item.key)),
                 Some(NullPolicy::Unset) => return properties.cleared.push(Value::Text(item.key)),
-                Some(NullPolicy::Drop) => return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(item.key)),
+                Some(NullPolicy::Drop) => {
+                    return self.note(NoteCode::NullNotExpressible, subject.unwrap_or(item.key));
+                }
                 Some(NullPolicy::Keep) => item.value = Value::Json("null"),
                 Some(NullPolicy::Empty) => item.value = Value::Text(""),
             }
@@ -527,7 +643,11 @@ impl<'a, O: Observer> Run<'a, O> {
             return items;
         }
         let mut first: HashMap<&str, usize, DefaultHashBuilder, &Bump> =
-            HashMap::with_capacity_and_hasher_in(items.len(), DefaultHashBuilder::default(), self.arena);
+            HashMap::with_capacity_and_hasher_in(
+                items.len(),
+                DefaultHashBuilder::default(),
+                self.arena,
+            );
         let mut kept: ArenaVec<'a, Item<'a>> = ArenaVec::with_capacity_in(items.len(), self.arena);
         let rank = |item: &Item<'_>| (matches!(item.value, Value::Null), item.is_renamed);
         for item in items {
@@ -559,17 +679,26 @@ impl<'a, O: Observer> Run<'a, O> {
         match value {
             Value::Null => self.note(NoteCode::NullNotExpressible, subject),
             Value::Map(items) => {
-                for item in items.iter().filter(|item| matches!(item.value, Value::Null)) {
+                for item in items
+                    .iter()
+                    .filter(|item| matches!(item.value, Value::Null))
+                {
                     self.note(NoteCode::NullNotExpressible, item.key);
                 }
             }
-            Value::Absent | Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::List(_) => {}
+            Value::Absent
+            | Value::Raw(_)
+            | Value::Text(_)
+            | Value::Json(_)
+            | Value::Date(..)
+            | Value::List(_) => {}
         }
     }
 
     fn note(&mut self, code: NoteCode, subject: &str) {
         if !self.is_testing {
-            self.observer.note(Some(self.destination), Note { code, subject });
+            self.observer
+                .note(Some(self.destination), Note { code, subject });
         }
     }
 }
@@ -588,12 +717,20 @@ impl<O: Observer> Sink for NoteSink<'_, '_, O> {
 /// Appends `member`, which begins with a comma, to an object.
 fn append_member(member: &str, is_first: &mut bool, out: &mut Vec<u8>) {
     let member = member.as_bytes();
-    let member = if std::mem::take(is_first) { member.get(1..).unwrap_or_default() } else { member };
+    let member = if std::mem::take(is_first) {
+        member.get(1..).unwrap_or_default()
+    } else {
+        member
+    };
     out.extend_from_slice(member);
 }
 
 /// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Encodes a value for a request.
 pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
@@ -610,10 +747,18 @@ fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {
 }
 
 /// Follows keys into nested objects; they compare unescaped, the last of a duplicate wins (E10).
-fn follow<'a>(start: Option<Raw<'a>>, path: &[String], arena: &'a Bump) -> Result<Value<'a>, Refusal> {
-    let Some(mut value) = start else { return Ok(Value::Absent) };
+fn follow<'a>(
+    start: Option<Raw<'a>>,
+    path: &[String],
+    arena: &'a Bump,
+) -> Result<Value<'a>, Refusal> {
+    let Some(mut value) = start else {
+        return Ok(Value::Absent);
+    };
     for key in path {
-        let members = value.members(arena).map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
+        let members = value
+            .members(arena)
+            .map_err(|_| Refusal::DeadLettered(Reason::InvalidString))?;
         match members.iter().find(|member| member.key == *key) {
             Some(member) => value = member.value,
             None => return Ok(Value::Absent),

@@ -14,7 +14,10 @@ use super::settings::SettingType;
 /// Returns the JSON Schema (draft 2020-12) of a definition.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = mapping(&["name", "about", "membership", "nulls", "operations"], definition());
+    let mut schema = mapping(
+        &["name", "about", "membership", "nulls", "operations"],
+        definition(),
+    );
     let top = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "groupcast destination",
@@ -106,7 +109,8 @@ fn setting() -> Value {
             "then": { "properties": { "default": setting_value(*setting_type) } },
         })
     };
-    let is_required = json!({ "required": ["required"], "properties": { "required": { "const": true } } });
+    let is_required =
+        json!({ "required": ["required"], "properties": { "required": { "const": true } } });
     extend(
         &mut schema,
         json!({
@@ -189,7 +193,10 @@ fn batch() -> Value {
 /// Returns the schema of `{ KEY: FIELD }`.
 fn field(key: &str) -> Value {
     let mut properties = Map::new();
-    properties.insert(key.to_owned(), named("text", "The field's name.", &json!({ "minLength": 1 })));
+    properties.insert(
+        key.to_owned(),
+        named("text", "The field's name.", &json!({ "minLength": 1 })),
+    );
     mapping(&[key], Value::Object(properties))
 }
 
@@ -212,7 +219,10 @@ fn example() -> Value {
             "skips": { "description": "Why nothing leaves.", "enum": reasons },
         }),
     );
-    extend(&mut schema, json!({ "oneOf": [{ "required": ["emits"] }, { "required": ["skips"] }] }));
+    extend(
+        &mut schema,
+        json!({ "oneOf": [{ "required": ["emits"] }, { "required": ["skips"] }] }),
+    );
     schema
 }
 

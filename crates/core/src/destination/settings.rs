@@ -50,7 +50,10 @@ impl SettingType {
     /// Returns the type's word.
     #[must_use]
     pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, setting_type)| *setting_type == self).map_or("", |(word, _)| *word)
+        Self::WORDS
+            .iter()
+            .find(|(_, setting_type)| *setting_type == self)
+            .map_or("", |(word, _)| *word)
     }
 
     /// Returns some value of the type, to check a definition without an instance.
@@ -68,12 +71,20 @@ impl SettingType {
         match self {
             SettingType::String => Some(SettingValue::String(node.as_scalar()?.text.clone())),
             SettingType::Boolean => yaml::boolean(node).map(SettingValue::Boolean),
-            SettingType::Integer => Some(SettingValue::Integer(node.as_scalar()?.text.parse().ok()?)),
+            SettingType::Integer => {
+                Some(SettingValue::Integer(node.as_scalar()?.text.parse().ok()?))
+            }
             SettingType::List => yaml::strings(node).map(SettingValue::List),
             SettingType::Map => match &node.value {
                 Value::Map(entries) => {
-                    let pair = |entry: &Entry| Some((entry.key.clone(), entry.value.as_scalar()?.text.clone()));
-                    entries.iter().map(pair).collect::<Option<_>>().map(SettingValue::Map)
+                    let pair = |entry: &Entry| {
+                        Some((entry.key.clone(), entry.value.as_scalar()?.text.clone()))
+                    };
+                    entries
+                        .iter()
+                        .map(pair)
+                        .collect::<Option<_>>()
+                        .map(SettingValue::Map)
                 }
                 Value::Scalar(_) | Value::List(_) => None,
             },
@@ -105,9 +116,11 @@ impl SettingValue {
             SettingValue::Boolean(value) => (*value).into(),
             SettingValue::Integer(value) => (*value).into(),
             SettingValue::List(list) => list.clone().into(),
-            SettingValue::Map(pairs) => {
-                pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect::<serde_json::Map<_, _>>().into()
-            }
+            SettingValue::Map(pairs) => pairs
+                .iter()
+                .map(|(key, value)| (key.clone(), value.as_str().into()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 }
@@ -126,7 +139,15 @@ struct Setting {
 impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.redacted();
-        formatter.debug_map().entries(shown.0.iter().map(|setting| (&setting.name, &setting.value))).finish()
+        formatter
+            .debug_map()
+            .entries(
+                shown
+                    .0
+                    .iter()
+                    .map(|setting| (&setting.name, &setting.value)),
+            )
+            .finish()
     }
 }
 
@@ -134,7 +155,10 @@ impl Settings {
     /// Returns the value of the setting of that name, given or default.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&SettingValue> {
-        self.0.iter().find(|setting| setting.name == name).map(|setting| &setting.value)
+        self.0
+            .iter()
+            .find(|setting| setting.name == name)
+            .map(|setting| &setting.value)
     }
 
     /// Returns the settings with every secret replaced by `(secret)`, for whatever is shown to people.
@@ -155,30 +179,61 @@ impl Settings {
 
     /// Returns a value for every setting, so that a definition can be checked without an instance.
     pub(super) fn placeholders(specs: &[SettingSpec]) -> Settings {
-        let value = |spec: &SettingSpec| spec.default.clone().unwrap_or_else(|| spec.setting_type.placeholder());
-        Settings(specs.iter().map(|spec| Setting { name: spec.name.clone(), value: value(spec), is_secret: false }).collect())
+        let value = |spec: &SettingSpec| {
+            spec.default
+                .clone()
+                .unwrap_or_else(|| spec.setting_type.placeholder())
+        };
+        Settings(
+            specs
+                .iter()
+                .map(|spec| Setting {
+                    name: spec.name.clone(),
+                    value: value(spec),
+                    is_secret: false,
+                })
+                .collect(),
+        )
     }
 
-    pub(super) fn read(specs: &[SettingSpec], node: Option<&Node>, place: Place, diagnostics: &mut Diagnostics) -> Settings {
+    pub(super) fn read(
+        specs: &[SettingSpec],
+        node: Option<&Node>,
+        place: Place,
+        diagnostics: &mut Diagnostics,
+    ) -> Settings {
         let entries = match node.map(|node| &node.value) {
             Some(Value::Map(entries)) => entries.as_slice(),
             Some(Value::Scalar(_) | Value::List(_)) | None => &[],
         };
-        if let Some(node) = node.filter(|node| !matches!(node.value, Value::Map(_)) && !node.is_null()) {
-            diagnostics.error(node.place, format!("settings must be a mapping, not {}", node.describe()));
+        if let Some(node) =
+            node.filter(|node| !matches!(node.value, Value::Map(_)) && !node.is_null())
+        {
+            diagnostics.error(
+                node.place,
+                format!("settings must be a mapping, not {}", node.describe()),
+            );
         }
         for entry in entries {
             if specs.iter().all(|spec| spec.name != entry.key) {
-                let added = diagnostics.error(entry.key_place, format!("unknown setting: {}", entry.key));
+                let added =
+                    diagnostics.error(entry.key_place, format!("unknown setting: {}", entry.key));
                 added.suggest(&entry.key, specs.iter().map(|spec| spec.name.as_str()));
             }
         }
         let mut settings = Vec::new();
         for spec in specs {
-            let node = entries.iter().find(|entry| entry.key == spec.name).map(|entry| &entry.value);
+            let node = entries
+                .iter()
+                .find(|entry| entry.key == spec.name)
+                .map(|entry| &entry.value);
             let is_secret = spec.is_secret || node.is_some_and(Node::holds_secret);
             if let Some(value) = spec.value(node, place, diagnostics) {
-                settings.push(Setting { name: spec.name.clone(), value, is_secret });
+                settings.push(Setting {
+                    name: spec.name.clone(),
+                    value,
+                    is_secret,
+                });
             }
         }
         Settings(settings)
@@ -189,9 +244,15 @@ impl SettingSpec {
     /// Reads the `settings:` of a definition.
     pub(super) fn read_all(node: &Node, diagnostics: &mut Diagnostics) -> Vec<SettingSpec> {
         match &node.value {
-            Value::Map(entries) => entries.iter().map(|entry| SettingSpec::read(entry, diagnostics)).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| SettingSpec::read(entry, diagnostics))
+                .collect(),
             Value::Scalar(_) | Value::List(_) => {
-                diagnostics.error(node.place, format!("settings must be a mapping, not {}", node.describe()));
+                diagnostics.error(
+                    node.place,
+                    format!("settings must be a mapping, not {}", node.describe()),
+                );
                 Vec::new()
             }
         }
@@ -203,13 +264,21 @@ impl SettingSpec {
         if !fields.has("type") {
             fields.missing("type", diagnostics);
         }
-        let setting_type = fields.choice("type", SettingType::WORDS, diagnostics).unwrap_or(SettingType::String);
+        let setting_type = fields
+            .choice("type", SettingType::WORDS, diagnostics)
+            .unwrap_or(SettingType::String);
         let has_default = fields.has("default");
         let default = fields.node("default").and_then(|node| {
             let value = setting_type.read(node);
             if value.is_none() {
                 let wanted = setting_type.word();
-                diagnostics.error(node.place, format!("{context}.default must be of type {wanted}, not {}", node.describe()));
+                diagnostics.error(
+                    node.place,
+                    format!(
+                        "{context}.default must be of type {wanted}, not {}",
+                        node.describe()
+                    ),
+                );
             }
             value
         });
@@ -222,13 +291,21 @@ impl SettingSpec {
             about: fields.string("about", diagnostics).unwrap_or_default(),
         };
         if !spec.is_required && !has_default {
-            diagnostics.error(fields.place(), format!("{context} needs a default, or required: true"));
+            diagnostics.error(
+                fields.place(),
+                format!("{context} needs a default, or required: true"),
+            );
         }
         fields.finish(diagnostics);
         spec
     }
 
-    fn value(&self, node: Option<&Node>, place: Place, diagnostics: &mut Diagnostics) -> Option<SettingValue> {
+    fn value(
+        &self,
+        node: Option<&Node>,
+        place: Place,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<SettingValue> {
         let Some(node) = node.filter(|node| !node.is_null()) else {
             if self.is_required {
                 let added = diagnostics.error(place, format!("missing setting: {}", self.name));
@@ -239,7 +316,14 @@ impl SettingSpec {
         let value = self.setting_type.read(node);
         if value.is_none() {
             let wanted = self.setting_type.word();
-            diagnostics.error(node.place, format!("settings.{} must be of type {wanted}, not {}", self.name, node.describe()));
+            diagnostics.error(
+                node.place,
+                format!(
+                    "settings.{} must be of type {wanted}, not {}",
+                    self.name,
+                    node.describe()
+                ),
+            );
         }
         value
     }

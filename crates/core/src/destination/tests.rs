@@ -22,23 +22,35 @@ fn of_body(body: &str) -> String {
 }
 
 fn parse(text: &str) -> Result<Definition, Vec<Diagnostic>> {
-    let is_said = |line: &str| text.lines().any(|other| other.split(':').next() == line.split(':').next());
+    let is_said = |line: &str| {
+        text.lines()
+            .any(|other| other.split(':').next() == line.split(':').next())
+    };
     let tail: Vec<&str> = TAIL.lines().filter(|line| !is_said(line)).collect();
     Definition::parse("test", "t.yaml", &format!("{text}\n{}\n", tail.join("\n")))
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    diagnostics
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Makes a router of one instance of the definition and routes a group call of `g` with these further members. Says its
 /// requests and bodies, or the outcome, and then the notes.
 fn told(text: &str, settings: &str, members: &str) -> String {
-    let definition = parse(text).unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
+    let definition =
+        parse(text).unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
     let mut diagnostics = Diagnostics::new("settings");
     let node = yaml::parse(settings, &mut diagnostics);
     let settings = definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
-    assert!(!diagnostics.has_errors(), "{}", lines(&diagnostics.into_sorted()));
+    assert!(
+        !diagnostics.has_errors(),
+        "{}",
+        lines(&diagnostics.into_sorted())
+    );
     let instance = Instance {
         name: "test".to_owned(),
         is_named: false,
@@ -48,24 +60,50 @@ fn told(text: &str, settings: &str, members: &str) -> String {
         traits: Default::default(),
         settings,
     };
-    let router =
-        Router::new(Routing { source_topics: vec!["events".to_owned()], destinations: vec![instance], ..Routing::default() })
-            .unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
+    let router = Router::new(Routing {
+        source_topics: vec!["events".to_owned()],
+        destinations: vec![instance],
+        ..Routing::default()
+    })
+    .unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
     let separator = if members.is_empty() { "" } else { "," };
     let event = format!(r#"{{"type":"group","groupId":"g"{separator}{members}}}"#);
-    let position = Position { topic: "events", partition: 0, offset: 0 };
-    let record =
-        Record { position, timestamp: None, key: None, value: Some(event.as_bytes()), traceparent: None, letter: None };
+    let position = Position {
+        topic: "events",
+        partition: 0,
+        offset: 0,
+    };
+    let record = Record {
+        position,
+        timestamp: None,
+        key: None,
+        value: Some(event.as_bytes()),
+        traceparent: None,
+        letter: None,
+    };
     let (mut emissions, mut seen) = (Emissions::default(), Seen::default());
     assert_eq!(
-        router.route(&record, &DefaultLimits, &mut Scratch::default(), &mut emissions, &mut seen),
+        router.route(
+            &record,
+            &DefaultLimits,
+            &mut Scratch::default(),
+            &mut emissions,
+            &mut seen
+        ),
         Verdict::Routed,
         "{event}"
     );
-    let operations = emissions.iter().filter_map(|emission| emission.operation()).map(|operation| {
-        let body = std::str::from_utf8(operation.body).unwrap();
-        if operation.request == "POST /" { body.to_owned() } else { format!("{} {body}", operation.request) }
-    });
+    let operations = emissions
+        .iter()
+        .filter_map(|emission| emission.operation())
+        .map(|operation| {
+            let body = std::str::from_utf8(operation.body).unwrap();
+            if operation.request == "POST /" {
+                body.to_owned()
+            } else {
+                format!("{} {body}", operation.request)
+            }
+        });
     let mut words: Vec<String> = operations.collect();
     words.append(&mut seen.0);
     words.join(" ")
@@ -76,7 +114,8 @@ struct Seen(Vec<String>);
 
 impl Observer for Seen {
     fn note(&mut self, _: Option<usize>, note: Note<'_>) {
-        self.0.push(format!("~{}:{}", note.code.code(), note.subject));
+        self.0
+            .push(format!("~{}:{}", note.code.code(), note.subject));
     }
 
     fn outcome(&mut self, _: usize, outcome: Outcome) {
@@ -117,13 +156,24 @@ fn every_built_in_definition_parses() {
 fn the_catalogue_replaces_a_definition_of_the_same_id_and_keeps_it_from_one_with_errors() {
     let mut catalogue = Catalogue::built_in();
     let count = catalogue.iter().count();
-    assert!(catalogue.add("webhook", "mine.yaml", &format!("{}{TAIL}", of_body("1"))).is_empty());
+    assert!(
+        catalogue
+            .add("webhook", "mine.yaml", &format!("{}{TAIL}", of_body("1")))
+            .is_empty()
+    );
     assert_eq!(catalogue.get("webhook").unwrap().file, "mine.yaml");
     assert!(!catalogue.add("webhook", "bad.yaml", "name: x").is_empty());
     assert_eq!(catalogue.get("webhook").unwrap().file, "mine.yaml");
     assert!(catalogue.get("nothing").is_none());
-    assert!(catalogue.add("new", "new.yaml", &format!("{}{TAIL}", of_body("1"))).is_empty());
+    assert!(
+        catalogue
+            .add("new", "new.yaml", &format!("{}{TAIL}", of_body("1")))
+            .is_empty()
+    );
     assert_eq!(catalogue.iter().count(), count + 1);
-    let ids: Vec<&str> = catalogue.iter().map(|definition| definition.id.as_str()).collect();
+    let ids: Vec<&str> = catalogue
+        .iter()
+        .map(|definition| definition.id.as_str())
+        .collect();
     assert!(ids.is_sorted(), "{ids:?}");
 }

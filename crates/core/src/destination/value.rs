@@ -68,15 +68,33 @@ impl Role {
 impl<'a> Item<'a> {
     /// Returns an entry that was put together here.
     pub(super) fn new(key: &'a str, value: Value<'a>) -> Item<'a> {
-        Item { key, value, source: "", role: Role::Other, is_renamed: false }
+        Item {
+            key,
+            value,
+            source: "",
+            role: Role::Other,
+            is_renamed: false,
+        }
     }
 
     pub(super) fn of(member: &Member<'a>) -> Item<'a> {
-        Item { source: member.source, ..Item::new(member.key, Value::from_raw(member.value)) }
+        Item {
+            source: member.source,
+            ..Item::new(member.key, Value::from_raw(member.value))
+        }
     }
 
     pub(super) fn renamed(self, key: &'a str) -> Item<'a> {
-        if key == self.key { self } else { Item { key, source: "", is_renamed: true, ..self } }
+        if key == self.key {
+            self
+        } else {
+            Item {
+                key,
+                source: "",
+                is_renamed: true,
+                ..self
+            }
+        }
     }
 
     /// Appends `"key":value` with the comma before it, or nothing at all if the value says nothing. A null goes by `nulls`;
@@ -90,7 +108,11 @@ impl<'a> Item<'a> {
             out.extend_from_slice(self.source.as_bytes());
             return;
         }
-        let policy = if matches!(self.value, Value::Null) { nulls } else { NullPolicy::Keep };
+        let policy = if matches!(self.value, Value::Null) {
+            nulls
+        } else {
+            NullPolicy::Keep
+        };
         let (start, was_first) = (out.len(), *is_first);
         append_key(self.key, is_first, out);
         if !self.value.write(policy, out) {
@@ -102,7 +124,11 @@ impl<'a> Item<'a> {
 
 impl<'a> Value<'a> {
     pub(super) fn from_raw(raw: Raw<'a>) -> Value<'a> {
-        if raw.is_null() { Value::Null } else { Value::Raw(raw) }
+        if raw.is_null() {
+            Value::Null
+        } else {
+            Value::Raw(raw)
+        }
     }
 
     pub(super) fn boolean(value: bool) -> Value<'a> {
@@ -118,7 +144,9 @@ impl<'a> Value<'a> {
     pub(super) fn is_present(&self, policy: NullPolicy) -> bool {
         match self {
             Value::Absent | Value::Null => false,
-            Value::Raw(raw) => !matches!(raw.text(), "false" | "\"\"") && !is_empty_container(raw.text()),
+            Value::Raw(raw) => {
+                !matches!(raw.text(), "false" | "\"\"") && !is_empty_container(raw.text())
+            }
             Value::Text(text) => !text.is_empty(),
             Value::Json(json) => *json != "false" && !is_empty_container(json),
             Value::Date(..) => true,
@@ -131,7 +159,12 @@ impl<'a> Value<'a> {
         match self {
             Value::Absent => false,
             Value::Null => matches!(policy, NullPolicy::Keep | NullPolicy::Empty),
-            Value::Raw(_) | Value::Text(_) | Value::Json(_) | Value::Date(..) | Value::Map(_) | Value::List(_) => true,
+            Value::Raw(_)
+            | Value::Text(_)
+            | Value::Json(_)
+            | Value::Date(..)
+            | Value::Map(_)
+            | Value::List(_) => true,
         }
     }
 
@@ -145,7 +178,9 @@ impl<'a> Value<'a> {
             Value::Text(text) => Some(text),
             Value::Json(json) if json.starts_with(['{', '[']) => None,
             Value::Json(json) => Some(json),
-            Value::Date(Time { instant, raw: None }) => Some(formatted(*instant, Unit::Iso8601, arena)),
+            Value::Date(Time { instant, raw: None }) => {
+                Some(formatted(*instant, Unit::Iso8601, arena))
+            }
         }
     }
 
@@ -162,7 +197,9 @@ impl<'a> Value<'a> {
             Value::Map(_) => true,
             Value::Raw(raw) => raw.kind() == Kind::Object,
             Value::Json(json) => json.starts_with('{'),
-            Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::List(_) => false,
+            Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::List(_) => {
+                false
+            }
         }
     }
 
@@ -185,10 +222,14 @@ impl<'a> Value<'a> {
                 NullPolicy::Empty => out.extend_from_slice(b"\"\""),
                 NullPolicy::Unset | NullPolicy::Drop => return false,
             },
-            Value::Raw(raw) | Value::Date(Time { raw: Some(raw), .. }) => out.extend_from_slice(raw.text().as_bytes()),
+            Value::Raw(raw) | Value::Date(Time { raw: Some(raw), .. }) => {
+                out.extend_from_slice(raw.text().as_bytes())
+            }
             Value::Text(text) => json::write_quoted(text, out),
             Value::Json(json) => out.extend_from_slice(json.as_bytes()),
-            Value::Date(Time { instant, raw: None }) => json::write_quoted(&instant.format(Unit::Iso8601), out),
+            Value::Date(Time { instant, raw: None }) => {
+                json::write_quoted(&instant.format(Unit::Iso8601), out)
+            }
             Value::Map(items) => write_map(items, policy, out),
             Value::List(values) => write_list(values, out),
         }
@@ -242,13 +283,18 @@ pub(super) fn formatted(instant: Instant, unit: Unit, arena: &Bump) -> &str {
 }
 
 /// Returns the items as a slice of the arena.
-pub(super) fn collected<'a>(items: impl Iterator<Item = Item<'a>>, arena: &'a Bump) -> &'a [Item<'a>] {
+pub(super) fn collected<'a>(
+    items: impl Iterator<Item = Item<'a>>,
+    arena: &'a Bump,
+) -> &'a [Item<'a>] {
     let mut collected = ArenaVec::with_capacity_in(items.size_hint().1.unwrap_or_default(), arena);
     collected.extend(items);
     collected.into_bump_slice()
 }
 
 fn is_empty_container(json: &str) -> bool {
-    let inner = json.strip_prefix(['{', '[']).and_then(|rest| rest.strip_suffix(['}', ']']));
+    let inner = json
+        .strip_prefix(['{', '['])
+        .and_then(|rest| rest.strip_suffix(['}', ']']));
     inner.is_some_and(|inner| inner.trim().is_empty())
 }

@@ -22,7 +22,12 @@ pub(super) struct Change {
 
 impl Change {
     fn new(name: &str, range: Range<usize>, with: &str, value: Raw<'_>) -> Change {
-        Change { name: name.to_owned(), came: value.text().to_owned(), range, with: with.to_owned() }
+        Change {
+            name: name.to_owned(),
+            came: value.text().to_owned(),
+            range,
+            with: with.to_owned(),
+        }
     }
 
     /// Returns the event with the change made.
@@ -34,7 +39,10 @@ impl Change {
 
     /// Returns a change of each value in the event that can go anywhere: all but its type and what its flags say.
     pub(super) fn of_values(event: &Event<'_>) -> Vec<Change> {
-        let changes = Changes { event, arena: Bump::new() };
+        let changes = Changes {
+            event,
+            arena: Bump::new(),
+        };
         let mut found = Vec::new();
         for member in event.members {
             match member.key {
@@ -50,14 +58,22 @@ impl Change {
 
     /// Returns a change of each key without which the event would still be one: it is as if it had not been given.
     pub(super) fn of_keys(event: &Event<'_>) -> Vec<Change> {
-        let changes = Changes { event, arena: Bump::new() };
+        let changes = Changes {
+            event,
+            arena: Bump::new(),
+        };
         let mut found = Vec::new();
         for member in event.members {
             match member.key {
                 "type" | "groupId" | "integrations" => {}
                 "traits" => {
                     let traits = member.value.members(&changes.arena).unwrap_or_default();
-                    let traits = traits.iter().map(|found| (format!("traits.{}", changes.canonical(found.key)), found.value));
+                    let traits = traits.iter().map(|found| {
+                        (
+                            format!("traits.{}", changes.canonical(found.key)),
+                            found.value,
+                        )
+                    });
                     found.extend(traits.filter_map(|(name, value)| changes.renamed(&name, value)));
                 }
                 name => found.extend(changes.renamed(name, member.value)),
@@ -76,13 +92,20 @@ struct Changes<'e> {
 impl Changes<'_> {
     fn traits(&self, traits: Raw<'_>, found: &mut Vec<Change>) {
         for member in traits.members(&self.arena).unwrap_or_default() {
-            self.add(&format!("traits.{}", self.canonical(member.key)), member.value, found);
+            self.add(
+                &format!("traits.{}", self.canonical(member.key)),
+                member.value,
+                found,
+            );
         }
     }
 
     fn options(&self, integrations: Raw<'_>, found: &mut Vec<Change>) {
-        for flag in
-            integrations.members(&self.arena).unwrap_or_default().iter().filter(|flag| flag.value.kind() == Kind::Object)
+        for flag in integrations
+            .members(&self.arena)
+            .unwrap_or_default()
+            .iter()
+            .filter(|flag| flag.value.kind() == Kind::Object)
         {
             self.add(&format!("integrations.{}", flag.key), flag.value, found);
         }
@@ -94,7 +117,11 @@ impl Changes<'_> {
         if let Some(entry) = traits.entries().iter().find(|entry| entry.key() == key) {
             return entry.name.to_owned();
         }
-        let part = traits.address().items().iter().find(|item| item.key() == key);
+        let part = traits
+            .address()
+            .items()
+            .iter()
+            .find(|item| item.key() == key);
         part.map_or_else(|| key.to_owned(), |part| format!("address.{}", part.name))
     }
 
@@ -116,12 +143,18 @@ impl Changes<'_> {
         let range = self.range(value)?;
         let with = match value.kind() {
             // Another null's name is what can differ.
-            Kind::Null => return self.renamed(name, value).or(Some(Change::new(name, range, "\"x\"", value))),
+            Kind::Null => {
+                return self
+                    .renamed(name, value)
+                    .or(Some(Change::new(name, range, "\"x\"", value)));
+            }
             Kind::Boolean => "\"x\"".to_owned(),
             Kind::Array => "[\"x\"]".to_owned(),
             Kind::Object => "{\"x\":1}".to_owned(),
             Kind::Number => changed_digit(value.text()),
-            Kind::String => json::quoted(&changed_text(value.string(&self.arena).ok().flatten().unwrap_or_default())),
+            Kind::String => json::quoted(&changed_text(
+                value.string(&self.arena).ok().flatten().unwrap_or_default(),
+            )),
         };
         Some(Change::new(name, range, &with, value))
     }
@@ -134,14 +167,22 @@ impl Changes<'_> {
 
     /// Returns where `value` stands, which is a slice of the event.
     fn range(&self, value: Raw<'_>) -> Option<Range<usize>> {
-        let start = value.text().as_ptr().addr().checked_sub(self.event.raw.text().as_ptr().addr())?;
+        let start = value
+            .text()
+            .as_ptr()
+            .addr()
+            .checked_sub(self.event.raw.text().as_ptr().addr())?;
         Some(start..start + value.text().len())
     }
 }
 
 /// Returns where the key ends whose value begins behind `before`; absent for an element of an array.
 fn key_end(before: &str) -> Option<usize> {
-    let before = before.trim_ascii_end().strip_suffix(':')?.trim_ascii_end().strip_suffix('"')?;
+    let before = before
+        .trim_ascii_end()
+        .strip_suffix(':')?
+        .trim_ascii_end()
+        .strip_suffix('"')?;
     Some(before.len())
 }
 
@@ -152,7 +193,11 @@ fn changed_text(text: &str) -> String {
     }
     // Any filter that keeps some of the text keeps a difference, since every letter is another.
     let changed: String = text.chars().map(changed_letter).collect();
-    if changed == text { format!("x{text}") } else { changed }
+    if changed == text {
+        format!("x{text}")
+    } else {
+        changed
+    }
 }
 
 fn changed_letter(character: char) -> char {
@@ -167,12 +212,16 @@ fn changed_letter(character: char) -> char {
 /// Exchanges the first digit.
 fn changed_digit(text: &str) -> String {
     let digit = text.find(|character: char| character.is_ascii_digit());
-    let Some((head, tail)) = digit.and_then(|at| text.split_at_checked(at)) else { return format!("x{text}") };
+    let Some((head, tail)) = digit.and_then(|at| text.split_at_checked(at)) else {
+        return format!("x{text}");
+    };
     let (first, rest) = tail.split_at(1);
     let other = if first == "9" {
         "8".to_owned()
     } else {
-        first.parse::<u8>().map_or(first.to_owned(), |digit| (digit + 1).to_string())
+        first
+            .parse::<u8>()
+            .map_or(first.to_owned(), |digit| (digit + 1).to_string())
     };
     format!("{head}{other}{rest}")
 }

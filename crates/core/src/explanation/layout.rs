@@ -22,7 +22,11 @@ pub struct Line {
 #[must_use]
 pub fn lines(body: &str, origins: &[Origin]) -> Vec<Line> {
     let arena = Bump::new();
-    let mut layout = Layout { origins, arena: &arena, lines: Vec::new() };
+    let mut layout = Layout {
+        origins,
+        arena: &arena,
+        lines: Vec::new(),
+    };
     match Raw::parse(body) {
         Ok(body) => layout.value("", body, "", 0, ""),
         // A body is what the router wrote.
@@ -45,7 +49,13 @@ impl<'a> Layout<'a> {
                 .members(self.arena)
                 .unwrap_or_default()
                 .iter()
-                .map(|member| (format!("{}: ", quoted(member.key)), escaped(member.key), member.value))
+                .map(|member| {
+                    (
+                        format!("{}: ", quoted(member.key)),
+                        escaped(member.key),
+                        member.value,
+                    )
+                })
                 .collect(),
             Kind::Array => value
                 .elements()
@@ -56,18 +66,40 @@ impl<'a> Layout<'a> {
             Kind::Null | Kind::Boolean | Kind::Number | Kind::String => Vec::new(),
         };
         let Some(last) = children.len().checked_sub(1) else {
-            return self.line(format!("{head}{}{tail}", value.text()), indent, Some(pointer));
+            return self.line(
+                format!("{head}{}{tail}", value.text()),
+                indent,
+                Some(pointer),
+            );
         };
-        let (open, close) = if value.kind() == Kind::Object { ("{", "}") } else { ("[", "]") };
+        let (open, close) = if value.kind() == Kind::Object {
+            ("{", "}")
+        } else {
+            ("[", "]")
+        };
         self.line(format!("{head}{open}"), indent, None);
         for (index, (head, key, child)) in children.into_iter().enumerate() {
-            self.value(&head, child, &format!("{pointer}/{key}"), indent + 2, if index == last { "" } else { "," });
+            self.value(
+                &head,
+                child,
+                &format!("{pointer}/{key}"),
+                indent + 2,
+                if index == last { "" } else { "," },
+            );
         }
         self.line(format!("{close}{tail}"), indent, None);
     }
 
     fn line(&mut self, text: String, indent: usize, pointer: Option<&str>) {
-        let origin = self.origins.iter().find(|origin| Some(&*origin.place) == pointer).cloned();
-        self.lines.push(Line { text: format!("{:indent$}{text}", ""), indent, origin });
+        let origin = self
+            .origins
+            .iter()
+            .find(|origin| Some(&*origin.place) == pointer)
+            .cloned();
+        self.lines.push(Line {
+            text: format!("{:indent$}{text}", ""),
+            indent,
+            origin,
+        });
     }
 }

@@ -36,7 +36,10 @@ impl Origin {
 
     /// Returns whether it was made of the field, or of a part of it.
     pub(super) fn is_of(&self, field: &str) -> bool {
-        let rest = |from: &'_ String| from.strip_prefix(field).map(|rest| rest.is_empty() || rest.starts_with('.'));
+        let rest = |from: &'_ String| {
+            from.strip_prefix(field)
+                .map(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         self.from.iter().any(|from| rest(from) == Some(true))
     }
 }
@@ -45,12 +48,22 @@ impl Origin {
 pub(super) type Leaves<'a> = BTreeMap<String, &'a str>;
 
 /// Adds every scalar and empty container of `value`, which stands at `pointer`.
-pub(super) fn collect_leaves<'a>(value: Raw<'a>, pointer: &str, arena: &'a Bump, leaves: &mut Leaves<'a>) {
+pub(super) fn collect_leaves<'a>(
+    value: Raw<'a>,
+    pointer: &str,
+    arena: &'a Bump,
+    leaves: &mut Leaves<'a>,
+) {
     let before = leaves.len();
     match value.kind() {
         Kind::Object => {
             for member in value.members(arena).unwrap_or_default() {
-                collect_leaves(member.value, &format!("{pointer}/{}", escaped(member.key)), arena, leaves);
+                collect_leaves(
+                    member.value,
+                    &format!("{pointer}/{}", escaped(member.key)),
+                    arena,
+                    leaves,
+                );
             }
         }
         Kind::Array => {

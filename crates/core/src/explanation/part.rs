@@ -29,9 +29,12 @@ pub struct Explanation {
 impl Explanation {
     /// Leaves out all destinations but those of these names.
     pub fn narrow(&mut self, names: &[String]) {
-        self.destinations.retain(|part| names.contains(&part.destination));
+        self.destinations
+            .retain(|part| names.contains(&part.destination));
         for found in self.event.iter_mut().flat_map(|event| &mut event.traits) {
-            found.destinations.retain(|share| names.contains(&share.destination));
+            found
+                .destinations
+                .retain(|share| names.contains(&share.destination));
         }
     }
 }

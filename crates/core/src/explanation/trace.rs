@@ -36,47 +36,89 @@ struct Made {
 
 impl Trace {
     /// Traces all of `emissions`; absent where that would take too long.
-    pub(super) fn of(router: &Router, record: &Record<'_>, event: &Event<'_>, emissions: &Emissions) -> Option<Trace> {
+    pub(super) fn of(
+        router: &Router,
+        record: &Record<'_>,
+        event: &Event<'_>,
+        emissions: &Emissions,
+    ) -> Option<Trace> {
         let (values, keys) = (Change::of_values(event), Change::of_keys(event));
         let n_bytes = event.raw.text().len() + emissions.bytes();
         if (values.len() + keys.len()).saturating_mul(n_bytes) > MAX_BYTES {
             return None;
         }
         let arena = Bump::new();
-        let before: Vec<Places<'_>> = emissions.iter().map(|emission| Places::of(&emission, &arena)).collect();
-        let mut trace = Trace { emissions: before.iter().map(|_| Default::default()).collect() };
+        let before: Vec<Places<'_>> = emissions
+            .iter()
+            .map(|emission| Places::of(&emission, &arena))
+            .collect();
+        let mut trace = Trace {
+            emissions: before.iter().map(|_| Default::default()).collect(),
+        };
         let (mut scratch, mut changed) = (Scratch::default(), Emissions::default());
         let mut route = |record: &Record<'_>, note: &mut dyn FnMut(&Emissions)| {
             changed.clear();
-            if router.route(record, &DefaultLimits, &mut scratch, &mut changed, &mut ()) == Verdict::Routed {
+            if router.route(record, &DefaultLimits, &mut scratch, &mut changed, &mut ())
+                == Verdict::Routed
+            {
                 note(&changed);
             }
         };
         for change in &values {
             let text = change.applied(event.raw.text());
-            let record = Record { value: Some(text.as_bytes()), ..*record };
-            route(&record, &mut |changed| trace.note_differences(&change.name, &change.came, &before, changed));
+            let record = Record {
+                value: Some(text.as_bytes()),
+                ..*record
+            };
+            route(&record, &mut |changed| {
+                trace.note_differences(&change.name, &change.came, &before, changed)
+            });
         }
         for change in &keys {
             let text = change.applied(event.raw.text());
-            let record = Record { value: Some(text.as_bytes()), ..*record };
-            route(&record, &mut |changed| trace.note_absences(&change.name, &before, changed));
+            let record = Record {
+                value: Some(text.as_bytes()),
+                ..*record
+            };
+            route(&record, &mut |changed| {
+                trace.note_absences(&change.name, &before, changed)
+            });
         }
         if let Some(timestamp) = record.timestamp {
-            let record = Record { timestamp: Some(timestamp.saturating_sub(DAY_MS)), ..*record };
+            let record = Record {
+                timestamp: Some(timestamp.saturating_sub(DAY_MS)),
+                ..*record
+            };
             let came = timestamp.to_string();
-            route(&record, &mut |changed| trace.note_differences("the record's timestamp", &came, &before, changed));
+            route(&record, &mut |changed| {
+                trace.note_differences("the record's timestamp", &came, &before, changed)
+            });
         }
         Some(trace)
     }
 
     /// Notes every place that is another now.
-    fn note_differences(&mut self, name: &str, came: &str, before: &[Places<'_>], changed: &Emissions) {
+    fn note_differences(
+        &mut self,
+        name: &str,
+        came: &str,
+        before: &[Places<'_>],
+        changed: &Emissions,
+    ) {
         let arena = Bump::new();
-        let after: Vec<Places<'_>> = changed.iter().map(|emission| Places::of(&emission, &arena)).collect();
+        let after: Vec<Places<'_>> = changed
+            .iter()
+            .map(|emission| Places::of(&emission, &arena))
+            .collect();
         for (places, (made, _)) in before.iter().zip(&mut self.emissions) {
-            let Some(after) = after.iter().find(|after| after.identity == places.identity) else { continue };
-            for (place, text) in places.leaves.iter().filter(|(place, text)| after.leaves.get(*place) != Some(*text)) {
+            let Some(after) = after.iter().find(|after| after.identity == places.identity) else {
+                continue;
+            };
+            for (place, text) in places
+                .leaves
+                .iter()
+                .filter(|(place, text)| after.leaves.get(*place) != Some(*text))
+            {
                 let made = made.entry(place.clone()).or_insert_with(|| Made {
                     from: Vec::new(),
                     text: (*text).to_owned(),
@@ -90,7 +132,10 @@ impl Trace {
     /// Notes every emission that does not leave now.
     fn note_absences(&mut self, name: &str, before: &[Places<'_>], changed: &Emissions) {
         for (places, (_, due_to)) in before.iter().zip(&mut self.emissions) {
-            if changed.iter().all(|emission| Identity::of(&emission) != places.identity) {
+            if changed
+                .iter()
+                .all(|emission| Identity::of(&emission) != places.identity)
+            {
                 due_to.push(name.to_owned());
             }
         }
@@ -98,10 +143,19 @@ impl Trace {
 
     /// Returns the origins of the emission of that index, and what it is due to.
     pub(super) fn get(&self, emission: usize) -> (Vec<Origin>, Vec<String>) {
-        let Some((made, due_to)) = self.emissions.get(emission) else { return Default::default() };
-        let origins: Vec<Origin> = made.iter().map(|(place, made)| made.origin(place)).collect();
+        let Some((made, due_to)) = self.emissions.get(emission) else {
+            return Default::default();
+        };
+        let origins: Vec<Origin> = made
+            .iter()
+            .map(|(place, made)| made.origin(place))
+            .collect();
         let is_shown = |name: &str| origins.iter().any(|origin| origin.is_of(name));
-        let due_to = due_to.iter().filter(|name| !is_shown(name)).cloned().collect();
+        let due_to = due_to
+            .iter()
+            .filter(|name| !is_shown(name))
+            .cloned()
+            .collect();
         (origins, due_to)
     }
 }
@@ -110,9 +164,19 @@ impl Made {
     fn origin(&self, place: &str) -> Origin {
         // A null's place may hold its name: in a list of what is cleared.
         let is_value = self.came != "null" || self.text == "\"\"";
-        let is_converted = self.from.len() == 1 && !matches!(place, "request" | "key") && self.text != self.came && is_value;
-        let conversion = is_converted.then(|| Conversion { came: self.came.clone(), became: self.text.clone() });
-        Origin { place: place.to_owned(), from: self.from.clone(), conversion }
+        let is_converted = self.from.len() == 1
+            && !matches!(place, "request" | "key")
+            && self.text != self.came
+            && is_value;
+        let conversion = is_converted.then(|| Conversion {
+            came: self.came.clone(),
+            became: self.text.clone(),
+        });
+        Origin {
+            place: place.to_owned(),
+            from: self.from.clone(),
+            conversion,
+        }
     }
 }
 
@@ -125,7 +189,10 @@ struct Identity {
 
 impl Identity {
     fn of(emission: &Emission<'_>) -> Identity {
-        Identity { destination: emission.destination, operation: emission.operation().map(|operation| operation.index) }
+        Identity {
+            destination: emission.destination,
+            operation: emission.operation().map(|operation| operation.index),
+        }
     }
 }
 
@@ -144,8 +211,14 @@ impl<'a> Places<'a> {
                 collect_leaves(body, "", arena, &mut leaves);
             }
             leaves.insert("request".to_owned(), operation.request);
-            leaves.insert("key".to_owned(), std::str::from_utf8(emission.key.unwrap_or_default()).unwrap_or_default());
+            leaves.insert(
+                "key".to_owned(),
+                std::str::from_utf8(emission.key.unwrap_or_default()).unwrap_or_default(),
+            );
         }
-        Places { identity: Identity::of(emission), leaves }
+        Places {
+            identity: Identity::of(emission),
+            leaves,
+        }
     }
 }

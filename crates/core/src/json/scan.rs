@@ -35,7 +35,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an object, member by member; `member` is given the key and reads the value.
-    pub(super) fn object(&mut self, mut member: impl FnMut(Quoted<'a>, &mut Self) -> Option<()>) -> Option<()> {
+    pub(super) fn object(
+        &mut self,
+        mut member: impl FnMut(Quoted<'a>, &mut Self) -> Option<()>,
+    ) -> Option<()> {
         self.skip_space();
         self.take(b'{')?;
         self.skip_space();
@@ -55,7 +58,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one value with `read`, if it begins with `first`.
-    pub(super) fn value_with(&mut self, first: u8, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
+    pub(super) fn value_with(
+        &mut self,
+        first: u8,
+        read: impl FnOnce(&mut Self) -> Option<()>,
+    ) -> Option<&'a str> {
         self.skip_space();
         let start = self.position;
         if self.peek()? == first {
@@ -179,7 +186,11 @@ impl<'a> Scanner<'a> {
         let text = self.text.get(start..self.position)?;
         self.skip_space();
         self.take(b':')?;
-        Some(Quoted { text, start, is_plain })
+        Some(Quoted {
+            text,
+            start,
+            is_plain,
+        })
     }
 
     /// Passes a string whose opening quote is passed; returns whether it holds no escape.
@@ -240,7 +251,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_digits(&mut self) {
-        self.position += self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.position += self
+            .rest()
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
     }
 
     #[inline]
@@ -251,7 +266,10 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn skip_space(&mut self) {
         // One comparison for what is none: most text has no white space between its tokens.
-        while self.peek().is_some_and(|byte| byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r')) {
+        while self
+            .peek()
+            .is_some_and(|byte| byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
+        {
             self.position += 1;
         }
     }
@@ -275,7 +293,10 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.position..).unwrap_or_default()
+        self.text
+            .as_bytes()
+            .get(self.position..)
+            .unwrap_or_default()
     }
 }
 
@@ -324,15 +345,25 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
         length += CHUNK;
     }
     let rest = bytes.get(length..).unwrap_or_default();
-    length + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
+    length
+        + rest
+            .iter()
+            .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20))
+            .count()
 }
 
 /// Returns whether all bytes can stand in a string as themselves.
 #[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     // Where the length is no multiple of a chunk, the last one sees some bytes again, which is cheaper than one at a time.
-    match (bytes.last_chunk(), bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(last), ..) => stops(last) == 0 && bytes.as_chunks().0.iter().all(|chunk| stops(chunk) == 0),
+    match (
+        bytes.last_chunk(),
+        bytes.first_chunk::<8>(),
+        bytes.last_chunk::<8>(),
+    ) {
+        (Some(last), ..) => {
+            stops(last) == 0 && bytes.as_chunks().0.iter().all(|chunk| stops(chunk) == 0)
+        }
         (None, Some(first), Some(last)) => stops(&joined(first, last)) == 0,
         (None, ..) => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             (Some(first), Some(last)) => stops(&joined(&joined(first, last), &[b' '; 8])) == 0,
@@ -349,13 +380,17 @@ const CHUNK: usize = 16;
 fn stops(chunk: &[u8; CHUNK]) -> u32 {
     let bytes = u8x16::new(*chunk);
     let is_control = bytes.min(u8x16::splat(0x1F)).simd_eq(bytes);
-    let is_stop = is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    let is_stop =
+        is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
     is_stop.to_bitmask()
 }
 
 #[inline]
 fn joined<const N: usize, const M: usize>(first: &[u8; N], second: &[u8; N]) -> [u8; M] {
     let mut joined = [0; M];
-    joined.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
+    joined
+        .iter_mut()
+        .zip(first.iter().chain(second))
+        .for_each(|(to, from)| *to = *from);
     joined
 }

@@ -52,11 +52,26 @@ struct Custom {
 
 impl Customs {
     pub(super) fn add(&mut self, traits: &Traits<'_>) {
-        let reserved = traits.entries().iter().filter(|entry| traits.is_reserved(entry)).map(|entry| entry.name.to_owned());
-        let parts = traits.address().items().iter().map(|item| item.name.to_owned());
+        let reserved = traits
+            .entries()
+            .iter()
+            .filter(|entry| traits.is_reserved(entry))
+            .map(|entry| entry.name.to_owned());
+        let parts = traits
+            .address()
+            .items()
+            .iter()
+            .map(|item| item.name.to_owned());
         let reserved: BTreeSet<String> = reserved.chain(parts).collect();
-        for entry in traits.entries().iter().filter(|entry| !traits.is_reserved(entry)) {
-            let custom = self.traits.entry(Fold::of(entry.key()).as_str().to_owned()).or_default();
+        for entry in traits
+            .entries()
+            .iter()
+            .filter(|entry| !traits.is_reserved(entry))
+        {
+            let custom = self
+                .traits
+                .entry(Fold::of(entry.key()).as_str().to_owned())
+                .or_default();
             custom.events += 1;
             custom.is_mentioned |= entry.id.is_some();
             custom.beside.extend(reserved.iter().cloned());
@@ -74,18 +89,42 @@ impl Customs {
     pub(super) fn findings(&self) -> Vec<Finding> {
         let lookalikes = self.lookalikes().map(|(custom, name)| {
             let (spelling, is_beside) = (custom.spelling(), custom.beside.contains(name));
-            let but = if is_beside { ", but some events carry both" } else { "" };
+            let but = if is_beside {
+                ", but some events carry both"
+            } else {
+                ""
+            };
             custom.finding("lookalike", format!("{spelling} looks like {name}{but}"))
         });
-        let spellings = self.traits.values().filter(|custom| custom.spellings.len() > 1).map(|custom| {
-            let spellings: Vec<&str> = custom.spellings.keys().map(String::as_str).collect();
-            custom.finding("spellings", format!("one trait comes in several spellings: {}", spellings.join(", ")))
-        });
-        let drift = self.traits.values().filter(|custom| custom.kinds.len() > 1).map(|custom| {
-            let kinds: Vec<String> =
-                custom.kinds.iter().map(|(kind, count)| format!("{kind} in {}", n_events(*count))).collect();
-            custom.finding("type_drift", format!("its type changes: {}", kinds.join(", ")))
-        });
+        let spellings = self
+            .traits
+            .values()
+            .filter(|custom| custom.spellings.len() > 1)
+            .map(|custom| {
+                let spellings: Vec<&str> = custom.spellings.keys().map(String::as_str).collect();
+                custom.finding(
+                    "spellings",
+                    format!(
+                        "one trait comes in several spellings: {}",
+                        spellings.join(", ")
+                    ),
+                )
+            });
+        let drift = self
+            .traits
+            .values()
+            .filter(|custom| custom.kinds.len() > 1)
+            .map(|custom| {
+                let kinds: Vec<String> = custom
+                    .kinds
+                    .iter()
+                    .map(|(kind, count)| format!("{kind} in {}", n_events(*count)))
+                    .collect();
+                custom.finding(
+                    "type_drift",
+                    format!("its type changes: {}", kinds.join(", ")),
+                )
+            });
         let mut findings = by_count(lookalikes);
         findings.extend(by_count(spellings));
         findings.extend(by_count(drift));
@@ -94,28 +133,39 @@ impl Customs {
 
     /// Returns each trait that nothing mentions and that looks like a reserved one.
     fn lookalikes(&self) -> impl Iterator<Item = (&Custom, &'static str)> {
-        let unmentioned = self.traits.iter().filter(|(_, custom)| !custom.is_mentioned);
+        let unmentioned = self
+            .traits
+            .iter()
+            .filter(|(_, custom)| !custom.is_mentioned);
         unmentioned.filter_map(|(fold, custom)| lookalike(fold).map(|name| (custom, name)))
     }
 
     /// Returns the most frequent spelling of a custom trait; absent for one that an alias is suggested for, or that is none.
     pub(super) fn spelling_of(&self, name: &str) -> Option<&str> {
         let custom = self.traits.get(Fold::of(name).as_str());
-        if custom.is_some_and(|custom| self.aliases().any(|(alias, _)| std::ptr::eq(alias, custom))) {
+        if custom.is_some_and(|custom| self.aliases().any(|(alias, _)| std::ptr::eq(alias, custom)))
+        {
             return None;
         }
-        custom.map(Custom::spelling).filter(|spelling| !spelling.is_empty())
+        custom
+            .map(Custom::spelling)
+            .filter(|spelling| !spelling.is_empty())
     }
 
     /// Returns the lookalikes that may be aliases: no event carries the reserved trait too.
     fn aliases(&self) -> impl Iterator<Item = (&Custom, &'static str)> {
-        self.lookalikes().filter(|(custom, name)| !custom.beside.contains(*name))
+        self.lookalikes()
+            .filter(|(custom, name)| !custom.beside.contains(*name))
     }
 
     /// Returns what would make the findings go away, as YAML.
     pub(super) fn configuration(&self) -> String {
         let aliases: Vec<_> = self.aliases().collect();
-        let is_alias = |custom: &Custom| aliases.iter().any(|(alias, _)| std::ptr::eq(*alias, custom));
+        let is_alias = |custom: &Custom| {
+            aliases
+                .iter()
+                .any(|(alias, _)| std::ptr::eq(*alias, custom))
+        };
         let known: Vec<String> = self
             .traits
             .values()
@@ -134,8 +184,13 @@ impl Customs {
             if index == 0 {
                 yaml.push_str("  aliases:\n");
             }
-            writeln!(yaml, "    {}: {name}   # {}", json::quoted(custom.spelling()), n_events(custom.events))
-                .unwrap_or_default();
+            writeln!(
+                yaml,
+                "    {}: {name}   # {}",
+                json::quoted(custom.spelling()),
+                n_events(custom.events)
+            )
+            .unwrap_or_default();
         }
         yaml
     }
@@ -144,17 +199,29 @@ impl Customs {
 impl Custom {
     /// Returns the most frequent spelling.
     fn spelling(&self) -> &str {
-        self.spellings.iter().max_by_key(|(_, count)| **count).map_or("", |(spelling, _)| spelling)
+        self.spellings
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map_or("", |(spelling, _)| spelling)
     }
 
     fn finding(&self, kind: &'static str, sentence: String) -> Finding {
-        Finding { kind, subject: self.spelling().to_owned(), events: self.events, sentence }
+        Finding {
+            kind,
+            subject: self.spelling().to_owned(),
+            events: self.events,
+            sentence,
+        }
     }
 }
 
 /// Says how many events.
 fn n_events(count: usize) -> String {
-    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
+    if count == 1 {
+        "1 event".to_owned()
+    } else {
+        format!("{count} events")
+    }
 }
 
 /// Returns the reserved trait or address part that a folded key looks like.
@@ -173,7 +240,10 @@ fn is_slip(word: &str, other: &str) -> bool {
         letters.sort_unstable();
         letters
     };
-    match (strsim::osa_distance(word, other), word.len().min(other.len())) {
+    match (
+        strsim::osa_distance(word, other),
+        word.len().min(other.len()),
+    ) {
         (1, 6..) | (2, 10..) => true,
         (1, 4..) => letters(word) == letters(other),
         (_, _) => false,

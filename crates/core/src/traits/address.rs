@@ -51,7 +51,10 @@ impl<'a> AddressItem<'a> {
 
 impl<'a> Address<'a> {
     pub(super) fn none(arena: &'a Bump) -> Self {
-        Address { shape: Shape::Absent, items: ArenaVec::new_in(arena) }
+        Address {
+            shape: Shape::Absent,
+            items: ArenaVec::new_in(arena),
+        }
     }
 
     pub(super) fn parse(
@@ -64,20 +67,37 @@ impl<'a> Address<'a> {
             None => Shape::Absent,
             Some((_, Kind::Null)) => Shape::Null,
             Some((_, Kind::Object)) => Shape::Object,
-            Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => Shape::Text(value),
+            Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => {
+                Shape::Text(value)
+            }
         };
         let members = value.map_or(Ok(Default::default()), |value| value.members(arena))?;
-        let mut address = Address { shape, items: ArenaVec::with_capacity_in(members.len() + PARTS.len(), arena) };
+        let mut address = Address {
+            shape,
+            items: ArenaVec::with_capacity_in(members.len() + PARTS.len(), arena),
+        };
         for member in members {
             match vocabulary.look_up(member.key, arena).1 {
                 Some((Target::Part(part), rank)) => {
-                    let rank = if part.name() == member.key { Rank::Canonical } else { rank };
+                    let rank = if part.name() == member.key {
+                        Rank::Canonical
+                    } else {
+                        rank
+                    };
                     address.add(part, member, rank, None, collisions);
                 }
                 Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
                     let Member { key, value, source } = *member;
                     let rank = Rank::Spelling;
-                    address.items.push(AddressItem { name: key, value, source, part: None, key, rank, position: None });
+                    address.items.push(AddressItem {
+                        name: key,
+                        value,
+                        source,
+                        part: None,
+                        key,
+                        rank,
+                        position: None,
+                    });
                 }
             }
         }
@@ -95,7 +115,15 @@ impl<'a> Address<'a> {
         let (name, Member { key, value, source }) = (part.name(), *member);
         let source = source_under(name, key, source);
         let Some(item) = self.items.iter_mut().find(|item| item.part == Some(part)) else {
-            self.items.push(AddressItem { name, value, source, part: Some(part), key, rank, position });
+            self.items.push(AddressItem {
+                name,
+                value,
+                source,
+                part: Some(part),
+                key,
+                rank,
+                position,
+            });
             return;
         };
         let mut lost = key;
@@ -105,7 +133,11 @@ impl<'a> Address<'a> {
             item.source = source;
             item.rank = rank;
         }
-        collisions.push(Collision { name, kept: item.key, lost });
+        collisions.push(Collision {
+            name,
+            kept: item.key,
+            lost,
+        });
     }
 
     /// Adds a part from outside the address; parts come in the order of their places, so the first non-null one stays.
@@ -142,7 +174,9 @@ impl<'a> Address<'a> {
     }
 
     pub(super) fn states_another_than(&self, part: Part) -> bool {
-        self.items.iter().any(|item| item.part.is_some_and(|other| other != part))
+        self.items
+            .iter()
+            .any(|item| item.part.is_some_and(|other| other != part))
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -152,7 +186,11 @@ impl<'a> Address<'a> {
     /// Returns a part's value; null where the event clears it.
     #[must_use]
     pub fn part(&self, part: Part) -> Option<Raw<'a>> {
-        let stated = self.items.iter().find(|item| item.part == Some(part)).map(|item| item.value);
+        let stated = self
+            .items
+            .iter()
+            .find(|item| item.part == Some(part))
+            .map(|item| item.value);
         stated.or_else(|| (self.shape == Shape::Null).then_some(Raw::NULL))
     }
 

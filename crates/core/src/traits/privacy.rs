@@ -27,7 +27,9 @@ pub struct TraitRules {
 
 impl fmt::Debug for TraitRules {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TraitRules { allow, deny, hash, .. } = self;
+        let TraitRules {
+            allow, deny, hash, ..
+        } = self;
         formatter
             .debug_struct("TraitRules")
             .field("allow", allow)
@@ -48,7 +50,12 @@ pub struct Privacy {
 
 impl fmt::Debug for Privacy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Privacy { allowed, denied, hashed, .. } = self;
+        let Privacy {
+            allowed,
+            denied,
+            hashed,
+            ..
+        } = self;
         formatter
             .debug_struct("Privacy")
             .field("allowed", allowed)
@@ -103,7 +110,10 @@ impl Privacy {
             return None;
         }
         Some(Privacy {
-            allowed: rules.allow.as_ref().map(|names| Names::of(names, vocabulary)),
+            allowed: rules
+                .allow
+                .as_ref()
+                .map(|names| Names::of(names, vocabulary)),
             denied: Names::of(&rules.deny, vocabulary),
             hashed: Names::of(&rules.hash, vocabulary),
             // HMAC takes keys of any length.
@@ -126,7 +136,11 @@ impl Privacy {
             Treatment::Deny
         } else if self.hashed.has(id) {
             Treatment::Hash
-        } else if self.allowed.as_ref().is_none_or(|allowed| allowed.has(id) || has_part(allowed) || has_part(&self.hashed)) {
+        } else if self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.has(id) || has_part(allowed) || has_part(&self.hashed))
+        {
             Treatment::Pass
         } else {
             Treatment::Deny
@@ -138,7 +152,11 @@ impl Privacy {
             Treatment::Deny
         } else if self.hashed.has_part(part) {
             Treatment::Hash
-        } else if self.allowed.as_ref().is_none_or(|allowed| allowed.has_part(part)) {
+        } else if self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.has_part(part))
+        {
             Treatment::Pass
         } else {
             Treatment::Deny
@@ -147,7 +165,11 @@ impl Privacy {
 
     /// Returns what becomes of a member of the address that is no part.
     fn of_other_member(&self) -> Treatment {
-        self.of_trait(TraitId::ADDRESS).or_deny_if(self.allowed.as_ref().is_some_and(|allowed| !allowed.has(TraitId::ADDRESS)))
+        self.of_trait(TraitId::ADDRESS).or_deny_if(
+            self.allowed
+                .as_ref()
+                .is_some_and(|allowed| !allowed.has(TraitId::ADDRESS)),
+        )
     }
 
     /// Returns whether some part of the address is treated in its own way, so that one in a single line cannot leave.
@@ -155,14 +177,21 @@ impl Privacy {
         let names_parts = |names: &Names| !names.parts.is_empty();
         names_parts(&self.denied)
             || names_parts(&self.hashed)
-            || self.allowed.as_ref().is_some_and(|names| names_parts(names) && !names.has(TraitId::ADDRESS))
+            || self
+                .allowed
+                .as_ref()
+                .is_some_and(|names| names_parts(names) && !names.has(TraitId::ADDRESS))
     }
 }
 
 impl Treatment {
     /// Denies what would pass, where that is so.
     fn or_deny_if(self, is_so: bool) -> Treatment {
-        if is_so && self == Treatment::Pass { Treatment::Deny } else { self }
+        if is_so && self == Treatment::Pass {
+            Treatment::Deny
+        } else {
+            self
+        }
     }
 }
 
@@ -185,7 +214,13 @@ mod tests {
     fn check(rules: &str, traits: &str, expected: &str) {
         let words = |key: &str| -> Option<Vec<String>> {
             let (_, rest) = rules.split_once(&format!("{key}:"))?;
-            Some(rest.split(';').next()?.split_whitespace().map(str::to_owned).collect())
+            Some(
+                rest.split(';')
+                    .next()?
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect(),
+            )
         };
         let rules = TraitRules {
             allow: words("allow"),
@@ -193,22 +228,52 @@ mod tests {
             hash: words("hash").unwrap_or_default(),
             salt: SALT.to_owned(),
         };
-        let mut vocabulary =
-            Vocabulary::new(&["taxNumber".to_owned()], &[("headcount".to_owned(), "employees".to_owned())]).unwrap();
+        let mut vocabulary = Vocabulary::new(
+            &["taxNumber".to_owned()],
+            &[("headcount".to_owned(), "employees".to_owned())],
+        )
+        .unwrap();
         let privacy = Privacy::new(&rules, &mut vocabulary).unwrap();
         let arena = Bump::new();
         let value = format!(r#"{{"type":"group","groupId":"g","x":1.0,"traits":{traits}}}"#);
-        let position = Position { topic: "t", partition: 0, offset: 0 };
-        let record =
-            Record { position, timestamp: None, key: None, value: Some(value.as_bytes()), traceparent: None, letter: None };
-        let event = Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+        let position = Position {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+        };
+        let record = Record {
+            position,
+            timestamp: None,
+            key: None,
+            value: Some(value.as_bytes()),
+            traceparent: None,
+            letter: None,
+        };
+        let event =
+            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
         let mut notes = Vec::new();
-        let noted = |note: Note<'_>| notes.push(format!("{}:{}", note.code.code().trim_start_matches("trait_"), note.subject));
+        let noted = |note: Note<'_>| {
+            notes.push(format!(
+                "{}:{}",
+                note.code.code().trim_start_matches("trait_"),
+                note.subject
+            ))
+        };
         let rewritten = privacy.rewrite(event.members, &vocabulary, &arena, noted);
         let rewritten = std::str::from_utf8(rewritten).unwrap();
-        let left =
-            rewritten.strip_prefix(r#"{"type":"group","groupId":"g","x":1.0,"traits":"#).unwrap().strip_suffix('}').unwrap();
-        assert_eq!([left].into_iter().chain(notes.iter().map(String::as_str)).collect::<Vec<_>>().join(" "), expected);
+        let left = rewritten
+            .strip_prefix(r#"{"type":"group","groupId":"g","x":1.0,"traits":"#)
+            .unwrap()
+            .strip_suffix('}')
+            .unwrap();
+        assert_eq!(
+            [left]
+                .into_iter()
+                .chain(notes.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(" "),
+            expected
+        );
     }
 
     #[test]
@@ -218,9 +283,21 @@ mod tests {
             r#"{"name":"A","Email":"a","e-mail":"b","email":null}"#,
             r#"{"name":"A"} denied:email denied:email denied:email"#,
         );
-        check("deny: employees", r#"{"headcount":5,"plan":"x"}"#, r#"{"plan":"x"} denied:employees"#);
-        check("deny: tax_number", r#"{"Tax Number":5}"#, r#"{} denied:taxNumber"#);
-        check("deny: \"odd", r#"{"\"odd":1,"a":1.50}"#, r#"{"a":1.50} denied:"odd"#);
+        check(
+            "deny: employees",
+            r#"{"headcount":5,"plan":"x"}"#,
+            r#"{"plan":"x"} denied:employees"#,
+        );
+        check(
+            "deny: tax_number",
+            r#"{"Tax Number":5}"#,
+            r#"{} denied:taxNumber"#,
+        );
+        check(
+            "deny: \"odd",
+            r#"{"\"odd":1,"a":1.50}"#,
+            r#"{"a":1.50} denied:"odd"#,
+        );
         check("deny: email", "null", "null");
     }
 
@@ -232,14 +309,26 @@ mod tests {
             r#"{"name":"A","Plan":{"a":[1]}} denied:other denied:email"#,
         );
         check("allow:", r#"{"name":"A"}"#, r#"{} denied:name"#);
-        check("allow: name", r#"{"address":{"city":"C"},"name":"A"}"#, r#"{"name":"A"} denied:address"#);
-        check("allow: name; deny: name", r#"{"name":"A"}"#, r#"{} denied:name"#);
+        check(
+            "allow: name",
+            r#"{"address":{"city":"C"},"name":"A"}"#,
+            r#"{"name":"A"} denied:address"#,
+        );
+        check(
+            "allow: name; deny: name",
+            r#"{"name":"A"}"#,
+            r#"{} denied:name"#,
+        );
     }
 
     #[test]
     fn p5_an_address_and_its_parts_are_found_wherever_they_stand() {
         let spread = r#"{"address":{"city":"C","zip":"1","more":2},"City":"D","address.postal_code":"3","name":"A"}"#;
-        check("deny: address", spread, r#"{"name":"A"} denied:address denied:city denied:postalCode"#);
+        check(
+            "deny: address",
+            spread,
+            r#"{"name":"A"} denied:address denied:city denied:postalCode"#,
+        );
         check(
             "deny: city",
             spread,
@@ -261,12 +350,32 @@ mod tests {
             r#"{"address":{"city":"C","zip":"1","more":2},"City":"D","address.postal_code":"3"} denied:name"#,
         );
         // In one line nobody knows what is the city.
-        check("deny: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
-        check("hash: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
-        check("allow: city", r#"{"address":"1 Way, C"}"#, r#"{} denied:address"#);
-        check("allow: address city", r#"{"address":"1 Way, C"}"#, r#"{"address":"1 Way, C"}"#);
+        check(
+            "deny: city",
+            r#"{"address":"1 Way, C"}"#,
+            r#"{} denied:address"#,
+        );
+        check(
+            "hash: city",
+            r#"{"address":"1 Way, C"}"#,
+            r#"{} denied:address"#,
+        );
+        check(
+            "allow: city",
+            r#"{"address":"1 Way, C"}"#,
+            r#"{} denied:address"#,
+        );
+        check(
+            "allow: address city",
+            r#"{"address":"1 Way, C"}"#,
+            r#"{"address":"1 Way, C"}"#,
+        );
         check("allow: city", r#"{"address":null}"#, r#"{"address":null}"#);
-        check("deny: email", r#"{"address":"1 Way, C"}"#, r#"{"address":"1 Way, C"}"#);
+        check(
+            "deny: email",
+            r#"{"address":"1 Way, C"}"#,
+            r#"{"address":"1 Way, C"}"#,
+        );
     }
 
     #[test]
@@ -274,7 +383,12 @@ mod tests {
         let hashed = |text: &str| {
             let mut hasher = Hmac::<Sha256>::new_from_slice(SALT.as_bytes()).unwrap();
             hasher.update(text.as_bytes());
-            hasher.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            hasher
+                .finalize()
+                .into_bytes()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
         };
         assert_eq!(hashed("ada@example.org"), ADA);
         check(
@@ -302,7 +416,9 @@ mod tests {
         check(
             "hash: address; deny: zip",
             r#"{"address":{"city":"C","zip":"1"}}"#,
-            &format!(r#"{{"address":{{"city":"{city}"}}}} hashed:address hashed:city denied:postalCode"#),
+            &format!(
+                r#"{{"address":{{"city":"{city}"}}}} hashed:address hashed:city denied:postalCode"#
+            ),
         );
     }
 
@@ -313,10 +429,17 @@ mod tests {
 
     #[test]
     fn a_salt_is_never_printed() {
-        let rules = TraitRules { hash: vec!["email".to_owned()], salt: SALT.to_owned(), ..TraitRules::default() };
+        let rules = TraitRules {
+            hash: vec!["email".to_owned()],
+            salt: SALT.to_owned(),
+            ..TraitRules::default()
+        };
         let privacy = Privacy::new(&rules, &mut Vocabulary::default());
         let shown = format!("{rules:?} {privacy:?}");
         assert!(!shown.contains("pepper"), "{shown}");
-        assert!(shown.contains(r#"hash: ["email"]"#) && shown.contains("hashed: Names"), "{shown}");
+        assert!(
+            shown.contains(r#"hash: ["email"]"#) && shown.contains("hashed: Names"),
+            "{shown}"
+        );
     }
 }

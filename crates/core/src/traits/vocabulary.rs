@@ -36,10 +36,16 @@ impl Fold {
         if !key.is_ascii() {
             let mut folded = unicode_fold(key).peekable();
             folded.next_if_eq(&'$');
-            return if folded.peek().is_none() { *self == Fold::of(key) } else { folded.eq(self.0.chars()) };
+            return if folded.peek().is_none() {
+                *self == Fold::of(key)
+            } else {
+                folded.eq(self.0.chars())
+            };
         }
         let mut rest = self.0.bytes();
-        let folded = key.bytes().filter(|byte| !is_ascii_space(*byte) && !matches!(byte, b'_' | b'-'));
+        let folded = key
+            .bytes()
+            .filter(|byte| !is_ascii_space(*byte) && !matches!(byte, b'_' | b'-'));
         let mut folded = folded.map(|byte| byte.to_ascii_lowercase()).peekable();
         folded.next_if_eq(&b'$');
         if folded.peek().is_none() {
@@ -65,7 +71,11 @@ fn is_ascii_space(byte: u8) -> bool {
 /// A key whose fold would be empty (`___`) folds to itself behind a `_`, which no other fold holds, so that it is its own
 /// trait.
 pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
-    if !key.is_empty() && key.bytes().all(|byte| folded_byte(byte) == byte && byte != b'$') {
+    if !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| folded_byte(byte) == byte && byte != b'$')
+    {
         return key;
     }
     let folded = if key.is_ascii() {
@@ -89,7 +99,11 @@ pub(super) fn fold_in<'a>(key: &'a str, arena: &'a Bump) -> &'a str {
 fn ascii_fold<'a>(key: &str, arena: &'a Bump) -> &'a str {
     let mut folded = ArenaString::with_capacity_in(key.len(), arena);
     let mut begin = 0;
-    for (index, _) in key.bytes().enumerate().filter(|(_, byte)| folded_byte(*byte) == DROPPED) {
+    for (index, _) in key
+        .bytes()
+        .enumerate()
+        .filter(|(_, byte)| folded_byte(*byte) == DROPPED)
+    {
         folded.push_str(key.get(begin..index).unwrap_or_default());
         begin = index + 1;
     }
@@ -177,8 +191,12 @@ const RESERVED: [(&str, TraitType); 13] = [
 ];
 
 /// Built-in aliases (T2).
-const ALIASES: [(&str, &str); 4] =
-    [("created", "createdAt"), ("zip", "postalCode"), ("zipCode", "postalCode"), ("postcode", "postalCode")];
+const ALIASES: [(&str, &str); 4] = [
+    ("created", "createdAt"),
+    ("zip", "postalCode"),
+    ("zipCode", "postalCode"),
+    ("postcode", "postalCode"),
+];
 
 /// A part of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -196,7 +214,13 @@ pub enum Part {
 }
 
 /// All parts, each at the index of its discriminant.
-pub const PARTS: [Part; 5] = [Part::City, Part::Country, Part::PostalCode, Part::State, Part::Street];
+pub const PARTS: [Part; 5] = [
+    Part::City,
+    Part::Country,
+    Part::PostalCode,
+    Part::State,
+    Part::Street,
+];
 
 impl Part {
     /// Returns the part's canonical name.
@@ -214,7 +238,9 @@ impl Part {
     /// Returns the part of that canonical name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Part> {
-        PARTS.into_iter().find(|part| Fold::of(part.name()) == Fold::of(name))
+        PARTS
+            .into_iter()
+            .find(|part| Fold::of(part.name()) == Fold::of(name))
     }
 }
 
@@ -251,7 +277,11 @@ impl Vocabulary {
     /// # Errors
     /// A message for each name that means something else already.
     pub fn new(known: &[String], aliases: &[(String, String)]) -> Result<Vocabulary, Vec<String>> {
-        let mut vocabulary = Vocabulary { by_fold: HashMap::default(), by_spelling: HashMap::default(), names: Vec::new() };
+        let mut vocabulary = Vocabulary {
+            by_fold: HashMap::default(),
+            by_spelling: HashMap::default(),
+            names: Vec::new(),
+        };
         for (name, trait_type) in RESERVED {
             let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
             vocabulary.learn(name, Target::Trait(id), Rank::Spelling);
@@ -270,12 +300,19 @@ impl Vocabulary {
         for (alias, name) in aliases {
             faults.extend(vocabulary.add_alias(alias, name));
         }
-        if faults.is_empty() { Ok(vocabulary) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(vocabulary)
+        } else {
+            Err(faults)
+        }
     }
 
     fn add(&mut self, canonical: Option<Cow<'static, str>>, trait_type: TraitType) -> TraitId {
         let index = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(Name { canonical, trait_type });
+        self.names.push(Name {
+            canonical,
+            trait_type,
+        });
         TraitId(index)
     }
 
@@ -299,10 +336,15 @@ impl Vocabulary {
             name.to_title_case(),
             name.to_kebab_case(),
         ];
-        for spelling in cased.into_iter().chain([name.to_owned(), name.to_uppercase(), fold.as_str().to_owned()]) {
+        for spelling in cased.into_iter().chain([
+            name.to_owned(),
+            name.to_uppercase(),
+            fold.as_str().to_owned(),
+        ]) {
             // A change of case can lose what is neither letter nor digit: then it is another name.
             if Fold::of(&spelling) == fold {
-                self.by_spelling.insert(spelling.into(), (fold.clone(), target, rank));
+                self.by_spelling
+                    .insert(spelling.into(), (fold.clone(), target, rank));
             }
         }
         self.by_fold.insert(fold, (target, rank));
@@ -356,7 +398,9 @@ impl Vocabulary {
     /// Returns the type that a mapped trait gets.
     #[must_use]
     pub fn trait_type(&self, id: TraitId) -> TraitType {
-        self.names.get(id.index()).map_or(TraitType::Any, |name| name.trait_type)
+        self.names
+            .get(id.index())
+            .map_or(TraitType::Any, |name| name.trait_type)
     }
 
     /// Returns the names of the reserved traits, for hints.
@@ -365,7 +409,9 @@ impl Vocabulary {
     }
 
     pub(super) fn canonical(&self, id: TraitId) -> Option<&str> {
-        self.names.get(id.index()).and_then(|name| name.canonical.as_deref())
+        self.names
+            .get(id.index())
+            .and_then(|name| name.canonical.as_deref())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -373,7 +419,11 @@ impl Vocabulary {
     }
 
     /// Returns the fold of `key`, and what it means.
-    pub(super) fn look_up<'a>(&'a self, key: &'a str, arena: &'a Bump) -> (&'a str, Option<(Target, Rank)>) {
+    pub(super) fn look_up<'a>(
+        &'a self,
+        key: &'a str,
+        arena: &'a Bump,
+    ) -> (&'a str, Option<(Target, Rank)>) {
         if let Some((fold, target, rank)) = self.by_spelling.get(key) {
             return (fold.as_str(), Some((*target, *rank)));
         }
@@ -428,13 +478,17 @@ mod tests {
     #[test]
     fn t1_a_usual_spelling_is_found_as_its_fold_is() {
         let known = ["Total Billed", "größe", "a.b-c", "HTTPCode"].map(str::to_owned);
-        let aliases =
-            [("headcount", "employees"), ("PLZ", "postalCode")].map(|(alias, name)| (alias.to_owned(), name.to_owned()));
+        let aliases = [("headcount", "employees"), ("PLZ", "postalCode")]
+            .map(|(alias, name)| (alias.to_owned(), name.to_owned()));
         let vocabulary = Vocabulary::new(&known, &aliases).unwrap();
         let arena = Bump::new();
         for (spelling, (fold, target, rank)) in &vocabulary.by_spelling {
             assert_eq!(fold.as_str(), fold_in(spelling, &arena), "{spelling}");
-            assert_eq!(vocabulary.target(fold.as_str()), Some((*target, *rank)), "{spelling}");
+            assert_eq!(
+                vocabulary.target(fold.as_str()),
+                Some((*target, *rank)),
+                "{spelling}"
+            );
         }
         for usual in [
             "created_at",
@@ -451,7 +505,11 @@ mod tests {
         }
         for other in ["created", "createdAt ", "$name", "nothing"] {
             let (fold, target) = vocabulary.look_up(other, &arena);
-            assert_eq!((fold, target), (fold_in(other, &arena), vocabulary.target(fold)), "{other}");
+            assert_eq!(
+                (fold, target),
+                (fold_in(other, &arena), vocabulary.target(fold)),
+                "{other}"
+            );
         }
     }
 }

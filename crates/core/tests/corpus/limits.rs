@@ -24,14 +24,26 @@ struct File {
 
 impl Limits {
     pub(crate) fn of(definitions: &[Arc<Definition>]) -> Limits {
-        let mut limits = Limits { files: BTreeMap::new(), seen: BTreeMap::new() };
+        let mut limits = Limits {
+            files: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        };
         for definition in definitions {
             let text = std::fs::read_to_string(&definition.file).expect("a file of the folder");
             let node = yaml::parse(&text, &mut Diagnostics::new("")).expect("a definition");
             let bodies = elements(node.get("operations").expect("operations"))
-                .map(|operation| (scalar(operation.get("id")), operation.get("body").expect("a body").clone()))
+                .map(|operation| {
+                    (
+                        scalar(operation.get("id")),
+                        operation.get("body").expect("a body").clone(),
+                    )
+                })
                 .collect();
-            let file = File { name: definition.name.clone(), properties: node.get("properties").cloned(), bodies };
+            let file = File {
+                name: definition.name.clone(),
+                properties: node.get("properties").cloned(),
+                bodies,
+            };
             for body in file.bodies.values().chain(&file.properties) {
                 limits.declare(&definition.id, "", body);
             }
@@ -43,11 +55,16 @@ impl Limits {
 
     fn declare(&mut self, id: &str, key: &str, node: &Node) {
         match &node.value {
-            Value::Map(entries) => entries.iter().for_each(|entry| self.declare(id, &entry.key, &entry.value)),
+            Value::Map(entries) => entries
+                .iter()
+                .for_each(|entry| self.declare(id, &entry.key, &entry.value)),
             Value::List(nodes) => nodes.iter().for_each(|node| self.declare(id, key, node)),
             Value::Scalar(scalar) => {
                 if let Some(limit) = limit(&scalar.text) {
-                    self.seen.insert((id.to_owned(), format!("{key}: {}", scalar.text)), (limit, 0));
+                    self.seen.insert(
+                        (id.to_owned(), format!("{key}: {}", scalar.text)),
+                        (limit, 0),
+                    );
                 }
             }
         }
@@ -57,26 +74,42 @@ impl Limits {
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys = BTreeSet::new();
         for file in self.files.values() {
-            file.bodies.values().chain(&file.properties).for_each(|node| collect_keys(node, &mut keys));
+            file.bodies
+                .values()
+                .chain(&file.properties)
+                .for_each(|node| collect_keys(node, &mut keys));
         }
         keys.into_iter().collect()
     }
 
     /// Returns the flags of an event that goes to those destinations only that take very long texts.
     pub(crate) fn flags_of_large(&self) -> String {
-        let large: BTreeSet<&String> = self.seen.iter().filter(|(_, (limit, _))| *limit > 300).map(|((id, _), _)| id).collect();
-        let flags: Vec<String> = large.iter().map(|id| format!("\"{}\":true", self.files[*id].name)).collect();
+        let large: BTreeSet<&String> = self
+            .seen
+            .iter()
+            .filter(|(_, (limit, _))| *limit > 300)
+            .map(|((id, _), _)| id)
+            .collect();
+        let flags: Vec<String> = large
+            .iter()
+            .map(|id| format!("\"{}\":true", self.files[*id].name))
+            .collect();
         format!(r#","integrations":{{"All":false,{}}}"#, flags.join(","))
     }
 
     /// Fails where a text of the body is longer than the definition says.
     pub(crate) fn check(&mut self, id: &str, operation: &str, body: &Json, place: &str) {
-        let Some(file) = self.files.get(id) else { return };
+        let Some(file) = self.files.get(id) else {
+            return;
+        };
         let template = &file.bodies[operation];
         let mut found = Vec::new();
         file.walk("", template, body, &mut found);
         for (written, length) in found {
-            let (limit, longest) = self.seen.get_mut(&(id.to_owned(), written.clone())).expect("a limit that was declared");
+            let (limit, longest) = self
+                .seen
+                .get_mut(&(id.to_owned(), written.clone()))
+                .expect("a limit that was declared");
             assert!(length <= *limit, "{place}: {length} characters: {written}");
             *longest = length.max(*longest);
         }
@@ -85,7 +118,10 @@ impl Limits {
     /// Fails where no text came up to the limit, so that nothing was tried there.
     pub(crate) fn assert_all_were_reached(&self) {
         for ((id, written), (limit, longest)) in &self.seen {
-            assert_eq!(longest, limit, "{id}: no text was as long as the limit: {written}");
+            assert_eq!(
+                longest, limit,
+                "{id}: no text was as long as the limit: {written}"
+            );
         }
     }
 }
@@ -101,11 +137,15 @@ impl File {
             }
             (Value::List(templates), Json::Array(elements)) => {
                 if let [template] = templates.as_slice() {
-                    elements.iter().for_each(|element| self.walk(key, template, element, found));
+                    elements
+                        .iter()
+                        .for_each(|element| self.walk(key, template, element, found));
                 }
             }
             (Value::Scalar(_), Json::Object(members)) => {
-                members.iter().for_each(|(name, value)| self.spread(template, name, value, found));
+                members
+                    .iter()
+                    .for_each(|(name, value)| self.spread(template, name, value, found));
             }
             (Value::Scalar(scalar), Json::Text(text)) if limit(&scalar.text).is_some() => {
                 found.push((format!("{key}: {}", scalar.text), text.chars().count()));
@@ -114,8 +154,17 @@ impl File {
         }
     }
 
-    fn walk_member(&self, entries: &[Entry], name: &str, value: &Json, found: &mut Vec<(String, usize)>) {
-        if let Some(entry) = entries.iter().find(|entry| entry.key == name && name != "*") {
+    fn walk_member(
+        &self,
+        entries: &[Entry],
+        name: &str,
+        value: &Json,
+        found: &mut Vec<(String, usize)>,
+    ) {
+        if let Some(entry) = entries
+            .iter()
+            .find(|entry| entry.key == name && name != "*")
+        {
             self.walk(name, &entry.value, value, found);
         } else if let Some(spread) = entries.iter().find(|entry| entry.key == "*") {
             self.spread(&spread.value, name, value, found);
@@ -123,10 +172,18 @@ impl File {
     }
 
     /// Does so for one member of a map that an expression yields.
-    fn spread(&self, expression: &Node, name: &str, value: &Json, found: &mut Vec<(String, usize)>) {
+    fn spread(
+        &self,
+        expression: &Node,
+        name: &str,
+        value: &Json,
+        found: &mut Vec<(String, usize)>,
+    ) {
         let written = scalar(Some(expression));
         match self.properties.as_ref().map(|properties| &properties.value) {
-            Some(Value::Map(entries)) if written == "${properties}" => self.walk_member(entries, name, value, found),
+            Some(Value::Map(entries)) if written == "${properties}" => {
+                self.walk_member(entries, name, value, found)
+            }
             _ => {
                 if let (Some(_), Json::Text(text)) = (limit(&written), value) {
                     found.push((format!("*: {written}"), text.chars().count()));
@@ -138,7 +195,9 @@ impl File {
 
 /// Returns the limit that an expression declares.
 fn limit(expression: &str) -> Option<usize> {
-    let (_, rest) = expression.split_once("| truncate ").or_else(|| expression.split_once("| texts "))?;
+    let (_, rest) = expression
+        .split_once("| truncate ")
+        .or_else(|| expression.split_once("| texts "))?;
     rest.split([' ', '}']).next()?.parse().ok()
 }
 
@@ -165,5 +224,7 @@ fn elements(node: &Node) -> impl Iterator<Item = &Node> {
 }
 
 fn scalar(node: Option<&Node>) -> String {
-    node.and_then(Node::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default()
+    node.and_then(Node::as_scalar)
+        .map(|scalar| scalar.text.clone())
+        .unwrap_or_default()
 }

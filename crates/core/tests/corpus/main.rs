@@ -1,7 +1,15 @@
 //! Hostile events through all definitions at once: what leaves is JSON without duplicate keys, within the limits that the definitions
 //! declare, and holds nothing of another event.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test may read files and take times")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test may read files and take times"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -46,13 +54,28 @@ fn nothing_that_leaves_is_invalid_over_long_or_of_another_event() {
         assert!(!left.is_empty(), "nothing leaves of event {index}");
         // Alone, in a router that has seen nothing, it comes to the same bytes.
         let fresh = Router::new(routing.clone()).unwrap();
-        assert_same(&route(&fresh, index, event, &mut Scratch::default(), &mut Emissions::default()), &left, index);
+        assert_same(
+            &route(
+                &fresh,
+                index,
+                event,
+                &mut Scratch::default(),
+                &mut Emissions::default(),
+            ),
+            &left,
+            index,
+        );
         for record in &left {
             n_records += 1;
             n_bytes += record.value.len();
             check_sentinels(record, index);
             let definition = &routing.destinations[record.destination].definition;
-            limits.check(&definition.id, &record.operation, &check_json(record), &record.place(index));
+            limits.check(
+                &definition.id,
+                &record.operation,
+                &check_json(record),
+                &record.place(index),
+            );
         }
     }
     limits.assert_all_were_reached();
@@ -74,9 +97,18 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
     let mut destinations = Vec::new();
     for definition in definitions {
         let mut seen = BTreeSet::new();
-        let mut settings: Vec<String> = definition.examples.iter().map(|example| json(example.settings.as_ref())).collect();
-        if definition.settings.iter().any(|setting| setting.name == "custom_traits") {
-            let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&settings[0]).unwrap();
+        let mut settings: Vec<String> = definition
+            .examples
+            .iter()
+            .map(|example| json(example.settings.as_ref()))
+            .collect();
+        if definition
+            .settings
+            .iter()
+            .any(|setting| setting.name == "custom_traits")
+        {
+            let mut all: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&settings[0]).unwrap();
             all.insert("custom_traits".to_owned(), "all".into());
             settings.push(serde_json::to_string(&all).unwrap());
         }
@@ -87,7 +119,8 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
             let mut diagnostics = Diagnostics::new("settings");
             // JSON is YAML.
             let node = yaml::parse(&settings, &mut diagnostics);
-            let settings = definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
+            let settings =
+                definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
             assert!(!diagnostics.has_errors(), "{}", definition.id);
             destinations.push(Instance {
                 name: format!("{}-{}", definition.id, seen.len()),
@@ -100,17 +133,31 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
             });
         }
     }
-    Routing { source_topics: vec![TOPIC.to_owned()], destinations, ..Routing::default() }
+    Routing {
+        source_topics: vec![TOPIC.to_owned()],
+        destinations,
+        ..Routing::default()
+    }
 }
 
 fn json(settings: Option<&Node>) -> String {
     let mut json = String::new();
-    settings.into_iter().for_each(|settings| settings.write_json(&mut json));
-    if json.is_empty() { "{}".to_owned() } else { json }
+    settings
+        .into_iter()
+        .for_each(|settings| settings.write_json(&mut json));
+    if json.is_empty() {
+        "{}".to_owned()
+    } else {
+        json
+    }
 }
 
 const TOPIC: &str = "corpus";
-const POSITION: Position<'static> = Position { topic: TOPIC, partition: 0, offset: 0 };
+const POSITION: Position<'static> = Position {
+    topic: TOPIC,
+    partition: 0,
+    offset: 0,
+};
 
 /// A record that left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,9 +177,19 @@ impl Left {
     }
 }
 
-fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emissions: &mut Emissions) -> Vec<Left> {
+fn route(
+    router: &Router,
+    index: usize,
+    event: &str,
+    scratch: &mut Scratch,
+    emissions: &mut Emissions,
+) -> Vec<Left> {
     emissions.clear();
-    let position = Position { topic: TOPIC, partition: 0, offset: i64::try_from(index).unwrap() };
+    let position = Position {
+        topic: TOPIC,
+        partition: 0,
+        offset: i64::try_from(index).unwrap(),
+    };
     let record = Record {
         position,
         timestamp: Some(1_700_000_000_000),
@@ -142,10 +199,17 @@ fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emis
         letter: None,
     };
     let verdict = router.route(&record, &DefaultLimits, scratch, emissions, &mut ());
-    assert_eq!(verdict, Verdict::Routed, "event {index}: {}", event.chars().take(300).collect::<String>());
+    assert_eq!(
+        verdict,
+        Verdict::Routed,
+        "event {index}: {}",
+        event.chars().take(300).collect::<String>()
+    );
     let left = emissions.iter().map(|emission| {
         let destination = emission.destination.unwrap();
-        let operation = emission.operation().unwrap_or_else(|| panic!("event {index}: a dead letter of {destination}"));
+        let operation = emission
+            .operation()
+            .unwrap_or_else(|| panic!("event {index}: a dead letter of {destination}"));
         Left {
             destination,
             name: router.destination_name(destination).to_owned(),
@@ -162,7 +226,13 @@ fn route(router: &Router, index: usize, event: &str, scratch: &mut Scratch, emis
 fn assert_same(left: &[Left], right: &[Left], event: usize) {
     assert_eq!(left.len(), right.len(), "event {event}");
     for (one, other) in left.iter().zip(right) {
-        assert!(one == other, "{}: {}\n{}", one.place(event), one.body, other.body);
+        assert!(
+            one == other,
+            "{}: {}\n{}",
+            one.place(event),
+            one.body,
+            other.body
+        );
     }
 }
 
@@ -173,7 +243,11 @@ fn check_sentinels(record: &Left, event: usize) {
         let text = std::str::from_utf8(bytes).unwrap().to_ascii_lowercase();
         for (place, _) in text.match_indices("z0") {
             let found = text.get(place..place + own.len()).unwrap_or_default();
-            assert!(!found.ends_with('z') || found == own, "{}: {found}", record.place(event));
+            assert!(
+                !found.ends_with('z') || found == own,
+                "{}: {found}",
+                record.place(event)
+            );
         }
     }
 }
@@ -185,14 +259,32 @@ const HUGE: &str = "1e999";
 
 /// Parses the value and returns the body in it; only the whole event as it came may have a key twice.
 fn check_json(record: &Left) -> Json {
-    let text = std::str::from_utf8(&record.value).unwrap().replace(LONE, r"\ufffd").replace(HUGE, "1");
-    let envelope: Json = serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}\n{text}", record.name));
+    let text = std::str::from_utf8(&record.value)
+        .unwrap()
+        .replace(LONE, r"\ufffd")
+        .replace(HUGE, "1");
+    let envelope: Json = serde_json::from_str(&text)
+        .unwrap_or_else(|fault| panic!("{}: {fault}\n{text}", record.name));
     if !record.name.starts_with("raw-") {
         envelope.assert_unique(&record.name);
     }
-    assert!(record.request.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}: {}", record.name, record.request);
-    let Json::Object(members) = envelope else { panic!("{}: no object", record.name) };
-    members.into_iter().find(|(key, _)| key == "data").unwrap().1
+    assert!(
+        record
+            .request
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~')),
+        "{}: {}",
+        record.name,
+        record.request
+    );
+    let Json::Object(members) = envelope else {
+        panic!("{}: no object", record.name)
+    };
+    members
+        .into_iter()
+        .find(|(key, _)| key == "data")
+        .unwrap()
+        .1
 }
 
 /// JSON with duplicate keys kept.
@@ -214,7 +306,9 @@ impl Json {
                     value.assert_unique(place);
                 }
             }
-            Json::Array(elements) => elements.iter().for_each(|element| element.assert_unique(place)),
+            Json::Array(elements) => elements
+                .iter()
+                .for_each(|element| element.assert_unique(place)),
             Json::Text(_) | Json::Other => {}
         }
     }
@@ -286,14 +380,34 @@ fn events(limits: &Limits) -> Vec<String> {
             let sentinel = sentinel(turn);
             let values = values(&sentinel);
             let value = |index: usize| values[(index + turn) % n_values].as_str();
-            let mut members: Vec<String> =
-                KEYS.iter().enumerate().map(|(index, key)| format!("\"{key}\":{}", value(index))).collect();
+            let mut members: Vec<String> = KEYS
+                .iter()
+                .enumerate()
+                .map(|(index, key)| format!("\"{key}\":{}", value(index)))
+                .collect();
             // Keys that the definitions' own fields have.
-            let fields = own_keys.iter().cycle().skip(turn * per_event / 2).take(per_event).enumerate();
-            members.extend(fields.map(|(index, key)| format!("{}:{}", serde_json::to_string(key).unwrap(), value(index * 7))));
+            let fields = own_keys
+                .iter()
+                .cycle()
+                .skip(turn * per_event / 2)
+                .take(per_event)
+                .enumerate();
+            members.extend(fields.map(|(index, key)| {
+                format!(
+                    "{}:{}",
+                    serde_json::to_string(key).unwrap(),
+                    value(index * 7)
+                )
+            }));
             members.push(format!(r#""{}":"{sentinel}""#, "k".repeat(300)));
             let id = format!("g/{sentinel} é?{}", "i".repeat(turn * 7));
-            call(&id, &sentinel, &format!("{{{}}}", members.join(",")), value(3), value(5))
+            call(
+                &id,
+                &sentinel,
+                &format!("{{{}}}", members.join(",")),
+                value(3),
+                value(5),
+            )
         })
         .collect();
     for odd in ODD {
@@ -303,7 +417,10 @@ fn events(limits: &Limits) -> Vec<String> {
     for (length, flags) in [(300, String::new()), (70_000, limits.flags_of_large())] {
         let sentinel = sentinel(events.len());
         let long = |unit: &str| format!("\"{sentinel}{}\"", unit.repeat(length));
-        let mut names: Vec<String> = RESERVED_TEXTS.iter().map(|name| format!("\"{name}\":{}", long("x"))).collect();
+        let mut names: Vec<String> = RESERVED_TEXTS
+            .iter()
+            .map(|name| format!("\"{name}\":{}", long("x")))
+            .collect();
         names.push(format!(r#""custom":{}"#, long("y")));
         names.push(r#""createdAt":"2015-02-23""#.to_owned());
         events.push(format!(
@@ -448,8 +565,14 @@ fn values(sentinel: &str) -> Vec<String> {
         format!("{}\"%\"{}", r#"{"n":"#.repeat(40), "}".repeat(40)),
     ];
     let texts = texts.iter().map(|text| format!("\"{text}\""));
-    let own = texts.chain(structures).map(|text| text.replace('%', sentinel));
-    fixed.iter().map(|text| (*text).to_owned()).chain(own).collect()
+    let own = texts
+        .chain(structures)
+        .map(|text| text.replace('%', sentinel));
+    fixed
+        .iter()
+        .map(|text| (*text).to_owned())
+        .chain(own)
+        .collect()
 }
 
 /// Events that are odd as a whole; `%` is the sentinel.

@@ -29,8 +29,14 @@ pub fn operation(body: &str) -> String {
 
 impl Setup {
     pub fn new() -> Setup {
-        let routing = Routing { source_topics: vec![SOURCE.to_owned()], ..Routing::default() };
-        Setup { catalogue: Catalogue::default(), routing }
+        let routing = Routing {
+            source_topics: vec![SOURCE.to_owned()],
+            ..Routing::default()
+        };
+        Setup {
+            catalogue: Catalogue::default(),
+            routing,
+        }
     }
 
     /// Adds a destination whose definition is `text`; `name`, `about`, `membership` and `nulls` need not be written.
@@ -40,7 +46,12 @@ impl Setup {
 
     pub fn with_settings(mut self, id: &str, text: &str, settings: &str) -> Setup {
         let mut whole = text.to_owned();
-        for (key, value) in [("name", id), ("about", "A test."), ("membership", "many"), ("nulls", "keep")] {
+        for (key, value) in [
+            ("name", id),
+            ("about", "A test."),
+            ("membership", "many"),
+            ("nulls", "keep"),
+        ] {
             if !text.starts_with(&format!("{key}:")) && !text.contains(&format!("\n{key}:")) {
                 whole.push_str(&format!("\n{key}: {value}"));
             }
@@ -57,11 +68,20 @@ impl Setup {
     }
 
     fn instance(mut self, id: &str, settings: &str) -> Setup {
-        let definition = self.catalogue.get(id).unwrap_or_else(|| panic!("no definition {id}")).clone();
+        let definition = self
+            .catalogue
+            .get(id)
+            .unwrap_or_else(|| panic!("no definition {id}"))
+            .clone();
         let mut diagnostics = Diagnostics::new("settings");
         let node = yaml::parse(settings, &mut diagnostics);
-        let settings: Settings = definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
-        assert!(!diagnostics.has_errors(), "{}", lines(&diagnostics.into_sorted()));
+        let settings: Settings =
+            definition.read_settings(node.as_ref(), Place::default(), &mut diagnostics);
+        assert!(
+            !diagnostics.has_errors(),
+            "{}",
+            lines(&diagnostics.into_sorted())
+        );
         self.routing.destinations.push(Instance {
             name: id.to_owned(),
             is_named: false,
@@ -98,17 +118,38 @@ impl Setup {
 }
 
 fn lines(diagnostics: &[groupcast_core::diagnostic::Diagnostic]) -> String {
-    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    diagnostics
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 pub fn topic_id(router: &Router, name: &str) -> TopicId {
-    TopicId(router.topics().iter().position(|topic| topic == name).expect("a topic of that name"))
+    TopicId(
+        router
+            .topics()
+            .iter()
+            .position(|topic| topic == name)
+            .expect("a topic of that name"),
+    )
 }
 
 /// A record without key and timestamp, at offset 7 of partition 3.
 pub fn record(value: Option<&[u8]>) -> Record<'_> {
-    let position = Position { topic: SOURCE, partition: 3, offset: 7 };
-    Record { position, timestamp: None, key: None, value, traceparent: None, letter: None }
+    let position = Position {
+        topic: SOURCE,
+        partition: 3,
+        offset: 7,
+    };
+    Record {
+        position,
+        timestamp: None,
+        key: None,
+        value,
+        traceparent: None,
+        letter: None,
+    }
 }
 
 /// Everything that was told of one record.
@@ -122,12 +163,16 @@ pub struct Seen {
 
 impl Observer for Seen {
     fn note(&mut self, _: Option<usize>, note: Note<'_>) {
-        self.notes.push(format!("~{}:{}", note.code.code(), note.subject));
+        self.notes
+            .push(format!("~{}:{}", note.code.code(), note.subject));
     }
 
     fn outcome(&mut self, destination: usize, outcome: Outcome) {
         let earlier = self.outcomes[destination].replace(outcome);
-        assert_eq!(earlier, None, "E11: two outcomes of destination {destination}");
+        assert_eq!(
+            earlier, None,
+            "E11: two outcomes of destination {destination}"
+        );
     }
 }
 
@@ -139,9 +184,18 @@ pub fn route(router: &Router, record: &Record<'_>) -> Seen {
 
 /// As [`route`], to topics that take so much.
 pub fn route_within(router: &Router, topic_limits: &impl TopicLimits, record: &Record<'_>) -> Seen {
-    let mut seen = Seen { outcomes: vec![None; router.destination_names().count()], ..Seen::default() };
+    let mut seen = Seen {
+        outcomes: vec![None; router.destination_names().count()],
+        ..Seen::default()
+    };
     let mut emissions = Emissions::default();
-    let verdict = router.route(record, topic_limits, &mut Scratch::default(), &mut emissions, &mut seen);
+    let verdict = router.route(
+        record,
+        topic_limits,
+        &mut Scratch::default(),
+        &mut emissions,
+        &mut seen,
+    );
     seen.emissions = emissions;
     seen.verdict = Some(verdict);
     assert_counts_add_up(router, &seen);
@@ -150,17 +204,35 @@ pub fn route_within(router: &Router, topic_limits: &impl TopicLimits, record: &R
 
 fn assert_counts_add_up(router: &Router, seen: &Seen) {
     let is_routed = seen.verdict == Some(Verdict::Routed);
-    assert!(seen.outcomes.iter().all(|outcome| outcome.is_some() == is_routed), "E11: {:?} {:?}", seen.verdict, seen.outcomes);
+    assert!(
+        seen.outcomes
+            .iter()
+            .all(|outcome| outcome.is_some() == is_routed),
+        "E11: {:?} {:?}",
+        seen.verdict,
+        seen.outcomes
+    );
     for (index, outcome) in seen.outcomes.iter().enumerate() {
-        let of_destination = |emission: &groupcast_core::envelope::Emission<'_>| emission.destination == Some(index);
-        let operations = seen.emissions.iter().filter(of_destination).filter(|emission| emission.operation().is_some()).count();
+        let of_destination =
+            |emission: &groupcast_core::envelope::Emission<'_>| emission.destination == Some(index);
+        let operations = seen
+            .emissions
+            .iter()
+            .filter(of_destination)
+            .filter(|emission| emission.operation().is_some())
+            .count();
         let letters = seen.emissions.iter().filter(of_destination).count() - operations;
         let expected = match outcome {
             Some(Outcome::Emitted(count)) => (usize::from(*count), 0),
             Some(Outcome::DeadLettered(_)) => (0, 1),
             Some(Outcome::Skipped(_)) | None => (0, 0),
         };
-        assert_eq!((operations, letters), expected, "E11: destination {index} of {:?}", router.topics());
+        assert_eq!(
+            (operations, letters),
+            expected,
+            "E11: destination {index} of {:?}",
+            router.topics()
+        );
     }
 }
 
@@ -177,7 +249,11 @@ pub fn in_words(seen: Seen) -> String {
         let (name, reason) = verdict.labels();
         words.push(format!("{name} {reason}"));
         words.extend(seen.emissions.iter().map(|letter| {
-            let detail = letter.headers().find(|(name, _)| *name == "detail").expect("a detail").1;
+            let detail = letter
+                .headers()
+                .find(|(name, _)| *name == "detail")
+                .expect("a detail")
+                .1;
             format!("({})", text(detail))
         }));
     }
@@ -188,7 +264,9 @@ pub fn in_words(seen: Seen) -> String {
                     seen.emissions
                         .iter()
                         .filter(|emission| emission.destination == Some(index))
-                        .map(|emission| text(emission.operation().expect("an operation").body).to_owned()),
+                        .map(|emission| {
+                            text(emission.operation().expect("an operation").body).to_owned()
+                        }),
                 );
             }
             Some(outcome) => words.push(format!("{} {}", outcome.labels().0, outcome.labels().1)),

@@ -11,7 +11,12 @@ const READ: &str = r#"{ group: "${groupId}", user: "${userId}", anonymous: "${an
 #[track_caller]
 fn check_with(router: &Router, value: impl AsRef<[u8]>, expected: &str) {
     let value = value.as_ref();
-    assert_eq!(told(router, &record(Some(value))), expected, "{}", String::from_utf8_lossy(value));
+    assert_eq!(
+        told(router, &record(Some(value))),
+        expected,
+        "{}",
+        String::from_utf8_lossy(value)
+    );
 }
 
 #[track_caller]
@@ -22,39 +27,74 @@ fn check(value: impl AsRef<[u8]>, expected: &str) {
 /// Checks what a group call of `g` with these further members comes to.
 #[track_caller]
 fn check_members(members: &str, expected: &str) {
-    check(format!(r#"{{"type":"group","groupId":"g",{members}}}"#), expected);
+    check(
+        format!(r#"{{"type":"group","groupId":"g",{members}}}"#),
+        expected,
+    );
 }
 
 #[test]
 fn e1_one_object_unknown_fields_kept() {
     check(r#"{"type":"group","groupId":"g"}"#, r#"{"group":"g"}"#);
-    let event = r#"{"type":"group","channel":"server","groupId":"g","x y":{"a":[1 ,2]},"version":2}"#;
+    let event =
+        r#"{"type":"group","channel":"server","groupId":"g","x y":{"a":[1 ,2]},"version":2}"#;
     check_with(&one("${event}").router(), event, event);
     check_with(&one("${raw}").router(), format!(" {event}\n"), event);
 }
 
 #[test]
 fn e2_another_type_is_ignored_and_no_type_is_a_dead_letter() {
-    for other in ["track", "identify", "Group", "GROUP", "group ", "", r"\ud800"] {
-        check(format!(r#"{{"type":"{other}","groupId":"g"}}"#), "ignored not_group");
+    for other in [
+        "track", "identify", "Group", "GROUP", "group ", "", r"\ud800",
+    ] {
+        check(
+            format!(r#"{{"type":"{other}","groupId":"g"}}"#),
+            "ignored not_group",
+        );
     }
     check(r#"{"type":"gr\u006fup","groupId":"g"}"#, r#"{"group":"g"}"#);
     check(r#"{"groupId":"g"}"#, "dead_lettered missing_type (absent)");
-    for (value, kind) in [("null", "null"), ("1", "a number"), ("true", "a boolean"), ("[]", "an array"), ("{}", "an object")] {
-        check(format!(r#"{{"type":{value},"groupId":"g"}}"#), &format!("dead_lettered missing_type ({kind})"));
+    for (value, kind) in [
+        ("null", "null"),
+        ("1", "a number"),
+        ("true", "a boolean"),
+        ("[]", "an array"),
+        ("{}", "an object"),
+    ] {
+        check(
+            format!(r#"{{"type":{value},"groupId":"g"}}"#),
+            &format!("dead_lettered missing_type ({kind})"),
+        );
     }
 }
 
 #[test]
 fn e3_the_group_id() {
-    let check_id = |id: &str, expected: &str| check(format!(r#"{{"type":"group","groupId":{id}}}"#), expected);
-    for (number, text) in [("9007199254740993", "9007199254740993"), ("1.0", "1.0"), ("-1e3", "-1e3"), ("0", "0")] {
+    let check_id =
+        |id: &str, expected: &str| check(format!(r#"{{"type":"group","groupId":{id}}}"#), expected);
+    for (number, text) in [
+        ("9007199254740993", "9007199254740993"),
+        ("1.0", "1.0"),
+        ("-1e3", "-1e3"),
+        ("0", "0"),
+    ] {
         check_id(number, &format!(r#"{{"group":"{text}"}}"#));
     }
-    for text in [" ", " g ", "2015-02-23", "1424649600", "a@example.com", "MiXeD", r"\u00e9"] {
+    for text in [
+        " ",
+        " g ",
+        "2015-02-23",
+        "1424649600",
+        "a@example.com",
+        "MiXeD",
+        r"\u00e9",
+    ] {
         check_id(&format!(r#""{text}""#), &format!(r#"{{"group":"{text}"}}"#));
     }
-    check(r#"{"type":"group"}"#, "dead_lettered missing_group_id (absent)");
+    check(
+        r#"{"type":"group"}"#,
+        "dead_lettered missing_group_id (absent)",
+    );
     check_id("null", "dead_lettered missing_group_id (null)");
     check_id(r#""""#, "dead_lettered missing_group_id (an empty string)");
     check_id("true", "dead_lettered invalid_group_id (a boolean)");
@@ -66,19 +106,37 @@ fn e3_the_group_id() {
 fn e3_at_most_500_characters() {
     for character in ["a", "é", "😀"] {
         let longest = character.repeat(500);
-        check(format!(r#"{{"type":"group","groupId":"{longest}"}}"#), &format!(r#"{{"group":"{longest}"}}"#));
+        check(
+            format!(r#"{{"type":"group","groupId":"{longest}"}}"#),
+            &format!(r#"{{"group":"{longest}"}}"#),
+        );
         let too_long = character.repeat(501);
-        check(format!(r#"{{"type":"group","groupId":"{too_long}"}}"#), "dead_lettered group_id_too_long (501 characters)");
+        check(
+            format!(r#"{{"type":"group","groupId":"{too_long}"}}"#),
+            "dead_lettered group_id_too_long (501 characters)",
+        );
     }
-    check(format!(r#"{{"type":"group","groupId":{}}}"#, "1".repeat(501)), "dead_lettered group_id_too_long (501 characters)");
+    check(
+        format!(r#"{{"type":"group","groupId":{}}}"#, "1".repeat(501)),
+        "dead_lettered group_id_too_long (501 characters)",
+    );
 }
 
 #[test]
 fn e4_the_member_is_the_user_else_the_anonymous_one() {
-    check_members(r#""userId":"u","anonymousId":"a""#, r#"{"group":"g","user":"u","anonymous":"a","member":"u"}"#);
-    check_members(r#""userId":"","anonymousId":"a""#, r#"{"group":"g","anonymous":"a","member":"a"}"#);
+    check_members(
+        r#""userId":"u","anonymousId":"a""#,
+        r#"{"group":"g","user":"u","anonymous":"a","member":"u"}"#,
+    );
+    check_members(
+        r#""userId":"","anonymousId":"a""#,
+        r#"{"group":"g","anonymous":"a","member":"a"}"#,
+    );
     check_members(r#""userId":null,"anonymousId":null"#, r#"{"group":"g"}"#);
-    check_members(r#""userId":9007199254740993"#, r#"{"group":"g","user":"9007199254740993","member":"9007199254740993"}"#);
+    check_members(
+        r#""userId":9007199254740993"#,
+        r#"{"group":"g","user":"9007199254740993","member":"9007199254740993"}"#,
+    );
 }
 
 #[test]
@@ -88,7 +146,10 @@ fn e4_a_wrong_type_is_absent_and_counted() {
             &format!(r#""userId":{value},"anonymousId":"a""#),
             r#"{"group":"g","anonymous":"a","member":"a"} ~invalid_member_id:userId"#,
         );
-        check_members(&format!(r#""anonymousId":{value}"#), r#"{"group":"g"} ~invalid_member_id:anonymousId"#);
+        check_members(
+            &format!(r#""anonymousId":{value}"#),
+            r#"{"group":"g"} ~invalid_member_id:anonymousId"#,
+        );
     }
 }
 
@@ -98,20 +159,48 @@ fn e4_without_a_member_only_what_links_one_is_not_due() {
         let link = format!(
             "operations:\n  - {{ id: link, when: \"${{{name}}}\", request: POST /, body: {{ m: \"${{member}}\" }} }}\n"
         );
-        let router = Setup::new().with("group", &operation("{ g: \"${groupId}\" }")).with("link", &link).router();
-        check_with(&router, r#"{"type":"group","groupId":"g"}"#, r#"{"g":"g"} skipped no_member"#);
+        let router = Setup::new()
+            .with("group", &operation("{ g: \"${groupId}\" }"))
+            .with("link", &link)
+            .router();
+        check_with(
+            &router,
+            r#"{"type":"group","groupId":"g"}"#,
+            r#"{"g":"g"} skipped no_member"#,
+        );
     }
 }
 
 #[test]
 fn e5_traits_are_an_object_or_nothing() {
     let router = one("{ g: \"${groupId}\", traits: \"${traits}\" }").router();
-    check_with(&router, r#"{"type":"group","groupId":"g"}"#, r#"{"g":"g","traits":{}}"#);
-    check_with(&router, r#"{"type":"group","groupId":"g","traits":null}"#, r#"{"g":"g","traits":{}}"#);
-    check_with(&router, r#"{"type":"group","groupId":"g","traits":{}}"#, r#"{"g":"g","traits":{}}"#);
-    for (value, kind) in [(r#""x""#, "a string"), ("1", "a number"), ("false", "a boolean"), ("[]", "an array")] {
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g"}"#,
+        r#"{"g":"g","traits":{}}"#,
+    );
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g","traits":null}"#,
+        r#"{"g":"g","traits":{}}"#,
+    );
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g","traits":{}}"#,
+        r#"{"g":"g","traits":{}}"#,
+    );
+    for (value, kind) in [
+        (r#""x""#, "a string"),
+        ("1", "a number"),
+        ("false", "a boolean"),
+        ("[]", "an array"),
+    ] {
         let event = format!(r#"{{"type":"group","groupId":"g","traits":{value}}}"#);
-        check_with(&router, event, &format!("dead_lettered traits_not_object ({kind})"));
+        check_with(
+            &router,
+            event,
+            &format!("dead_lettered traits_not_object ({kind})"),
+        );
     }
 }
 
@@ -127,8 +216,14 @@ fn e6_the_first_valid_time_in_order() {
             .rev()
             .map(|(hour, time)| format!(r#""{time}":"2020-01-01T0{hour}:00""#))
             .collect();
-        check_members(&members.join(","), &format!(r#"{{"group":"g","time":"2020-01-01T0{index}:00:00Z"}}"#));
-        check_members(&format!(r#""{name}":1577836800"#), r#"{"group":"g","time":"2020-01-01T00:00:00Z"}"#);
+        check_members(
+            &members.join(","),
+            &format!(r#"{{"group":"g","time":"2020-01-01T0{index}:00:00Z"}}"#),
+        );
+        check_members(
+            &format!(r#""{name}":1577836800"#),
+            r#"{"group":"g","time":"2020-01-01T00:00:00Z"}"#,
+        );
     }
 }
 
@@ -147,19 +242,38 @@ fn e6_an_unparsable_time_is_passed_over_and_counted() {
 #[test]
 fn e6_the_records_timestamp_comes_last() {
     let router = one(READ).router();
-    let at = |timestamp: Option<i64>, value: &str| told(&router, &Record { timestamp, ..record(Some(value.as_bytes())) });
+    let at = |timestamp: Option<i64>, value: &str| {
+        told(
+            &router,
+            &Record {
+                timestamp,
+                ..record(Some(value.as_bytes()))
+            },
+        )
+    };
     let event = r#"{"type":"group","groupId":"g"}"#;
-    assert_eq!(at(Some(1_577_836_800_001), event), r#"{"group":"g","time":"2020-01-01T00:00:00.001Z"}"#);
-    assert_eq!(at(Some(0), event), r#"{"group":"g","time":"1970-01-01T00:00:00.000Z"}"#);
+    assert_eq!(
+        at(Some(1_577_836_800_001), event),
+        r#"{"group":"g","time":"2020-01-01T00:00:00.001Z"}"#
+    );
+    assert_eq!(
+        at(Some(0), event),
+        r#"{"group":"g","time":"1970-01-01T00:00:00.000Z"}"#
+    );
     assert_eq!(at(Some(i64::MAX), event), r#"{"group":"g"}"#);
     let event = r#"{"type":"group","groupId":"g","receivedAt":"2020-01-01"}"#;
-    assert_eq!(at(Some(1), event), r#"{"group":"g","time":"2020-01-01T00:00:00Z"}"#);
+    assert_eq!(
+        at(Some(1), event),
+        r#"{"group":"g","time":"2020-01-01T00:00:00Z"}"#
+    );
 }
 
 #[test]
 fn e7_a_users_traits_are_never_the_groups() {
-    let router = one("{ g: \"${groupId}\", name: \"${traits.name}\", traits: \"${traits}\" }").router();
-    let event = r#"{"type":"group","groupId":"g","context":{"groupId":"other","traits":{"name":"Sam"}}}"#;
+    let router =
+        one("{ g: \"${groupId}\", name: \"${traits.name}\", traits: \"${traits}\" }").router();
+    let event =
+        r#"{"type":"group","groupId":"g","context":{"groupId":"other","traits":{"name":"Sam"}}}"#;
     check_with(&router, event, r#"{"g":"g","traits":{}}"#);
     let event = r#"{"type":"group","context":{"groupId":"other"}}"#;
     check_with(&router, event, "dead_lettered missing_group_id (absent)");
@@ -167,23 +281,46 @@ fn e7_a_users_traits_are_never_the_groups() {
 
 #[test]
 fn e8_what_no_rule_converts_leaves_byte_for_byte() {
-    let traits =
-        r#"{"big":12345678901234567890,"one":1.0,"exp":1E+3,"s":"\u00e9\/","list":[ 1 , {"a" :null,"a":2}],"lone":"\ud800"}"#;
-    let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits},"x":{{ "y" : 1.50 }}}}"#);
+    let traits = r#"{"big":12345678901234567890,"one":1.0,"exp":1E+3,"s":"\u00e9\/","list":[ 1 , {"a" :null,"a":2}],"lone":"\ud800"}"#;
+    let event =
+        format!(r#"{{"type":"group","groupId":"g","traits":{traits},"x":{{ "y" : 1.50 }}}}"#);
     check_with(&one("${traits}").router(), &event, traits);
-    check_with(&one("{ \"*\": \"${traits.rest}\" }").router(), &event, traits);
+    check_with(
+        &one("{ \"*\": \"${traits.rest}\" }").router(),
+        &event,
+        traits,
+    );
     check_with(&one("${event}").router(), &event, &event);
-    let mapped = one("{ s: \"${traits.s}\", one: \"${traits.one}\", list: \"${traits.list}\", lone: \"${traits.lone}\" }");
-    check_with(&mapped.router(), &event, r#"{"s":"\u00e9\/","one":1.0,"list":[ 1 , {"a" :null,"a":2}],"lone":"\ud800"}"#);
+    let mapped = one(
+        "{ s: \"${traits.s}\", one: \"${traits.one}\", list: \"${traits.list}\", lone: \"${traits.lone}\" }",
+    );
+    check_with(
+        &mapped.router(),
+        &event,
+        r#"{"s":"\u00e9\/","one":1.0,"list":[ 1 , {"a" :null,"a":2}],"lone":"\ud800"}"#,
+    );
 }
 
 #[test]
 fn e9_the_record_and_its_key_have_a_limit() {
     let event = br#"{"type":"group","groupId":"g"}"#;
-    let router = one(READ).changed(|routing| routing.limits.record_bytes = event.len() + 2).router();
-    let keyed = |key: &'static [u8]| told(&router, &Record { key: Some(key), ..record(Some(event)) });
+    let router = one(READ)
+        .changed(|routing| routing.limits.record_bytes = event.len() + 2)
+        .router();
+    let keyed = |key: &'static [u8]| {
+        told(
+            &router,
+            &Record {
+                key: Some(key),
+                ..record(Some(event))
+            },
+        )
+    };
     assert_eq!(keyed(b"kk"), r#"{"group":"g"}"#);
-    assert_eq!(keyed(b"kkk"), "dead_lettered record_too_large (33 bytes, the limit is 32)");
+    assert_eq!(
+        keyed(b"kkk"),
+        "dead_lettered record_too_large (33 bytes, the limit is 32)"
+    );
 }
 
 #[test]
@@ -191,56 +328,131 @@ fn e9_by_default_a_mebibyte_64_levels_and_10_000_traits() {
     let router = one(READ).router();
     let padded = |size: usize| {
         let event = r#"{"type":"group","groupId":"g","x":""}"#;
-        event.replace(r#""x":""#, &format!(r#""x":"{}"#, "x".repeat(size - event.len())))
+        event.replace(
+            r#""x":""#,
+            &format!(r#""x":"{}"#, "x".repeat(size - event.len())),
+        )
     };
     check_with(&router, padded(1_048_576), r#"{"group":"g"}"#);
-    check_with(&router, padded(1_048_577), "dead_lettered record_too_large (1048577 bytes, the limit is 1048576)");
+    check_with(
+        &router,
+        padded(1_048_577),
+        "dead_lettered record_too_large (1048577 bytes, the limit is 1048576)",
+    );
 
-    let nested =
-        |depth: usize| format!(r#"{{"type":"group","groupId":"g","x":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let nested = |depth: usize| {
+        format!(
+            r#"{{"type":"group","groupId":"g","x":{}{}}}"#,
+            "[".repeat(depth - 1),
+            "]".repeat(depth - 1)
+        )
+    };
     check_with(&router, nested(64), r#"{"group":"g"}"#);
-    check_with(&router, nested(65), "dead_lettered nested_too_deep (the limit is 64)");
-    let deeper = one(READ).changed(|routing| routing.limits.nesting = 5_000).router();
+    check_with(
+        &router,
+        nested(65),
+        "dead_lettered nested_too_deep (the limit is 64)",
+    );
+    let deeper = one(READ)
+        .changed(|routing| routing.limits.nesting = 5_000)
+        .router();
     check_with(&deeper, nested(5_000), r#"{"group":"g"}"#);
 
     let traits = |count: usize| {
         let traits: Vec<String> = (0..count).map(|index| format!(r#""t{index}":0"#)).collect();
-        format!(r#"{{"type":"group","groupId":"g","traits":{{{}}}}}"#, traits.join(","))
+        format!(
+            r#"{{"type":"group","groupId":"g","traits":{{{}}}}}"#,
+            traits.join(",")
+        )
     };
     check_with(&router, traits(10_000), r#"{"group":"g"}"#);
-    check_with(&router, traits(10_001), "dead_lettered too_many_traits (10001 traits, the limit is 10000)");
-    let fewer = one(READ).changed(|routing| routing.limits.traits = 2).router();
-    check_with(&fewer, traits(3), "dead_lettered too_many_traits (3 traits, the limit is 2)");
-    check_with(&fewer, r#"{"type":"group","groupId":"g","traits":{"a":0,"b":0,"\u0061":0}}"#, r#"{"group":"g"}"#);
+    check_with(
+        &router,
+        traits(10_001),
+        "dead_lettered too_many_traits (10001 traits, the limit is 10000)",
+    );
+    let fewer = one(READ)
+        .changed(|routing| routing.limits.traits = 2)
+        .router();
+    check_with(
+        &fewer,
+        traits(3),
+        "dead_lettered too_many_traits (3 traits, the limit is 2)",
+    );
+    check_with(
+        &fewer,
+        r#"{"type":"group","groupId":"g","traits":{"a":0,"b":0,"\u0061":0}}"#,
+        r#"{"group":"g"}"#,
+    );
 }
 
 #[test]
 fn e10_what_is_no_json_object_is_a_dead_letter() {
     check("", "dead_lettered empty_value ()");
-    check("{", "dead_lettered invalid_json (ends too early at line 1 column 1)");
-    check(" ", "dead_lettered invalid_json (ends too early at line 1 column 1)");
-    check("{\n 'a':1}", "dead_lettered invalid_json (syntax error at line 2 column 2)");
-    check(r#"{"type":"group","groupId":"g"} x"#, "dead_lettered invalid_json (syntax error at line 1 column 32)");
-    check(r#"{"type":"group","groupId":"g"}{}"#, "dead_lettered invalid_json (syntax error at line 1 column 31)");
-    check(r#"{"type":"group","groupId":"g","x":01}"#, "dead_lettered invalid_json (syntax error at line 1 column 36)");
-    check(b"{\"a\":\"\xff\"}", "dead_lettered invalid_utf8 (first invalid byte at 6)");
+    check(
+        "{",
+        "dead_lettered invalid_json (ends too early at line 1 column 1)",
+    );
+    check(
+        " ",
+        "dead_lettered invalid_json (ends too early at line 1 column 1)",
+    );
+    check(
+        "{\n 'a':1}",
+        "dead_lettered invalid_json (syntax error at line 2 column 2)",
+    );
+    check(
+        r#"{"type":"group","groupId":"g"} x"#,
+        "dead_lettered invalid_json (syntax error at line 1 column 32)",
+    );
+    check(
+        r#"{"type":"group","groupId":"g"}{}"#,
+        "dead_lettered invalid_json (syntax error at line 1 column 31)",
+    );
+    check(
+        r#"{"type":"group","groupId":"g","x":01}"#,
+        "dead_lettered invalid_json (syntax error at line 1 column 36)",
+    );
+    check(
+        b"{\"a\":\"\xff\"}",
+        "dead_lettered invalid_utf8 (first invalid byte at 6)",
+    );
     check("null", "dead_lettered not_an_object (null)");
     check("\"{}\"", "dead_lettered not_an_object (a string)");
     check("1", "dead_lettered not_an_object (a number)");
     check("true", "dead_lettered not_an_object (a boolean)");
-    assert_eq!(told(&one(READ).router(), &record(None)), "ignored tombstone");
+    assert_eq!(
+        told(&one(READ).router(), &record(None)),
+        "ignored tombstone"
+    );
 }
 
 #[test]
 fn e10_of_duplicate_keys_the_last_value_wins_at_the_first_position() {
-    check(r#"{"type":"track","groupId":"h","type":"group","groupI\u0064":"g"}"#, r#"{"group":"g"}"#);
+    check(
+        r#"{"type":"track","groupId":"h","type":"group","groupI\u0064":"g"}"#,
+        r#"{"group":"g"}"#,
+    );
     let router = one("${traits}").router();
     let event = |traits: &str| format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
-    check_with(&router, event(r#"{"a":1,"b":2,"\u0061":3}"#), r#"{"a":3,"b":2}"#);
-    check_with(&router, event(r#"{"address":{"city":1,"x":2,"city":3}}"#), r#"{"address":{"city":3,"x":2}}"#);
-    check_with(&router, event(r#"{"deeper":{"a":1,"a":2}}"#), r#"{"deeper":{"a":1,"a":2}}"#);
+    check_with(
+        &router,
+        event(r#"{"a":1,"b":2,"\u0061":3}"#),
+        r#"{"a":3,"b":2}"#,
+    );
+    check_with(
+        &router,
+        event(r#"{"address":{"city":1,"x":2,"city":3}}"#),
+        r#"{"address":{"city":3,"x":2}}"#,
+    );
+    check_with(
+        &router,
+        event(r#"{"deeper":{"a":1,"a":2}}"#),
+        r#"{"deeper":{"a":1,"a":2}}"#,
+    );
     let context = one("{ ip: \"${context.app.ip}\" }").router();
-    let event = r#"{"type":"group","groupId":"g","context":{"app":{"ip":1},"app":{"ip":2,"i\u0070":3}}}"#;
+    let event =
+        r#"{"type":"group","groupId":"g","context":{"app":{"ip":1},"app":{"ip":2,"i\u0070":3}}}"#;
     check_with(&context, event, r#"{"ip":3}"#);
     let event = r#"{"type":"group","groupId":"g","integrations":{"d":false,"d":true}}"#;
     check_with(&router, event, "{}");
@@ -250,28 +462,50 @@ fn e10_of_duplicate_keys_the_last_value_wins_at_the_first_position() {
 fn e10_a_lone_surrogate_where_a_rule_reads_is_a_dead_letter() {
     let invalid = |place: &str| format!("dead_lettered invalid_string ({place})");
     check_members(r#""\ud800":1"#, &invalid("a key of the event"));
-    check(r#"{"type":"group","groupId":"\udc00"}"#, &invalid("groupId"));
+    check(
+        r#"{"type":"group","groupId":"\udc00"}"#,
+        &invalid("groupId"),
+    );
     check_members(r#""userId":"\ud800x""#, &invalid("userId"));
     check_members(r#""anonymousId":"\ud800\ud800""#, &invalid("anonymousId"));
     check_members(r#""traits":{"\ud800":1}"#, &invalid("a key of traits"));
-    check_members(r#""traits":{"address":{"\ud800":1}}"#, &invalid("a key of traits.address"));
-    check_members(r#""integrations":{"\ud800":true}"#, &invalid("a key of integrations"));
+    check_members(
+        r#""traits":{"address":{"\ud800":1}}"#,
+        &invalid("a key of traits.address"),
+    );
+    check_members(
+        r#""integrations":{"\ud800":true}"#,
+        &invalid("a key of integrations"),
+    );
     // Where no rule reads, it is the producer's own.
-    check_members(r#""x":{"\ud800":"\ud800"},"messageId":"\ud800","context":{"\ud800":1}"#, r#"{"group":"g"}"#);
-    check_members(r#""userId":"\ud83d\ude00""#, r#"{"group":"g","user":"\ud83d\ude00","member":"\ud83d\ude00"}"#);
+    check_members(
+        r#""x":{"\ud800":"\ud800"},"messageId":"\ud800","context":{"\ud800":1}"#,
+        r#"{"group":"g"}"#,
+    );
+    check_members(
+        r#""userId":"\ud83d\ude00""#,
+        r#"{"group":"g","user":"\ud83d\ude00","member":"\ud83d\ude00"}"#,
+    );
 }
 
 #[test]
 fn e10_a_lone_surrogate_that_one_destination_reads_is_its_own_dead_letter() {
     let router = Setup::new()
         .with("ip", &operation("{ ip: \"${context.ip}\" }"))
-        .with("flat", &operation("{ \"*\": \"${traits.rest | flatten _}\" }"))
+        .with(
+            "flat",
+            &operation("{ \"*\": \"${traits.rest | flatten _}\" }"),
+        )
         .with("options", &operation("{ o: \"${options.o}\" }"))
         .with("plain", &operation("${traits}"))
         .router();
     let letter = "dead_lettered invalid_string";
     let event = r#"{"type":"group","groupId":"g","context":{"\ud800":1},"traits":{"a":{"\ud800":1}},"integrations":{"options":{"\ud800":1}}}"#;
-    check_with(&router, event, &format!(r#"{letter} {letter} {letter} {{"a":{{"\ud800":1}}}}"#));
+    check_with(
+        &router,
+        event,
+        &format!(r#"{letter} {letter} {letter} {{"a":{{"\ud800":1}}}}"#),
+    );
 }
 
 #[test]
@@ -279,10 +513,26 @@ fn e11_each_destination_of_a_routed_event_has_one_outcome() {
     let when = "operations:\n  - { id: never, when: \"${traits.x}\", request: POST /, body: 1 }\n  - { id: later, when: \"${member}\", request: POST /, body: 2 }\n";
     let some = "operations:\n  - { id: never, when: \"${traits.x}\", request: POST /, body: 1 }\n  - { id: always, request: POST /, body: 2 }\n  - { id: too, request: POST /, body: 3 }\n";
     let required = "operations:\n  - { id: first, request: POST /, body: 1 }\n  - { id: asks, require: \"${traits.x}\", request: POST /, body: 2 }\n";
-    let router = Setup::new().with("when", when).with("some", some).with("required", required).router();
-    check_with(&router, r#"{"type":"group","groupId":"g"}"#, "skipped nothing_to_send 2 3 skipped missing_required");
-    check_with(&router, r#"{"type":"group","groupId":"g","traits":{"x":1}}"#, "1 1 2 3 1 2");
-    check_with(&router, r#"{"type":"group","groupId":"g","integrations":{"All":false}}"#, &["skipped all_false"; 3].join(" "));
+    let router = Setup::new()
+        .with("when", when)
+        .with("some", some)
+        .with("required", required)
+        .router();
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g"}"#,
+        "skipped nothing_to_send 2 3 skipped missing_required",
+    );
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g","traits":{"x":1}}"#,
+        "1 1 2 3 1 2",
+    );
+    check_with(
+        &router,
+        r#"{"type":"group","groupId":"g","integrations":{"All":false}}"#,
+        &["skipped all_false"; 3].join(" "),
+    );
 }
 
 #[test]
@@ -295,9 +545,18 @@ fn e12_one_record_is_one_event() {
         r#"[{"type":"group","groupId":"g"}]"#,
         "dead_lettered unsupported_envelope (an array: its events must be produced one a record)",
     );
-    check(b"\x00\x00\x00\x00\x01{}", "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame)");
-    check(b"\xc3\x01{}", "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object)");
-    check(r#"{"type":"group","groupId":"g","batch":[]}"#, r#"{"group":"g"}"#);
+    check(
+        b"\x00\x00\x00\x00\x01{}",
+        "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame)",
+    );
+    check(
+        b"\xc3\x01{}",
+        "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object)",
+    );
+    check(
+        r#"{"type":"group","groupId":"g","batch":[]}"#,
+        r#"{"group":"g"}"#,
+    );
     check(r#"{"batch":{}}"#, "dead_lettered missing_type (absent)");
 }
 
@@ -311,10 +570,23 @@ fn e13_the_first_that_applies_decides() {
     };
     let router = one(READ).changed(limits).router();
     let big_key = [b'k'; 121];
-    assert_eq!(told(&router, &Record { key: Some(&big_key), ..record(None) }), "ignored tombstone");
+    assert_eq!(
+        told(
+            &router,
+            &Record {
+                key: Some(&big_key),
+                ..record(None)
+            }
+        ),
+        "ignored tombstone"
+    );
     let first = |value: &[u8], reason: &str| {
         let told = told(&router, &record(Some(value)));
-        assert!(told.starts_with(reason), "{}: {told}", String::from_utf8_lossy(value));
+        assert!(
+            told.starts_with(reason),
+            "{}: {told}",
+            String::from_utf8_lossy(value)
+        );
     };
     first(&[0; 121], "dead_lettered record_too_large");
     first(b"\x00\xff[", "dead_lettered unsupported_envelope");
@@ -322,17 +594,44 @@ fn e13_the_first_that_applies_decides() {
     first(b"[[[[[\xff", "dead_lettered invalid_utf8");
     first(b"[[[[]]]", "dead_lettered invalid_json");
     first(b"[[[[]]]]", "dead_lettered nested_too_deep");
-    first(br#"{"batch":[[[]]],"x":1}"#, "dead_lettered nested_too_deep");
-    first(br#"{"batch":[],"groupId":true}"#, "dead_lettered unsupported_envelope");
-    first(br#"{"type":"track","groupId":true,"traits":[]}"#, "ignored not_group");
-    first(br#"{"type":1,"groupId":true,"traits":[]}"#, "dead_lettered missing_type");
-    first(br#"{"type":"group","traits":[]}"#, "dead_lettered missing_group_id");
-    first(br#"{"type":"group","groupId":true,"traits":[]}"#, "dead_lettered invalid_group_id");
-    first(br#"{"type":"group","groupId":"g","traits":[1,2]}"#, "dead_lettered traits_not_object");
-    first(br#"{"type":"group","groupId":"g","traits":{"a":1,"address":{"\ud800":1}}}"#, "dead_lettered too_many_traits");
+    first(
+        br#"{"batch":[[[]]],"x":1}"#,
+        "dead_lettered nested_too_deep",
+    );
+    first(
+        br#"{"batch":[],"groupId":true}"#,
+        "dead_lettered unsupported_envelope",
+    );
+    first(
+        br#"{"type":"track","groupId":true,"traits":[]}"#,
+        "ignored not_group",
+    );
+    first(
+        br#"{"type":1,"groupId":true,"traits":[]}"#,
+        "dead_lettered missing_type",
+    );
+    first(
+        br#"{"type":"group","traits":[]}"#,
+        "dead_lettered missing_group_id",
+    );
+    first(
+        br#"{"type":"group","groupId":true,"traits":[]}"#,
+        "dead_lettered invalid_group_id",
+    );
+    first(
+        br#"{"type":"group","groupId":"g","traits":[1,2]}"#,
+        "dead_lettered traits_not_object",
+    );
+    first(
+        br#"{"type":"group","groupId":"g","traits":{"a":1,"address":{"\ud800":1}}}"#,
+        "dead_lettered too_many_traits",
+    );
     first(
         br#"{"type":"group","groupId":"g","traits":{"a":1,"b":1},"integrations":{"\ud800":1}}"#,
         "dead_lettered too_many_traits",
     );
-    first(br#"{"type":"group","groupId":"\ud800","traits":[]}"#, "dead_lettered invalid_string");
+    first(
+        br#"{"type":"group","groupId":"\ud800","traits":[]}"#,
+        "dead_lettered invalid_string",
+    );
 }

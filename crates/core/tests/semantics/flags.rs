@@ -7,7 +7,10 @@ use crate::routing::{Setup, operation, record, told};
 /// Returns Mixpanel-like `one` and its named second instance `two`, opt-in `sales`, and `hook`, whose bodies are their names.
 fn setup() -> Setup {
     let text = |name: &str, more: &str| {
-        format!("name: {name}\n{more}\n{}", operation(&format!("{{ to: {name}, options: \"${{options}}\" }}")))
+        format!(
+            "name: {name}\n{more}\n{}",
+            operation(&format!("{{ to: {name}, options: \"${{options}}\" }}"))
+        )
     };
     let one = text("One", "aliases: [One (Actions), Uno]");
     Setup::new()
@@ -29,7 +32,11 @@ const ALL_FALSE: &str = "skipped all_false";
 #[track_caller]
 fn check_with(setup: Setup, integrations: &str, expected: &[&str]) {
     let event = format!(r#"{{"type":"group","groupId":"g","integrations":{integrations}}}"#);
-    assert_eq!(told(&setup.router(), &record(Some(event.as_bytes()))), expected.join(" "), "{integrations}");
+    assert_eq!(
+        told(&setup.router(), &record(Some(event.as_bytes()))),
+        expected.join(" "),
+        "{integrations}"
+    );
 }
 
 #[track_caller]
@@ -42,16 +49,25 @@ fn f1_every_destination_unless_something_says_otherwise() {
     check("{}", &[ONE, ONE, OPT_IN, HOOK]);
     check(r#"{"All":true}"#, &[ONE, ONE, OPT_IN, HOOK]);
     check(r#"{"All":false}"#, &[ALL_FALSE; 4]);
-    check(r#"{"All":false,"Uno":true}"#, &[ONE, ONE, ALL_FALSE, ALL_FALSE]);
+    check(
+        r#"{"All":false,"Uno":true}"#,
+        &[ONE, ONE, ALL_FALSE, ALL_FALSE],
+    );
     check(r#"{"One":false}"#, &[FALSE, FALSE, OPT_IN, HOOK]);
 }
 
 #[test]
 fn f2_an_opt_in_destination_only_by_its_own_flag() {
-    check(r#"{"All":true,"Sales Force":true}"#, &[ONE, ONE, SALES, HOOK]);
+    check(
+        r#"{"All":true,"Sales Force":true}"#,
+        &[ONE, ONE, SALES, HOOK],
+    );
     check(r#"{"salesforce":true}"#, &[ONE, ONE, SALES, HOOK]);
     check(r#"{"Sales Force":false}"#, &[ONE, ONE, FALSE, HOOK]);
-    check(r#"{"Sales Force":null}"#, &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:Sales Force"]);
+    check(
+        r#"{"Sales Force":null}"#,
+        &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:Sales Force"],
+    );
 }
 
 #[test]
@@ -62,29 +78,58 @@ fn f2_the_configuration_decides_for_an_instance() {
     check_with(changed, "{}", &[ONE, ONE, SALES, OPT_IN]);
     let mut changed = setup();
     changed.change_last(|hook| hook.enabled_by_default = Some(false));
-    check_with(changed, r#"{"All":true,"constructor":true}"#, &[ONE, ONE, OPT_IN, HOOK]);
+    check_with(
+        changed,
+        r#"{"All":true,"constructor":true}"#,
+        &[ONE, ONE, OPT_IN, HOOK],
+    );
 }
 
 #[test]
 fn f3_an_object_includes_and_is_the_options() {
     let with_options = r#"{"to":"One","options":{"a":[1 ]}}"#;
-    check(r#"{"All":false,"One":{"a":[1 ]}}"#, &[with_options, with_options, ALL_FALSE, ALL_FALSE]);
-    check(r#"{"One":{}}"#, &[r#"{"to":"One","options":{}}"#, r#"{"to":"One","options":{}}"#, OPT_IN, HOOK]);
-    check(r#"{"Sales Force":{"x":1}}"#, &[ONE, ONE, r#"{"to":"Sales Force","options":{"x":1}}"#, HOOK]);
+    check(
+        r#"{"All":false,"One":{"a":[1 ]}}"#,
+        &[with_options, with_options, ALL_FALSE, ALL_FALSE],
+    );
+    check(
+        r#"{"One":{}}"#,
+        &[
+            r#"{"to":"One","options":{}}"#,
+            r#"{"to":"One","options":{}}"#,
+            OPT_IN,
+            HOOK,
+        ],
+    );
+    check(
+        r#"{"Sales Force":{"x":1}}"#,
+        &[ONE, ONE, r#"{"to":"Sales Force","options":{"x":1}}"#, HOOK],
+    );
     for value in ["null", "\"true\"", "1", "[]"] {
-        check(&format!(r#"{{"constructor":{value}}}"#), &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:constructor"]);
+        check(
+            &format!(r#"{{"constructor":{value}}}"#),
+            &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:constructor"],
+        );
     }
     for integrations in ["[]", "\"All\"", "false", "0"] {
-        check(integrations, &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:integrations"]);
+        check(
+            integrations,
+            &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:integrations"],
+        );
     }
     check("null", &[ONE, ONE, OPT_IN, HOOK]);
 }
 
 #[test]
 fn f3_options_reach_expressions() {
-    let text = "name: One\n".to_owned() + &operation("{ a: \"${options.a.b}\", t: \"${traits | if options.keep}\" }");
+    let text = "name: One\n".to_owned()
+        + &operation("{ a: \"${options.a.b}\", t: \"${traits | if options.keep}\" }");
     let check_options = |options: &str, expected: &str| {
-        check_with(Setup::new().with("one", &text), &format!(r#"{{"one":{options}}}"#), &[expected])
+        check_with(
+            Setup::new().with("one", &text),
+            &format!(r#"{{"one":{options}}}"#),
+            &[expected],
+        )
     };
     check_options(r#"{"a":{"b":1},"keep":true}"#, r#"{"a":1,"t":{}}"#);
     check_options(r#"{"a":{"b":null},"keep":false}"#, r#"{"a":null}"#);
@@ -97,20 +142,38 @@ fn f4_the_first_valid_in_rank_decides() {
     check(r#"{"two":false,"One":true}"#, &[ONE, FALSE, OPT_IN, HOOK]);
     check(r#"{"one":false,"One":true}"#, &[ONE, ONE, OPT_IN, HOOK]);
     // The definition's name, then its aliases in the file's order.
-    check(r#"{"Uno":true,"One (Actions)":true,"One":false}"#, &[FALSE, FALSE, OPT_IN, HOOK]);
-    check(r#"{"Uno":true,"One (Actions)":false}"#, &[FALSE, FALSE, OPT_IN, HOOK]);
-    check(r#"{"Uno":false,"One (Actions)":"no"}"#, &[FALSE, FALSE, OPT_IN, HOOK, "~flag_invalid:One (Actions)"]);
+    check(
+        r#"{"Uno":true,"One (Actions)":true,"One":false}"#,
+        &[FALSE, FALSE, OPT_IN, HOOK],
+    );
+    check(
+        r#"{"Uno":true,"One (Actions)":false}"#,
+        &[FALSE, FALSE, OPT_IN, HOOK],
+    );
+    check(
+        r#"{"Uno":false,"One (Actions)":"no"}"#,
+        &[FALSE, FALSE, OPT_IN, HOOK, "~flag_invalid:One (Actions)"],
+    );
     // By fold, where one exclusion outweighs any inclusion.
-    check(r#"{"ONE":true,"o n e":false,"UNO":true}"#, &[FALSE, FALSE, OPT_IN, HOOK]);
+    check(
+        r#"{"ONE":true,"o n e":false,"UNO":true}"#,
+        &[FALSE, FALSE, OPT_IN, HOOK],
+    );
     check(r#"{"ONE":false,"Uno":true}"#, &[ONE, ONE, OPT_IN, HOOK]);
     check(r#"{"TWO":false}"#, &[ONE, FALSE, OPT_IN, HOOK]);
     // `All`, then the default.
-    check(r#"{"ONE":true,"All":false}"#, &[ONE, ONE, ALL_FALSE, ALL_FALSE]);
+    check(
+        r#"{"ONE":true,"All":false}"#,
+        &[ONE, ONE, ALL_FALSE, ALL_FALSE],
+    );
 }
 
 #[test]
 fn f4_a_known_name_is_never_used_by_fold_for_another() {
-    check(r#"{"O-N-E":false,"Elsewhere":false}"#, &[ONE, ONE, OPT_IN, HOOK]);
+    check(
+        r#"{"O-N-E":false,"Elsewhere":false}"#,
+        &[ONE, ONE, OPT_IN, HOOK],
+    );
 }
 
 #[test]
@@ -118,29 +181,57 @@ fn f4_an_instances_name_speaks_by_fold_for_the_definition_too() {
     // `one` is what the configuration calls the second instance, and by fold it is the first one's definition.
     let named = |setup: Setup| setup.named("one");
     let text = "name: One\n".to_owned() + &operation("{ to: One }");
-    check_with(named(Setup::new().with("one", &text).with("one", &text)), r#"{"one":false}"#, &[FALSE, FALSE]);
-    check_with(named(Setup::new().with("one", &text).with("one", &text)), r#"{"one":false,"One":true}"#, &[ONE, FALSE]);
+    check_with(
+        named(Setup::new().with("one", &text).with("one", &text)),
+        r#"{"one":false}"#,
+        &[FALSE, FALSE],
+    );
+    check_with(
+        named(Setup::new().with("one", &text).with("one", &text)),
+        r#"{"one":false,"One":true}"#,
+        &[ONE, FALSE],
+    );
 }
 
 #[test]
 fn f4_exact_leaves_the_fold_out() {
     let exact = || setup().changed(|routing| routing.flag_match = FlagMatch::Exact);
-    check_with(exact(), r#"{"ONE":false}"#, &[ONE, ONE, OPT_IN, HOOK, "~flag_unknown:ONE"]);
-    check_with(exact(), r#"{"One":false,"all":false}"#, &[FALSE, FALSE, ALL_FALSE, ALL_FALSE]);
+    check_with(
+        exact(),
+        r#"{"ONE":false}"#,
+        &[ONE, ONE, OPT_IN, HOOK, "~flag_unknown:ONE"],
+    );
+    check_with(
+        exact(),
+        r#"{"One":false,"all":false}"#,
+        &[FALSE, FALSE, ALL_FALSE, ALL_FALSE],
+    );
 }
 
 #[test]
 fn f5_all_is_exact_if_valid_else_by_fold() {
     check(r#"{"all":false}"#, &[ALL_FALSE; 4]);
     check(r#"{"all":false,"All":true}"#, &[ONE, ONE, OPT_IN, HOOK]);
-    check(r#"{"ALL":false,"All":"x"}"#, &[ALL_FALSE, ALL_FALSE, ALL_FALSE, ALL_FALSE, "~flag_invalid:All"]);
+    check(
+        r#"{"ALL":false,"All":"x"}"#,
+        &[
+            ALL_FALSE,
+            ALL_FALSE,
+            ALL_FALSE,
+            ALL_FALSE,
+            "~flag_invalid:All",
+        ],
+    );
     check(r#"{"ALL":true,"a l l":false}"#, &[ALL_FALSE; 4]);
 }
 
 #[test]
 fn f5_an_object_includes_and_is_the_options_of_whom_all_decides_for() {
     let of = |name: &str| format!(r#"{{"to":"{name}","options":{{"a":1}}}}"#);
-    check(r#"{"All":{"a":1},"two":true}"#, &[&of("One"), ONE, OPT_IN, &of("constructor")]);
+    check(
+        r#"{"All":{"a":1},"two":true}"#,
+        &[&of("One"), ONE, OPT_IN, &of("constructor")],
+    );
 }
 
 #[test]
@@ -150,32 +241,55 @@ fn f6_a_definitions_flag_speaks_for_all_its_instances() {
 
 #[test]
 fn f7_context_is_no_place_for_flags_and_names_are_names() {
-    let event = br#"{"type":"group","groupId":"g","context":{"integrations":{"All":false,"One":false}}}"#;
-    assert_eq!(told(&setup().router(), &record(Some(event))), [ONE, ONE, OPT_IN, HOOK].join(" "));
+    let event =
+        br#"{"type":"group","groupId":"g","context":{"integrations":{"All":false,"One":false}}}"#;
+    assert_eq!(
+        told(&setup().router(), &record(Some(event))),
+        [ONE, ONE, OPT_IN, HOOK].join(" ")
+    );
     check(r#"{"constructor":false}"#, &[ONE, ONE, OPT_IN, FALSE]);
     check(
         r#"{"toString":false,"__proto__":false}"#,
-        &[ONE, ONE, OPT_IN, HOOK, "~flag_unknown:toString ~flag_unknown:__proto__"],
+        &[
+            ONE,
+            ONE,
+            OPT_IN,
+            HOOK,
+            "~flag_unknown:toString ~flag_unknown:__proto__",
+        ],
     );
 }
 
 #[test]
 fn f8_a_flag_that_names_nobody_is_counted() {
-    check(r#"{"Onee":false,"":false}"#, &[ONE, ONE, OPT_IN, HOOK, "~flag_unknown:Onee ~flag_unknown:"]);
+    check(
+        r#"{"Onee":false,"":false}"#,
+        &[ONE, ONE, OPT_IN, HOOK, "~flag_unknown:Onee ~flag_unknown:"],
+    );
 }
 
 #[test]
 fn f9_each_decision_has_its_code() {
-    let text = |operation: &str| format!("operations:\n  - {{ id: op, request: POST /, body: 1, {operation} }}\n");
+    let text = |operation: &str| {
+        format!("operations:\n  - {{ id: op, request: POST /, body: 1, {operation} }}\n")
+    };
     for (definition, integrations, code) in [
         (text("idempotent: true"), r#"{"All":false}"#, "all_false"),
         (text("idempotent: true"), r#"{"d":false}"#, "flag_false"),
-        (text("idempotent: true") + "enabled_by_default: false\n", "{}", "opt_in"),
+        (
+            text("idempotent: true") + "enabled_by_default: false\n",
+            "{}",
+            "opt_in",
+        ),
         (text("when: \"${member}\""), "{}", "no_member"),
         (text("when: \"${traits.x}\""), "{}", "nothing_to_send"),
         (text("unless: \"${groupId}\""), "{}", "nothing_to_send"),
         (text("require: \"${traits.x}\""), "{}", "missing_required"),
     ] {
-        check_with(Setup::new().with("d", &definition), integrations, &[&format!("skipped {code}")]);
+        check_with(
+            Setup::new().with("d", &definition),
+            integrations,
+            &[&format!("skipped {code}")],
+        );
     }
 }

@@ -7,9 +7,13 @@ use groupcast_core::record::{Position, Record};
 use groupcast_core::router::{DefaultLimits, Router, TopicLimits};
 use groupcast_core::selection::Replay;
 
-use crate::routing::{SOURCE, Seen, Setup, in_words, one, operation, record, route, route_within, text, told, topic_id};
+use crate::routing::{
+    SOURCE, Seen, Setup, in_words, one, operation, record, route, route_within, text, told,
+    topic_id,
+};
 
-const EVENT: &[u8] = br#"{"type":"group","groupId":"g 1","userId":"u1","traits":{"name":"Initech"}}"#;
+const EVENT: &[u8] =
+    br#"{"type":"group","groupId":"g 1","userId":"u1","traits":{"name":"Initech"}}"#;
 
 /// Two operations of two kinds, as `definition.operation` and so on show them.
 const TWO: &str = r#"operations:
@@ -19,15 +23,33 @@ const TWO: &str = r#"operations:
 
 /// Writes a record as `topic key partition headers value`, absent parts as `-`.
 fn shown(router: &Router, emission: &Emission<'_>) -> String {
-    let bytes = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned());
-    let headers: Vec<String> = emission.headers().map(|(name, value)| format!("{name}={}", text(value))).collect();
-    let headers = if headers.is_empty() { "-".to_owned() } else { headers.join(";") };
+    let bytes = |bytes: Option<&[u8]>| {
+        bytes.map_or("-".to_owned(), |bytes| {
+            String::from_utf8_lossy(bytes).into_owned()
+        })
+    };
+    let headers: Vec<String> = emission
+        .headers()
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
+    let headers = if headers.is_empty() {
+        "-".to_owned()
+    } else {
+        headers.join(";")
+    };
     let partition = match emission.partition {
         Partition::ByKey => "murmur2".to_owned(),
         Partition::AsSource(partition) => format!("as {partition}"),
     };
     let topic = &router.topics()[emission.topic.0];
-    [topic.clone(), bytes(emission.key), partition, headers, bytes(emission.value)].join(" ¦ ")
+    [
+        topic.clone(),
+        bytes(emission.key),
+        partition,
+        headers,
+        bytes(emission.value),
+    ]
+    .join(" ¦ ")
 }
 
 #[track_caller]
@@ -37,29 +59,62 @@ fn check(router: &Router, record: &Record<'_>, expected: &[&str]) {
 
 #[track_caller]
 fn check_seen(router: &Router, seen: &Seen, expected: &[&str]) {
-    let records: Vec<String> = seen.emissions.iter().map(|emission| shown(router, &emission)).collect();
+    let records: Vec<String> = seen
+        .emissions
+        .iter()
+        .map(|emission| shown(router, &emission))
+        .collect();
     assert_eq!(records, expected);
 }
 
 fn source_record() -> Record<'static> {
-    Record { timestamp: Some(1_577_836_800_001), key: Some(b"source key"), ..record(Some(EVENT)) }
+    Record {
+        timestamp: Some(1_577_836_800_001),
+        key: Some(b"source key"),
+        ..record(Some(EVENT))
+    }
 }
 
 #[test]
 fn k1_a_topic_per_instance_and_never_from_the_event() {
-    let mut setup = Setup::new().with("d", &operation("1")).with("d", &operation("2")).named("eu").with("d", &operation("3"));
+    let mut setup = Setup::new()
+        .with("d", &operation("1"))
+        .with("d", &operation("2"))
+        .named("eu")
+        .with("d", &operation("3"));
     setup.change_last(|instance| instance.topic = Some("out".to_owned()));
-    let mut setup = setup.with("e", &operation("4")).changed(|routing| routing.source_topics.push("more".to_owned()));
-    setup.change_last(|instance| instance.topic = Some("x-{instance}-of-{source_topic}-{source_topic}".to_owned()));
+    let mut setup = setup
+        .with("e", &operation("4"))
+        .changed(|routing| routing.source_topics.push("more".to_owned()));
+    setup.change_last(|instance| {
+        instance.topic = Some("x-{instance}-of-{source_topic}-{source_topic}".to_owned())
+    });
     let router = setup.router();
     let topics_of = |topic: &'static str| {
-        let event = br#"{"type":"group","groupId":"evil.topic","traits":{"topic":"evil"},"topic":"evil"}"#;
-        let record = Record { position: Position { topic, partition: 0, offset: 0 }, ..record(Some(event)) };
+        let event =
+            br#"{"type":"group","groupId":"evil.topic","traits":{"topic":"evil"},"topic":"evil"}"#;
+        let record = Record {
+            position: Position {
+                topic,
+                partition: 0,
+                offset: 0,
+            },
+            ..record(Some(event))
+        };
         let seen = route(&router, &record);
-        seen.emissions.iter().map(|emission| router.topics()[emission.topic.0].clone()).collect::<Vec<_>>()
+        seen.emissions
+            .iter()
+            .map(|emission| router.topics()[emission.topic.0].clone())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(topics_of(SOURCE), ["events.d", "events.eu", "out", "x-e-of-events-events"]);
-    assert_eq!(topics_of("more"), ["more.d", "more.eu", "out", "x-e-of-more-more"]);
+    assert_eq!(
+        topics_of(SOURCE),
+        ["events.d", "events.eu", "out", "x-e-of-events-events"]
+    );
+    assert_eq!(
+        topics_of("more"),
+        ["more.d", "more.eu", "out", "x-e-of-more-more"]
+    );
     let all = [
         "events.d",
         "events.eu",
@@ -72,20 +127,32 @@ fn k1_a_topic_per_instance_and_never_from_the_event() {
         "more.dead",
     ];
     assert_eq!(router.topics(), all);
-    assert_eq!(router.destination_names().collect::<Vec<_>>(), ["d", "eu", "d", "e"]);
+    assert_eq!(
+        router.destination_names().collect::<Vec<_>>(),
+        ["d", "eu", "d", "e"]
+    );
 }
 
 #[test]
 fn k2_one_record_an_operation_in_order() {
-    let router = Setup::new().with("a", TWO).with("b", &operation("[1, \"${groupId}\"]")).router();
+    let router = Setup::new()
+        .with("a", TWO)
+        .with("b", &operation("[1, \"${groupId}\"]"))
+        .router();
     let seen = route(&router, &source_record());
     let told: Vec<String> = seen
         .emissions
         .iter()
         .map(|emission| {
-            let (destination, operation) = (emission.destination.unwrap(), emission.operation().unwrap());
+            let (destination, operation) =
+                (emission.destination.unwrap(), emission.operation().unwrap());
             let id = router.operation_id(destination, operation.index);
-            format!("{destination} {id} {} {} {}", operation.id, operation.request, text(operation.body))
+            format!(
+                "{destination} {id} {} {} {}",
+                operation.id,
+                operation.request,
+                text(operation.body)
+            )
         })
         .collect();
     assert_eq!(
@@ -102,43 +169,79 @@ fn k2_one_record_an_operation_in_order() {
 
 #[test]
 fn k2_records_are_found_one_by_one_as_they_stand() {
-    for (format, has_headers) in [(Format::Structured, false), (Format::Binary, true), (Format::Body, false)] {
-        let router = Setup::new().with("a", TWO).changed(|routing| routing.format = format).router();
+    for (format, has_headers) in [
+        (Format::Structured, false),
+        (Format::Binary, true),
+        (Format::Body, false),
+    ] {
+        let router = Setup::new()
+            .with("a", TWO)
+            .changed(|routing| routing.format = format)
+            .router();
         let mut emissions = route(&router, &source_record()).emissions;
         let id = |emission: Emission<'_>| emission.operation().expect("an operation").id.to_owned();
         let ids: Vec<String> = emissions.iter().map(id).collect();
-        assert_eq!((emissions.len(), emissions.is_empty(), ids.len()), (2, false, 2));
+        assert_eq!(
+            (emissions.len(), emissions.is_empty(), ids.len()),
+            (2, false, 2)
+        );
         for (index, expected) in ids.iter().enumerate() {
             assert_eq!(emissions.get(index).map(id).as_ref(), Some(expected));
             assert_eq!(emissions.has_headers(index), has_headers);
         }
         assert!(emissions.get(2).is_none() && !emissions.has_headers(2));
         assert!(emissions.topics().eq([topic_id(&router, "events.a"); 2]));
-        let written: usize = emissions.iter().map(|emission| emission.value.map_or(0, <[u8]>::len)).sum();
-        assert!(emissions.bytes() >= written, "{} {written}", emissions.bytes());
+        let written: usize = emissions
+            .iter()
+            .map(|emission| emission.value.map_or(0, <[u8]>::len))
+            .sum();
+        assert!(
+            emissions.bytes() >= written,
+            "{} {written}",
+            emissions.bytes()
+        );
         emissions.clear();
-        assert_eq!((emissions.len(), emissions.is_empty(), emissions.bytes()), (0, true, 0));
+        assert_eq!(
+            (emissions.len(), emissions.is_empty(), emissions.bytes()),
+            (0, true, 0)
+        );
     }
 }
 
 #[test]
 fn k3_the_key_is_the_group_unless_the_operation_says_member() {
-    let router = Setup::new().with("d", TWO).changed(|routing| routing.format = Format::Body).router();
+    let router = Setup::new()
+        .with("d", TWO)
+        .changed(|routing| routing.format = Format::Body)
+        .router();
     check(
         &router,
         &source_record(),
-        &[r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"id":"g 1"}"#, r#"events.d ¦ u1 ¦ murmur2 ¦ - ¦ {"id":"u1"}"#],
+        &[
+            r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"id":"g 1"}"#,
+            r#"events.d ¦ u1 ¦ murmur2 ¦ - ¦ {"id":"u1"}"#,
+        ],
     );
     let event = br#"{"type":"group","groupId":1.0,"userId":"","anonymousId":"a\u00e9"}"#;
     check(
         &router,
         &record(Some(event)),
-        &[r#"events.d ¦ 1.0 ¦ murmur2 ¦ - ¦ {"id":"1.0"}"#, r#"events.d ¦ aé ¦ murmur2 ¦ - ¦ {"id":"a\u00e9"}"#],
+        &[
+            r#"events.d ¦ 1.0 ¦ murmur2 ¦ - ¦ {"id":"1.0"}"#,
+            r#"events.d ¦ aé ¦ murmur2 ¦ - ¦ {"id":"a\u00e9"}"#,
+        ],
     );
     // Whoever has no member is keyed by group.
     let text = "operations:\n  - { id: op, key: member, request: POST /, body: 1 }\n";
-    let router = Setup::new().with("d", text).changed(|routing| routing.format = Format::Body).router();
-    check(&router, &record(Some(br#"{"type":"group","groupId":"g"}"#)), &["events.d ¦ g ¦ murmur2 ¦ - ¦ 1"]);
+    let router = Setup::new()
+        .with("d", text)
+        .changed(|routing| routing.format = Format::Body)
+        .router();
+    check(
+        &router,
+        &record(Some(br#"{"type":"group","groupId":"g"}"#)),
+        &["events.d ¦ g ¦ murmur2 ¦ - ¦ 1"],
+    );
 }
 
 #[test]
@@ -156,7 +259,9 @@ fn k4_structured_is_a_cloud_event_without_headers() {
 
 #[test]
 fn k4_binary_has_the_attributes_in_headers() {
-    let router = one("{ id: \"${groupId}\" }").changed(|routing| routing.format = Format::Binary).router();
+    let router = one("{ id: \"${groupId}\" }")
+        .changed(|routing| routing.format = Format::Binary)
+        .router();
     check(
         &router,
         &source_record(),
@@ -168,16 +273,34 @@ fn k4_binary_has_the_attributes_in_headers() {
 
 #[test]
 fn k4_body_is_the_body_alone() {
-    let router = one("{ id: \"${groupId}\" }").changed(|routing| routing.format = Format::Body).router();
-    let record = Record { traceparent: Some("00-a-b-01"), ..source_record() };
-    check(&router, &record, &[r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"id":"g 1"}"#]);
+    let router = one("{ id: \"${groupId}\" }")
+        .changed(|routing| routing.format = Format::Body)
+        .router();
+    let record = Record {
+        traceparent: Some("00-a-b-01"),
+        ..source_record()
+    };
+    check(
+        &router,
+        &record,
+        &[r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"id":"g 1"}"#],
+    );
 }
 
 #[test]
 fn k4_traceparent_and_replay_are_attributes() {
-    let setup =
-        || one("1").changed(|routing| routing.replay = Some(Replay { name: "re \"1\"".to_owned(), ..Replay::default() }));
-    let record = Record { traceparent: Some("00-a-b-01"), ..source_record() };
+    let setup = || {
+        one("1").changed(|routing| {
+            routing.replay = Some(Replay {
+                name: "re \"1\"".to_owned(),
+                ..Replay::default()
+            })
+        })
+    };
+    let record = Record {
+        traceparent: Some("00-a-b-01"),
+        ..source_record()
+    };
     check(
         &setup().router(),
         &record,
@@ -186,7 +309,9 @@ fn k4_traceparent_and_replay_are_attributes() {
         ],
     );
     check(
-        &setup().changed(|routing| routing.format = Format::Binary).router(),
+        &setup()
+            .changed(|routing| routing.format = Format::Binary)
+            .router(),
         &record,
         &[
             r#"events.d ¦ g 1 ¦ murmur2 ¦ ce_specversion=1.0;ce_id=events/3/7/1577836800001/d/op;ce_source=groupcast;ce_type=d.op;ce_request=POST /;ce_traceparent=00-a-b-01;ce_replay=re "1";content-type=application/json ¦ 1"#,
@@ -198,26 +323,65 @@ fn k4_traceparent_and_replay_are_attributes() {
 fn k4_the_id_is_made_of_the_position_and_nothing_else() {
     let id_of = |router: &Router, record: &Record<'_>| {
         let seen = route(router, record);
-        seen.emissions.iter().next().unwrap().operation().unwrap().id.to_owned()
+        seen.emissions
+            .iter()
+            .next()
+            .unwrap()
+            .operation()
+            .unwrap()
+            .id
+            .to_owned()
     };
     let router = one("1").router();
     let original = id_of(&router, &source_record());
     assert_eq!(original, "events/3/7/1577836800001/d/op");
     assert_eq!(
         id_of(
-            &one("2").changed(|routing| routing.replay = Some(Replay { name: "r".to_owned(), ..Replay::default() })).router(),
+            &one("2")
+                .changed(|routing| routing.replay = Some(Replay {
+                    name: "r".to_owned(),
+                    ..Replay::default()
+                }))
+                .router(),
             &source_record()
         ),
         original
     );
     let other_value = br#"{"type":"group","groupId":"other"}"#;
     assert_eq!(
-        id_of(&router, &Record { value: Some(other_value), key: None, traceparent: Some("x"), ..source_record() }),
+        id_of(
+            &router,
+            &Record {
+                value: Some(other_value),
+                key: None,
+                traceparent: Some("x"),
+                ..source_record()
+            }
+        ),
         original
     );
-    assert_eq!(id_of(&router, &Record { timestamp: None, ..source_record() }), "events/3/7/-1/d/op");
-    let position = |partition, offset| Record { position: Position { topic: SOURCE, partition, offset }, ..source_record() };
-    assert_eq!(id_of(&router, &position(0, 8)), "events/0/8/1577836800001/d/op");
+    assert_eq!(
+        id_of(
+            &router,
+            &Record {
+                timestamp: None,
+                ..source_record()
+            }
+        ),
+        "events/3/7/-1/d/op"
+    );
+    let position = |partition, offset| Record {
+        position: Position {
+            topic: SOURCE,
+            partition,
+            offset,
+        },
+        ..source_record()
+    };
+    assert_eq!(
+        id_of(&router, &position(0, 8)),
+        "events/0/8/1577836800001/d/op"
+    );
 }
 
 #[test]
@@ -226,27 +390,58 @@ fn k4_values_in_a_request_are_one_segment_each() {
 operations:
   - { id: op, request: \"PUT /x/${settings.key}/${groupId}?n=${traits.name}\", body: 1 }
 ";
-    let router = Setup::new().with("d", text).changed(|routing| routing.format = Format::Body).router();
+    let router = Setup::new()
+        .with("d", text)
+        .changed(|routing| routing.format = Format::Body)
+        .router();
     let request_of = |event: &str| {
         let seen = route(&router, &record(Some(event.as_bytes())));
-        seen.emissions.iter().next().unwrap().operation().unwrap().request.to_owned()
+        seen.emissions
+            .iter()
+            .next()
+            .unwrap()
+            .operation()
+            .unwrap()
+            .request
+            .to_owned()
     };
     let event = r#"{"type":"group","groupId":"a/b?c&d=é \"%.~-_","traits":{"name":7}}"#;
-    assert_eq!(request_of(event), "PUT /x/a%20b%2F%22c/a%2Fb%3Fc%26d%3D%C3%A9%20%22%25.~-_?n=7");
-    assert_eq!(told(&router, &record(Some(br#"{"type":"group","groupId":"g"}"#))), "skipped missing_required");
+    assert_eq!(
+        request_of(event),
+        "PUT /x/a%20b%2F%22c/a%2Fb%3Fc%26d%3D%C3%A9%20%22%25.~-_?n=7"
+    );
+    assert_eq!(
+        told(&router, &record(Some(br#"{"type":"group","groupId":"g"}"#))),
+        "skipped missing_required"
+    );
 }
 
 #[test]
 fn k5_an_events_records_keep_the_order_of_input() {
-    let router = Setup::new().with("d", TWO).changed(|routing| routing.format = Format::Body).router();
+    let router = Setup::new()
+        .with("d", TWO)
+        .changed(|routing| routing.format = Format::Body)
+        .router();
     let mut emissions = groupcast_core::envelope::Emissions::default();
     let mut scratch = groupcast_core::router::Scratch::default();
     for group in ["1", "2", "1"] {
         let event = format!(r#"{{"type":"group","groupId":"{group}","userId":"u{group}"}}"#);
-        router.route(&record(Some(event.as_bytes())), &DefaultLimits, &mut scratch, &mut emissions, &mut ());
+        router.route(
+            &record(Some(event.as_bytes())),
+            &DefaultLimits,
+            &mut scratch,
+            &mut emissions,
+            &mut (),
+        );
     }
-    let bodies: Vec<&str> = emissions.iter().map(|emission| text(emission.value.unwrap())).collect();
-    assert_eq!(bodies, ["1", "u1", "2", "u2", "1", "u1"].map(|id| format!(r#"{{"id":"{id}"}}"#)));
+    let bodies: Vec<&str> = emissions
+        .iter()
+        .map(|emission| text(emission.value.unwrap()))
+        .collect();
+    assert_eq!(
+        bodies,
+        ["1", "u1", "2", "u2", "1", "u1"].map(|id| format!(r#"{{"id":"{id}"}}"#))
+    );
 }
 
 #[test]
@@ -254,9 +449,25 @@ fn k6_a_destination_of_one_group_a_member_is_keyed_by_member() {
     let text = format!("membership: one\n{TWO}");
     let router = Setup::new().with("d", &text).router();
     let seen = route(&router, &source_record());
-    assert_eq!(seen.emissions.iter().map(|emission| text_of(emission.key)).collect::<Vec<_>>(), ["g 1", "u1"]);
-    for definition in Catalogue::built_in().iter().filter(|definition| definition.membership == Membership::One) {
-        assert!(definition.operations.iter().any(|operation| operation.is_keyed_by_member), "{}", definition.id);
+    assert_eq!(
+        seen.emissions
+            .iter()
+            .map(|emission| text_of(emission.key))
+            .collect::<Vec<_>>(),
+        ["g 1", "u1"]
+    );
+    for definition in Catalogue::built_in()
+        .iter()
+        .filter(|definition| definition.membership == Membership::One)
+    {
+        assert!(
+            definition
+                .operations
+                .iter()
+                .any(|operation| operation.is_keyed_by_member),
+            "{}",
+            definition.id
+        );
     }
 }
 
@@ -268,13 +479,27 @@ fn text_of(bytes: Option<&[u8]>) -> &str {
 fn k7_a_dead_letter_has_the_source_untouched_and_says_why() {
     let router = one("1").router();
     let value = b"\xff\x01not json";
-    let bad = Record { value: Some(value), key: Some(b"\xfe"), ..source_record() };
+    let bad = Record {
+        value: Some(value),
+        key: Some(b"\xfe"),
+        ..source_record()
+    };
     let seen = route(&router, &bad);
     let letter = seen.emissions.iter().next().unwrap();
     assert_eq!((letter.key, letter.value), (bad.key, bad.value));
-    assert_eq!((letter.destination, letter.operation().is_none(), letter.partition), (None, true, Partition::AsSource(3)));
+    assert_eq!(
+        (
+            letter.destination,
+            letter.operation().is_none(),
+            letter.partition
+        ),
+        (None, true, Partition::AsSource(3))
+    );
     assert_eq!(router.topics()[letter.topic.0], "events.dead");
-    let headers: Vec<String> = letter.headers().map(|(name, value)| format!("{name}={}", text(value))).collect();
+    let headers: Vec<String> = letter
+        .headers()
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
     assert_eq!(
         headers,
         [
@@ -299,9 +524,18 @@ fn k7_a_dead_letter_has_the_source_untouched_and_says_why() {
 fn k7_their_topic_is_configuration() {
     let setup = || one("1").changed(|routing| routing.source_topics.push("more".to_owned()));
     let topics = |topic: &str| {
-        let router = setup().changed(|routing| routing.dead_letters.topic = Some(topic.to_owned())).router();
+        let router = setup()
+            .changed(|routing| routing.dead_letters.topic = Some(topic.to_owned()))
+            .router();
         ["events", "more"].map(|topic| {
-            let record = Record { position: Position { topic, partition: 0, offset: 0 }, ..record(Some(b"1")) };
+            let record = Record {
+                position: Position {
+                    topic,
+                    partition: 0,
+                    offset: 0,
+                },
+                ..record(Some(b"1"))
+            };
             let seen = route(&router, &record);
             router.topics()[seen.emissions.iter().next().unwrap().topic.0].clone()
         })
@@ -313,14 +547,24 @@ fn k7_their_topic_is_configuration() {
 #[test]
 fn k7_events_can_be_left_to_another_groupcast() {
     let setup = || {
-        Setup::new().with("d", &operation("{ ip: \"${context.ip}\" }")).changed(|routing| routing.dead_letters.events = false)
+        Setup::new()
+            .with("d", &operation("{ ip: \"${context.ip}\" }"))
+            .changed(|routing| routing.dead_letters.events = false)
     };
     let seen = route(&setup().router(), &record(Some(b"1")));
-    assert_eq!(seen.verdict.unwrap().labels(), ("dead_lettered", "not_an_object"));
+    assert_eq!(
+        seen.verdict.unwrap().labels(),
+        ("dead_lettered", "not_an_object")
+    );
     assert!(seen.emissions.is_empty());
     // A destination's own are written all the same.
     let event = br#"{"type":"group","groupId":"g","context":{"\ud800":1}}"#;
-    assert_eq!(route(&setup().router(), &record(Some(event))).emissions.len(), 1);
+    assert_eq!(
+        route(&setup().router(), &record(Some(event)))
+            .emissions
+            .len(),
+        1
+    );
 }
 
 /// A router whose topics `events.d` and `events.dead` take that many bytes.
@@ -331,7 +575,11 @@ struct Limited {
 }
 
 fn limited(setup: Setup, operations: usize, dead: usize) -> Limited {
-    Limited { router: setup.router(), operations, dead }
+    Limited {
+        router: setup.router(),
+        operations,
+        dead,
+    }
 }
 
 impl TopicLimits for Limited {
@@ -362,16 +610,27 @@ impl Limited {
 #[test]
 fn k7_an_unfit_operation_withholds_all_of_its_destination() {
     let text = "operations:\n  - { id: small, request: POST /, body: 1 }\n  - { id: large, request: POST /, body: \"${traits}\" }\n  - { id: last, request: POST /, body: 3 }\n";
-    let setup = Setup::new().with("d", text).with("other", &operation("2")).changed(|routing| routing.format = Format::Body);
+    let setup = Setup::new()
+        .with("d", text)
+        .with("other", &operation("2"))
+        .changed(|routing| routing.format = Format::Body);
     let router = limited(setup, 150, 10_000);
-    let event = format!(r#"{{"type":"group","groupId":"g","traits":{{"x":"{}"}}}}"#, "x".repeat(100));
-    let headers =
-        "reason=too_large;detail=operation large;source_topic=events;source_partition=3;source_offset=7;destination=d";
+    let event = format!(
+        r#"{{"type":"group","groupId":"g","traits":{{"x":"{}"}}}}"#,
+        "x".repeat(100)
+    );
+    let headers = "reason=too_large;detail=operation large;source_topic=events;source_partition=3;source_offset=7;destination=d";
     router.check(
         &record(Some(event.as_bytes())),
-        &[&format!("events.dead ¦ - ¦ as 3 ¦ {headers} ¦ {event}"), "events.other ¦ g ¦ murmur2 ¦ - ¦ 2"],
+        &[
+            &format!("events.dead ¦ - ¦ as 3 ¦ {headers} ¦ {event}"),
+            "events.other ¦ g ¦ murmur2 ¦ - ¦ 2",
+        ],
     );
-    assert_eq!(router.told(&record(Some(event.as_bytes()))), "dead_lettered too_large 2");
+    assert_eq!(
+        router.told(&record(Some(event.as_bytes()))),
+        "dead_lettered too_large 2"
+    );
 }
 
 #[test]
@@ -382,19 +641,34 @@ fn k7_an_operation_may_be_as_large_as_its_topic_takes() {
         let emission = seen.emissions.iter().next().unwrap();
         let size = emission.size();
         let contents = emission.key.unwrap().len() + emission.value.unwrap().len();
-        let headers: usize = emission.headers().map(|(name, value)| name.len() + value.len()).sum();
+        let headers: usize = emission
+            .headers()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         // A batch of one adds 61 bytes, a record at most 21, a header two lengths.
         assert!(size >= contents + headers + 61 + 21, "{size}");
-        assert!(size <= contents + headers + 100 + 10 * emission.headers().len(), "{size}");
-        assert_eq!(limited(setup(), size, 10_000).told(&source_record()), r#"{"id":"g 1"}"#);
-        assert_eq!(limited(setup(), size - 1, 10_000).told(&source_record()), "dead_lettered too_large");
+        assert!(
+            size <= contents + headers + 100 + 10 * emission.headers().len(),
+            "{size}"
+        );
+        assert_eq!(
+            limited(setup(), size, 10_000).told(&source_record()),
+            r#"{"id":"g 1"}"#
+        );
+        assert_eq!(
+            limited(setup(), size - 1, 10_000).told(&source_record()),
+            "dead_lettered too_large"
+        );
     }
 }
 
 #[test]
 fn k7_a_dead_letter_wants_its_sources_partition_as_far_as_its_topic_has_it() {
     let of = |partition: Partition, partitions| partition.of(partitions);
-    assert_eq!([6, 8, 9].map(|partitions| of(Partition::AsSource(7), partitions)), [Some(1), Some(7), Some(7)]);
+    assert_eq!(
+        [6, 8, 9].map(|partitions| of(Partition::AsSource(7), partitions)),
+        [Some(1), Some(7), Some(7)]
+    );
     assert_eq!(of(Partition::AsSource(7), 0), None);
     assert_eq!(of(Partition::ByKey, 6), None);
 }
@@ -404,17 +678,27 @@ fn k7_what_does_not_fit_a_dead_letter_is_left_out_and_says_so() {
     let headers = "reason=not_an_object;detail=a string;source_topic=events;source_partition=3;source_offset=7";
     let value = format!("\"{}\"", "v".repeat(198));
     let key = [b'k'; 100];
-    let bad = Record { key: Some(&key), ..record(Some(value.as_bytes())) };
+    let bad = Record {
+        key: Some(&key),
+        ..record(Some(value.as_bytes()))
+    };
     let keys = text(&key);
     let whole = format!("events.dead ¦ {keys} ¦ as 3 ¦ {headers} ¦ {value}");
     limited(one("1"), 1, 1_000).check(&bad, &[&whole]);
     let without_value = format!("events.dead ¦ {keys} ¦ as 3 ¦ {headers};value_omitted=200 ¦ -");
     limited(one("1"), 1, 500).check(&bad, &[&without_value]);
-    let without_both = format!("events.dead ¦ - ¦ as 3 ¦ {headers};key_omitted=100;value_omitted=200 ¦ -");
+    let without_both =
+        format!("events.dead ¦ - ¦ as 3 ¦ {headers};key_omitted=100;value_omitted=200 ¦ -");
     limited(one("1"), 1, 350).check(&bad, &[&without_both]);
     limited(one("1"), 1, 0).check(&bad, &[&without_both]);
-    let small = Record { value: Some(b"1"), ..bad };
-    let without_key = format!("events.dead ¦ - ¦ as 3 ¦ {};key_omitted=100 ¦ 1", headers.replace("a string", "a number"));
+    let small = Record {
+        value: Some(b"1"),
+        ..bad
+    };
+    let without_key = format!(
+        "events.dead ¦ - ¦ as 3 ¦ {};key_omitted=100 ¦ 1",
+        headers.replace("a string", "a number")
+    );
     limited(one("1"), 1, 350).check(&small, &[&without_key]);
     // Whatever the limit, what is written fits it, as long as the headers do; and it is whole where that fits beside them.
     let mut least = None;
@@ -427,7 +711,10 @@ fn k7_what_does_not_fit_a_dead_letter_is_left_out_and_says_so() {
         }
         assert_eq!(letter.value.is_some(), least.is_some(), "{limit}");
     }
-    assert!(least.is_some_and(|(limit, expected)| limit == expected), "{least:?}");
+    assert!(
+        least.is_some_and(|(limit, expected)| limit == expected),
+        "{least:?}"
+    );
 }
 
 /// What is kept for the two headers that say what was left out.

@@ -7,7 +7,11 @@ use crate::routing::{Setup, record, told};
 fn check(definition: &str, traits: &str, expected: &str) {
     let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
     let router = Setup::new().with("d", definition).router();
-    assert_eq!(told(&router, &record(Some(event.as_bytes()))), expected, "{definition}\n{traits}");
+    assert_eq!(
+        told(&router, &record(Some(event.as_bytes()))),
+        expected,
+        "{definition}\n{traits}"
+    );
 }
 
 /// Returns a definition of that policy which sets properties of every kind and lists what is cleared.
@@ -27,13 +31,18 @@ operations:
     )
 }
 
-const NULLS: &str = r#"{"name":null,"plan":null,"industry":null,"custom":null,"deep":{"x":null},"kept":1}"#;
+const NULLS: &str =
+    r#"{"name":null,"plan":null,"industry":null,"custom":null,"deep":{"x":null},"kept":1}"#;
 
 #[test]
 fn n1_absent_stays_absent() {
     for policy in ["keep", "empty", "unset", "drop"] {
         check(&properties(policy), "{}", r#"{"set":{},"unset":[]}"#);
-        check(&properties(policy), r#"{"kept":1}"#, r#"{"set":{"c_kept":1},"unset":[]}"#);
+        check(
+            &properties(policy),
+            r#"{"kept":1}"#,
+            r#"{"set":{"c_kept":1},"unset":[]}"#,
+        );
     }
 }
 
@@ -45,20 +54,27 @@ fn n2_keep_writes_null_in_place() {
 
 #[test]
 fn n2_empty_writes_an_empty_string() {
-    let expected =
-        r#"{"set":{"name":"","nest":{"inner":""},"c_custom":"","c_deep":{"x":null},"c_kept":1},"unset":["name","c_custom"]}"#;
+    let expected = r#"{"set":{"name":"","nest":{"inner":""},"c_custom":"","c_deep":{"x":null},"c_kept":1},"unset":["name","c_custom"]}"#;
     check(&properties("empty"), NULLS, expected);
 }
 
 #[test]
 fn n2_unset_leaves_it_to_the_list_and_counts_nothing() {
-    check(&properties("unset"), NULLS, r#"{"set":{"c_deep":{"x":null},"c_kept":1},"unset":["name","c_custom"]}"#);
+    check(
+        &properties("unset"),
+        NULLS,
+        r#"{"set":{"c_deep":{"x":null},"c_kept":1},"unset":["name","c_custom"]}"#,
+    );
 }
 
 #[test]
 fn n3_drop_leaves_it_out_and_counts_it() {
-    let notes = ["industry", "name", "c_custom"].map(|subject| format!("~null_not_expressible:{subject}")).join(" ");
-    let expected = format!(r#"{{"set":{{"c_deep":{{"x":null}},"c_kept":1}},"unset":["name","c_custom"]}} {notes}"#);
+    let notes = ["industry", "name", "c_custom"]
+        .map(|subject| format!("~null_not_expressible:{subject}"))
+        .join(" ");
+    let expected = format!(
+        r#"{{"set":{{"c_deep":{{"x":null}},"c_kept":1}},"unset":["name","c_custom"]}} {notes}"#
+    );
     check(&properties("drop"), NULLS, &expected);
 }
 
@@ -84,14 +100,23 @@ operations:
 #[test]
 fn n2_a_field_or_spread_can_have_its_own_policy() {
     let traits = r#"{"name":null,"plan":null,"custom":null,"other":null}"#;
-    let written =
-        |null: &str| format!(r#"{{"field":{null},"other":{null},"set":{{"name":{null},"custom":{null}}},"unset":[]}}"#);
+    let written = |null: &str| {
+        format!(
+            r#"{{"field":{null},"other":{null},"set":{{"name":{null},"custom":{null}}},"unset":[]}}"#
+        )
+    };
     let unset = r#"{"set":{},"unset":["name","custom"]}"#;
-    let noted = ["plan", "other", "name", "custom"].map(|subject| format!("~null_not_expressible:{subject}")).join(" ");
+    let noted = ["plan", "other", "name", "custom"]
+        .map(|subject| format!("~null_not_expressible:{subject}"))
+        .join(" ");
     let dropped = format!(r#"{{"set":{{}},"unset":[]}} {noted}"#);
     for definition in ["drop", "unset", "keep", "empty"] {
         let check = |policy: &str, expected: &str| {
-            check(&overridden(policy).replace("nulls: drop", &format!("nulls: {definition}")), traits, expected);
+            check(
+                &overridden(policy).replace("nulls: drop", &format!("nulls: {definition}")),
+                traits,
+                expected,
+            );
         };
         check("keep", &written("null"));
         check("empty", &written(r#""""#));
@@ -104,14 +129,34 @@ fn n2_a_field_or_spread_can_have_its_own_policy() {
 fn n2_the_built_in_definitions_clear_as_their_vendors_do() {
     let event = br#"{"type":"group","groupId":"g","traits":{"name":null,"phone":null}}"#;
     for (id, settings, expected) in [
-        ("mixpanel", "token: T", r#"{"$token":"T","$group_key":"$group_id","$group_id":"g","$unset":["$name","$phone"]}"#),
-        ("salesforce", "{}", r#"{"Phone":null} ~null_not_expressible:name"#),
-        ("hubspot", "{}", r#"{"idProperty":"group_id","id":"g","properties":{"group_id":"g","name":"","phone":""}}"#),
-        ("intercom", "{}", r#"{"company_id":"g"} ~null_not_expressible:name ~unlisted_trait:phone"#),
+        (
+            "mixpanel",
+            "token: T",
+            r#"{"$token":"T","$group_key":"$group_id","$group_id":"g","$unset":["$name","$phone"]}"#,
+        ),
+        (
+            "salesforce",
+            "{}",
+            r#"{"Phone":null} ~null_not_expressible:name"#,
+        ),
+        (
+            "hubspot",
+            "{}",
+            r#"{"idProperty":"group_id","id":"g","properties":{"group_id":"g","name":"","phone":""}}"#,
+        ),
+        (
+            "intercom",
+            "{}",
+            r#"{"company_id":"g"} ~null_not_expressible:name ~unlisted_trait:phone"#,
+        ),
     ] {
         let mut setup = Setup::new().built_in(id, settings);
         setup.change_last(|instance| instance.enabled_by_default = Some(true));
-        assert_eq!(told(&setup.router(), &record(Some(event))), expected, "{id}");
+        assert_eq!(
+            told(&setup.router(), &record(Some(event))),
+            expected,
+            "{id}"
+        );
     }
 }
 
@@ -144,8 +189,9 @@ fn n4_a_null_passes_every_filter() {
         "dates date",
         "nulls keep",
     ] {
-        let body =
-            format!("operations:\n  - {{ id: op, request: POST /, body: {{ v: \"${{traits.custom | {filter}}}\" }} }}\n");
+        let body = format!(
+            "operations:\n  - {{ id: op, request: POST /, body: {{ v: \"${{traits.custom | {filter}}}\" }} }}\n"
+        );
         check(&body, r#"{"custom":null}"#, r#"{"v":null}"#);
         check(&body, "{}", "{}");
     }
@@ -167,12 +213,29 @@ fn n4_all_reserved_traits_may_be_null() {
         "website",
         "plan",
     ];
-    let traits: Vec<String> = names.iter().map(|name| format!(r#""{name}":null"#)).collect();
-    let event =
-        format!(r#"{{"type":"group","groupId":"g","integrations":{{"Salesforce":true}},"traits":{{{}}}}}"#, traits.join(","));
-    for id in ["mixpanel", "salesforce", "hubspot", "customerio", "intercom", "webhook"] {
-        let router = Setup::new().built_in(id, if id == "mixpanel" { "token: T" } else { "{}" }).router();
+    let traits: Vec<String> = names
+        .iter()
+        .map(|name| format!(r#""{name}":null"#))
+        .collect();
+    let event = format!(
+        r#"{{"type":"group","groupId":"g","integrations":{{"Salesforce":true}},"traits":{{{}}}}}"#,
+        traits.join(",")
+    );
+    for id in [
+        "mixpanel",
+        "salesforce",
+        "hubspot",
+        "customerio",
+        "intercom",
+        "webhook",
+    ] {
+        let router = Setup::new()
+            .built_in(id, if id == "mixpanel" { "token: T" } else { "{}" })
+            .router();
         let told = told(&router, &record(Some(event.as_bytes())));
-        assert!(told.starts_with('{') && !told.contains("mismatch"), "{id}: {told}");
+        assert!(
+            told.starts_with('{') && !told.contains("mismatch"),
+            "{id}: {told}"
+        );
     }
 }

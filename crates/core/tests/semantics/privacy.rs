@@ -15,15 +15,25 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn deny(denied: &[&str]) -> TraitRules {
-    TraitRules { deny: names(denied), ..TraitRules::default() }
+    TraitRules {
+        deny: names(denied),
+        ..TraitRules::default()
+    }
 }
 
 fn allow(allowed: &[&str]) -> TraitRules {
-    TraitRules { allow: Some(names(allowed)), ..TraitRules::default() }
+    TraitRules {
+        allow: Some(names(allowed)),
+        ..TraitRules::default()
+    }
 }
 
 fn hash(hashed: &[&str]) -> TraitRules {
-    TraitRules { hash: names(hashed), salt: SALT.to_owned(), ..TraitRules::default() }
+    TraitRules {
+        hash: names(hashed),
+        salt: SALT.to_owned(),
+        ..TraitRules::default()
+    }
 }
 
 /// Returns a router of one destination that has these rules.
@@ -37,7 +47,14 @@ fn router(body: &str, rules: TraitRules) -> Router {
 #[track_caller]
 fn check(body: &str, rules: TraitRules, traits: &str, expected: &str) {
     let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
-    assert_eq!(told(&router(body, rules.clone()), &record(Some(event.as_bytes()))), expected, "{rules:?} {traits}");
+    assert_eq!(
+        told(
+            &router(body, rules.clone()),
+            &record(Some(event.as_bytes()))
+        ),
+        expected,
+        "{rules:?} {traits}"
+    );
 }
 
 #[test]
@@ -45,27 +62,44 @@ fn p1_the_rules_come_before_the_definition() {
     let traits = r#"{"email":"e","name":"n"}"#;
     let denied = "~trait_denied:email";
     for (body, left) in [
-        (r#"{ email: "${traits.email}", name: "${traits.name}" }"#, r#"{"name":"n"}"#),
+        (
+            r#"{ email: "${traits.email}", name: "${traits.name}" }"#,
+            r#"{"name":"n"}"#,
+        ),
         (r#"{ "*": "${traits.rest}" }"#, r#"{"name":"n"}"#),
         ("${traits}", r#"{"name":"n"}"#),
-        ("${event}", r#"{"type":"group","groupId":"g","traits":{"name":"n"}}"#),
-        ("${raw}", r#"{"type":"group","groupId":"g","traits":{"name":"n"}}"#),
+        (
+            "${event}",
+            r#"{"type":"group","groupId":"g","traits":{"name":"n"}}"#,
+        ),
+        (
+            "${raw}",
+            r#"{"type":"group","groupId":"g","traits":{"name":"n"}}"#,
+        ),
     ] {
         check(body, deny(&["email"]), traits, &format!("{left} {denied}"));
     }
     let mut setup = Setup::new().with("private", &operation("${traits}"));
     setup.change_last(|instance| instance.traits = deny(&["email"]));
     let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
-    let told = told(&setup.with("open", &operation("${traits}")).router(), &record(Some(event.as_bytes())));
+    let told = told(
+        &setup.with("open", &operation("${traits}")).router(),
+        &record(Some(event.as_bytes())),
+    );
     assert_eq!(told, format!(r#"{{"name":"n"}} {traits} {denied}"#));
 }
 
 #[test]
 fn p1_what_is_forwarded_is_written_anew_but_for_its_values() {
-    let event =
-        r#" { "type" : "group", "x": [ 1.0 ], "x":[ 1.50,2 ] , "groupId":"g","traits" :{ "email":1, "deep" : { "a" : 1 } } }"#;
+    let event = r#" { "type" : "group", "x": [ 1.0 ], "x":[ 1.50,2 ] , "groupId":"g","traits" :{ "email":1, "deep" : { "a" : 1 } } }"#;
     let left = r#"{"type":"group","x":[ 1.50,2 ],"groupId":"g","traits":{"deep":{ "a" : 1 }}} ~trait_denied:email"#;
-    assert_eq!(told(&router("${raw}", deny(&["email"])), &record(Some(event.as_bytes()))), left);
+    assert_eq!(
+        told(
+            &router("${raw}", deny(&["email"])),
+            &record(Some(event.as_bytes()))
+        ),
+        left
+    );
 }
 
 #[test]
@@ -82,19 +116,52 @@ fn p2_what_is_denied_is_as_if_the_event_did_not_carry_it() {
 #[test]
 fn p3_only_what_is_allowed_leaves_and_what_is_hashed() {
     let traits = r#"{"name":"n","email":"ada@example.org","x":1}"#;
-    check("${traits}", allow(&["name"]), traits, r#"{"name":"n"} ~trait_denied:email ~trait_denied:x"#);
-    check("${traits}", allow(&[]), r#"{"name":"n"}"#, "{} ~trait_denied:name");
-    let both = TraitRules { allow: Some(names(&["name"])), ..hash(&["email"]) };
-    check("${traits}", both, traits, &format!(r#"{{"name":"n","email":"{ADA}"}} ~trait_hashed:email ~trait_denied:x"#));
+    check(
+        "${traits}",
+        allow(&["name"]),
+        traits,
+        r#"{"name":"n"} ~trait_denied:email ~trait_denied:x"#,
+    );
+    check(
+        "${traits}",
+        allow(&[]),
+        r#"{"name":"n"}"#,
+        "{} ~trait_denied:name",
+    );
+    let both = TraitRules {
+        allow: Some(names(&["name"])),
+        ..hash(&["email"])
+    };
+    check(
+        "${traits}",
+        both,
+        traits,
+        &format!(r#"{{"name":"n","email":"{ADA}"}} ~trait_hashed:email ~trait_denied:x"#),
+    );
 }
 
 #[test]
 fn p4_a_hash_stands_in_for_each_scalar_and_null_stays() {
     let hashed = format!(r#"{{"email":"{ADA}"}} ~trait_hashed:email"#);
-    check("${traits}", hash(&["email"]), r#"{"email":"ada@\u0065xample.org"}"#, &hashed);
-    check("${traits}", hash(&["email"]), r#"{"email":null}"#, r#"{"email":null} ~trait_hashed:email"#);
+    check(
+        "${traits}",
+        hash(&["email"]),
+        r#"{"email":"ada@\u0065xample.org"}"#,
+        &hashed,
+    );
+    check(
+        "${traits}",
+        hash(&["email"]),
+        r#"{"email":null}"#,
+        r#"{"email":null} ~trait_hashed:email"#,
+    );
     let deep = |ada: &str| format!(r#"{{"x":{{"a":["{ada}",null]}}}}"#);
-    check("${traits}", hash(&["x"]), &deep("ada@example.org"), &format!("{} ~trait_hashed:x", deep(ADA)));
+    check(
+        "${traits}",
+        hash(&["x"]),
+        &deep("ada@example.org"),
+        &format!("{} ~trait_hashed:x", deep(ADA)),
+    );
     // A hash is a string, which is no number.
     check(
         r#"{ n: "${traits.employees}", g: "${groupId}" }"#,
@@ -109,17 +176,40 @@ fn p4_the_record_limit_is_that_of_the_event_as_it_came() {
     let event = br#"{"type":"group","groupId":"g","traits":{"email":"ada@example.org"}}"#;
     let mut setup = one("${traits}").changed(|routing| routing.limits.record_bytes = event.len());
     setup.change_last(|instance| instance.traits = hash(&["email"]));
-    assert_eq!(told(&setup.router(), &record(Some(event))), format!(r#"{{"email":"{ADA}"}} ~trait_hashed:email"#));
+    assert_eq!(
+        told(&setup.router(), &record(Some(event))),
+        format!(r#"{{"email":"{ADA}"}} ~trait_hashed:email"#)
+    );
 }
 
 #[test]
 fn p5_a_name_means_every_spelling_alias_part_and_what_is_inside() {
     for (denied, traits, left) in [
-        ("created_at", r#"{"Created":1,"x":2}"#, r#"{"x":2} ~trait_denied:createdAt"#),
-        ("total billed", r#"{"totalBilled":{"deep":1},"x":2}"#, r#"{"x":2} ~trait_denied:totalBilled"#),
-        ("address", r#"{"City":1,"address":{"x":2}}"#, "{} ~trait_denied:city ~trait_denied:address"),
-        ("zip", r#"{"address":{"Postcode":1,"city":2}}"#, r#"{"address":{"city":2}} ~trait_denied:postalCode"#),
-        ("address.city", r#"{"city":1,"zip":2}"#, r#"{"address":{"postalCode":2}} ~trait_denied:city"#),
+        (
+            "created_at",
+            r#"{"Created":1,"x":2}"#,
+            r#"{"x":2} ~trait_denied:createdAt"#,
+        ),
+        (
+            "total billed",
+            r#"{"totalBilled":{"deep":1},"x":2}"#,
+            r#"{"x":2} ~trait_denied:totalBilled"#,
+        ),
+        (
+            "address",
+            r#"{"City":1,"address":{"x":2}}"#,
+            "{} ~trait_denied:city ~trait_denied:address",
+        ),
+        (
+            "zip",
+            r#"{"address":{"Postcode":1,"city":2}}"#,
+            r#"{"address":{"city":2}} ~trait_denied:postalCode"#,
+        ),
+        (
+            "address.city",
+            r#"{"city":1,"zip":2}"#,
+            r#"{"address":{"postalCode":2}} ~trait_denied:city"#,
+        ),
     ] {
         check("${traits}", deny(&[denied]), traits, left);
     }
@@ -130,7 +220,12 @@ fn p6_an_address_in_one_line_is_left_out_where_a_rule_is_about_a_part() {
     let line = r#"{"address":"1 Way, C"}"#;
     for rules in [deny(&["city"]), hash(&["city"]), allow(&["city"])] {
         check("${traits}", rules.clone(), line, "{} ~trait_denied:address");
-        check("${traits}", rules, r#"{"address":null}"#, r#"{"address":null}"#);
+        check(
+            "${traits}",
+            rules,
+            r#"{"address":null}"#,
+            r#"{"address":null}"#,
+        );
     }
     check("${traits}", allow(&["address", "city"]), line, line);
     check("${traits}", deny(&["email"]), line, line);
@@ -139,16 +234,33 @@ fn p6_an_address_in_one_line_is_left_out_where_a_rule_is_about_a_part() {
 #[test]
 fn p7_deny_then_hash_then_allow() {
     let traits = r#"{"name":"ada@example.org"}"#;
-    let all = TraitRules { allow: Some(names(&["name"])), deny: names(&["name"]), ..hash(&["name"]) };
+    let all = TraitRules {
+        allow: Some(names(&["name"])),
+        deny: names(&["name"]),
+        ..hash(&["name"])
+    };
     check("${traits}", all, traits, "{} ~trait_denied:name");
-    let both = TraitRules { allow: Some(names(&["name"])), ..hash(&["name"]) };
-    check("${traits}", both, traits, &format!(r#"{{"name":"{ADA}"}} ~trait_hashed:name"#));
-    let parts = TraitRules { deny: names(&["zip"]), ..hash(&["address"]) };
+    let both = TraitRules {
+        allow: Some(names(&["name"])),
+        ..hash(&["name"])
+    };
+    check(
+        "${traits}",
+        both,
+        traits,
+        &format!(r#"{{"name":"{ADA}"}} ~trait_hashed:name"#),
+    );
+    let parts = TraitRules {
+        deny: names(&["zip"]),
+        ..hash(&["address"])
+    };
     check(
         "${traits}",
         parts,
         r#"{"address":{"city":"ada@example.org","zip":1}}"#,
-        &format!(r#"{{"address":{{"city":"{ADA}"}}}} ~trait_hashed:address ~trait_hashed:city ~trait_denied:postalCode"#),
+        &format!(
+            r#"{{"address":{{"city":"{ADA}"}}}} ~trait_hashed:address ~trait_hashed:city ~trait_denied:postalCode"#
+        ),
     );
 }
 
@@ -156,11 +268,20 @@ fn p7_deny_then_hash_then_allow() {
 fn p8_only_the_groups_traits_are_touched() {
     let event = r#"{"type":"group","groupId":"e","userId":"e","context":{"traits":{"email":"e"}},"integrations":{"d":{"email":"e"}},"traits":{}}"#;
     for rules in [deny(&["email", "userId", "groupId"]), allow(&[])] {
-        assert_eq!(told(&router("${event}", rules), &record(Some(event.as_bytes()))), event);
+        assert_eq!(
+            told(&router("${event}", rules), &record(Some(event.as_bytes()))),
+            event
+        );
     }
     let body = r#"{ e: "${context.ip}", "*": "${traits}" }"#;
     let event = r#"{"type":"group","groupId":"g","context":{"\ud800":1},"traits":{"email":"e"}}"#;
     let record = record(Some(event.as_bytes()));
     let seen = crate::routing::route(&router(body, deny(&["email"])), &record);
-    assert_eq!(seen.emissions.iter().map(|letter| letter.value).collect::<Vec<_>>(), [record.value]);
+    assert_eq!(
+        seen.emissions
+            .iter()
+            .map(|letter| letter.value)
+            .collect::<Vec<_>>(),
+        [record.value]
+    );
 }

@@ -8,7 +8,11 @@ use crate::routing::{Setup, one, operation, record, told};
 #[track_caller]
 fn check_with(router: &Router, traits: &str, expected: &str) {
     let event = format!(r#"{{"type":"group","groupId":"g","traits":{traits}}}"#);
-    assert_eq!(told(router, &record(Some(event.as_bytes()))), expected, "{traits}");
+    assert_eq!(
+        told(router, &record(Some(event.as_bytes()))),
+        expected,
+        "{traits}"
+    );
 }
 
 /// Checks what an operation of that body makes of the traits.
@@ -19,28 +23,70 @@ fn check(body: &str, traits: &str, expected: &str) {
 
 fn listed(known: &[&str], aliases: &[(&str, &str)]) -> Vocabulary {
     let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-    let aliases: Vec<(String, String)> = aliases.iter().map(|(alias, name)| (alias.to_string(), name.to_string())).collect();
+    let aliases: Vec<(String, String)> = aliases
+        .iter()
+        .map(|(alias, name)| (alias.to_string(), name.to_string()))
+        .collect();
     Vocabulary::new(&known, &aliases).expect("names of one meaning")
 }
 
 #[test]
 fn t1_every_spelling_reaches_the_field_that_names_the_trait() {
-    for key in ["createdAt", "created_at", "Created At", "CREATED-AT", "$createdAt"] {
-        check(r#"{ at: "${traits.createdAt}" }"#, &format!(r#"{{"{key}":1}}"#), r#"{"at":1}"#);
+    for key in [
+        "createdAt",
+        "created_at",
+        "Created At",
+        "CREATED-AT",
+        "$createdAt",
+    ] {
+        check(
+            r#"{ at: "${traits.createdAt}" }"#,
+            &format!(r#"{{"{key}":1}}"#),
+            r#"{"at":1}"#,
+        );
     }
-    for key in ["monthlySpend", "monthly_spend", "Monthly Spend", "$MONTHLY-SPEND"] {
-        for mentioned in ["traits.monthly_spend", "traits.MonthlySpend", r#"traits[\"monthly spend\"]"#] {
-            check(&format!(r#"{{ spend: "${{{mentioned}}}" }}"#), &format!(r#"{{"{key}":1}}"#), r#"{"spend":1}"#);
+    for key in [
+        "monthlySpend",
+        "monthly_spend",
+        "Monthly Spend",
+        "$MONTHLY-SPEND",
+    ] {
+        for mentioned in [
+            "traits.monthly_spend",
+            "traits.MonthlySpend",
+            r#"traits[\"monthly spend\"]"#,
+        ] {
+            check(
+                &format!(r#"{{ spend: "${{{mentioned}}}" }}"#),
+                &format!(r#"{{"{key}":1}}"#),
+                r#"{"spend":1}"#,
+            );
         }
     }
-    check(r#"{ v: "${traits.nave}" , w: "${traits[\"a.b\"]}" }"#, r#"{"naïve":1,"ab":2,"A.B":3}"#, r#"{"w":3}"#);
+    check(
+        r#"{ v: "${traits.nave}" , w: "${traits[\"a.b\"]}" }"#,
+        r#"{"naïve":1,"ab":2,"A.B":3}"#,
+        r#"{"w":3}"#,
+    );
 }
 
 #[test]
 fn t1_filters_find_keys_by_fold() {
-    check("${traits | only TOTAL_BILLED x}", r#"{"total billed":1,"y":2,"X":3}"#, r#"{"total billed":1,"X":3}"#);
-    check("${traits | except TOTAL_BILLED x}", r#"{"total billed":1,"y":2,"X":3}"#, r#"{"y":2}"#);
-    check("${traits | rename TOTAL_BILLED=billed}", r#"{"total billed":1}"#, r#"{"billed":1}"#);
+    check(
+        "${traits | only TOTAL_BILLED x}",
+        r#"{"total billed":1,"y":2,"X":3}"#,
+        r#"{"total billed":1,"X":3}"#,
+    );
+    check(
+        "${traits | except TOTAL_BILLED x}",
+        r#"{"total billed":1,"y":2,"X":3}"#,
+        r#"{"y":2}"#,
+    );
+    check(
+        "${traits | rename TOTAL_BILLED=billed}",
+        r#"{"total billed":1}"#,
+        r#"{"billed":1}"#,
+    );
 }
 
 #[test]
@@ -56,7 +102,9 @@ fn t2_reserved_traits_leave_under_canonical_names() {
 fn t2_aliases_are_configuration_and_never_guessed() {
     let body = r#"{ n: "${traits.employees}", rest: "${traits.rest}" }"#;
     check(body, r#"{"headcount":5}"#, r#"{"rest":{"headcount":5}}"#);
-    let router = one(body).changed(|routing| routing.vocabulary = listed(&[], &[("headcount", "employees")])).router();
+    let router = one(body)
+        .changed(|routing| routing.vocabulary = listed(&[], &[("headcount", "employees")]))
+        .router();
     check_with(&router, r#"{"Head Count":5}"#, r#"{"n":5,"rest":{}}"#);
 }
 
@@ -72,53 +120,105 @@ fn t3_the_winner_leaves_and_each_collision_is_counted() {
         r#"{"total billed":null,"x":0,"Total_Billed":1}"#,
         r#"{"Total_Billed":1,"x":0} ~trait_collision:Total_Billed"#,
     );
-    check("${traits}", r#"{"Name":null,"name":null}"#, r#"{"name":null} ~trait_collision:name"#);
+    check(
+        "${traits}",
+        r#"{"Name":null,"name":null}"#,
+        r#"{"name":null} ~trait_collision:name"#,
+    );
 }
 
 #[test]
 fn t4_parts_come_from_three_places() {
     let body = r#"{ city: "${traits.address.city}", zip: "${traits.address.postalCode}", rest: "${traits.rest}" }"#;
-    check(body, r#"{"address":{"City":"a","zip":"b"}}"#, r#"{"city":"a","zip":"b","rest":{}}"#);
-    check(body, r#"{"address.city":"a","Address.ZIP":"b"}"#, r#"{"city":"a","zip":"b","rest":{}}"#);
-    check(body, r#"{"City":"a","Postal Code":"b"}"#, r#"{"city":"a","zip":"b","rest":{}}"#);
+    check(
+        body,
+        r#"{"address":{"City":"a","zip":"b"}}"#,
+        r#"{"city":"a","zip":"b","rest":{}}"#,
+    );
+    check(
+        body,
+        r#"{"address.city":"a","Address.ZIP":"b"}"#,
+        r#"{"city":"a","zip":"b","rest":{}}"#,
+    );
+    check(
+        body,
+        r#"{"City":"a","Postal Code":"b"}"#,
+        r#"{"city":"a","zip":"b","rest":{}}"#,
+    );
     check(
         body,
         r#"{"city":"c","address.city":"b","address":{"city":"a"}}"#,
         r#"{"city":"a","rest":{}} ~trait_collision:city ~trait_collision:city"#,
     );
-    check(body, r#"{"address":{"city":null},"city":"c"}"#, r#"{"city":"c","rest":{}} ~trait_collision:city"#);
+    check(
+        body,
+        r#"{"address":{"city":null},"city":"c"}"#,
+        r#"{"city":"c","rest":{}} ~trait_collision:city"#,
+    );
 }
 
 #[test]
 fn t4_naming_a_part_takes_that_part_only() {
     let body = r#"{ city: "${traits.city}", rest: "${traits.rest}" }"#;
-    check(body, r#"{"city":"a","state":"b"}"#, r#"{"city":"a","rest":{"address":{"state":"b"}}}"#);
-    check(body, r#"{"address":{"city":"a","suite":1}}"#, r#"{"city":"a","rest":{"address":{"suite":1}}}"#);
+    check(
+        body,
+        r#"{"city":"a","state":"b"}"#,
+        r#"{"city":"a","rest":{"address":{"state":"b"}}}"#,
+    );
+    check(
+        body,
+        r#"{"address":{"city":"a","suite":1}}"#,
+        r#"{"city":"a","rest":{"address":{"suite":1}}}"#,
+    );
     check(body, r#"{"address":{}}"#, r#"{"rest":{"address":{}}}"#);
     let whole = r#"{ address: "${traits.address}", rest: "${traits.rest}" }"#;
-    check(whole, r#"{"x":1,"address":{"city":"a"}}"#, r#"{"address":{"city":"a"},"rest":{"x":1}}"#);
+    check(
+        whole,
+        r#"{"x":1,"address":{"city":"a"}}"#,
+        r#"{"address":{"city":"a"},"rest":{"x":1}}"#,
+    );
 }
 
 #[test]
 fn t4_state_alone_is_a_trait_like_any_other() {
     let body = r#"{ state: "${traits.address.state}", rest: "${traits.rest}" }"#;
-    check(body, r#"{"State":"active"}"#, r#"{"rest":{"State":"active"}}"#);
-    check(body, r#"{"State":"TX","city":"Austin"}"#, r#"{"state":"TX","rest":{"address":{"city":"Austin"}}}"#);
-    check(body, r#"{"address":{"state":"TX"}}"#, r#"{"state":"TX","rest":{}}"#);
+    check(
+        body,
+        r#"{"State":"active"}"#,
+        r#"{"rest":{"State":"active"}}"#,
+    );
+    check(
+        body,
+        r#"{"State":"TX","city":"Austin"}"#,
+        r#"{"state":"TX","rest":{"address":{"city":"Austin"}}}"#,
+    );
+    check(
+        body,
+        r#"{"address":{"state":"TX"}}"#,
+        r#"{"state":"TX","rest":{}}"#,
+    );
 }
 
 #[test]
 fn t4_a_null_address_clears_the_parts_that_nothing_else_gives() {
     let body = r#"{ city: "${traits.address.city}", state: "${traits.address.state}" }"#;
     check(body, r#"{"address":null}"#, r#"{"city":null,"state":null}"#);
-    check(body, r#"{"address":null,"city":"Austin"}"#, r#"{"city":"Austin","state":null}"#);
+    check(
+        body,
+        r#"{"address":null,"city":"Austin"}"#,
+        r#"{"city":"Austin","state":null}"#,
+    );
     check("${traits}", r#"{"address":null}"#, r#"{"address":null}"#);
 }
 
 #[test]
 fn t4_a_string_address_has_no_parts_and_stays() {
     let body = r#"{ city: "${traits.address.city}", address: "${traits.address}", rest: "${traits.rest}" }"#;
-    check(body, r#"{"address":"1 Main St"}"#, r#"{"rest":{}} ~trait_type_mismatch:address"#);
+    check(
+        body,
+        r#"{"address":"1 Main St"}"#,
+        r#"{"rest":{}} ~trait_type_mismatch:address"#,
+    );
     check(
         r#"{ city: "${traits.address.city}", all: "${traits}" }"#,
         r#"{"address":"1 Main St","City":"Austin"}"#,
@@ -133,7 +233,11 @@ fn t4_a_string_address_has_no_parts_and_stays() {
 
 #[test]
 fn t5_custom_traits_keep_spelling_order_and_value() {
-    check("${traits}", r#"{"b_B":1,"A a":{"x":1},"naïve $":[1]}"#, r#"{"b_B":1,"A a":{"x":1},"naïve $":[1]}"#);
+    check(
+        "${traits}",
+        r#"{"b_B":1,"A a":{"x":1},"naïve $":[1]}"#,
+        r#"{"b_B":1,"A a":{"x":1},"naïve $":[1]}"#,
+    );
     // A definition that mentions one does not change how it leaves.
     check(
         r#"{ x: "${traits.monthlySpend | if traits.never}", all: "${traits}" }"#,
@@ -144,9 +248,15 @@ fn t5_custom_traits_keep_spelling_order_and_value() {
 
 #[test]
 fn t5_listed_traits_leave_in_the_listed_spelling() {
-    let router = one("${traits.rest}").changed(|routing| routing.vocabulary = listed(&["total billed"], &[])).router();
+    let router = one("${traits.rest}")
+        .changed(|routing| routing.vocabulary = listed(&["total billed"], &[]))
+        .router();
     for key in ["total billed", "totalBilled", "Total_Billed"] {
-        check_with(&router, &format!(r#"{{"{key}":1}}"#), r#"{"total billed":1}"#);
+        check_with(
+            &router,
+            &format!(r#"{{"{key}":1}}"#),
+            r#"{"total billed":1}"#,
+        );
     }
 }
 
@@ -162,30 +272,61 @@ fn t6_case_prefix_and_suffix_are_applied_on_the_way_out() {
 #[test]
 fn t6_of_two_traits_in_one_key_the_better_one_stays_and_it_is_counted() {
     // Non-null first, then one that no filter renamed, then input order; at the first one's position.
-    check("${traits | case snake}", r#"{"a.b":1,"x":0,"a/b":2}"#, r#"{"a_b":1,"x":0} ~key_collision:a_b"#);
-    check("${traits | case snake}", r#"{"a.b":null,"x":0,"a/b":2}"#, r#"{"a_b":2,"x":0} ~key_collision:a_b"#);
-    check("${traits | rename b=a}", r#"{"b":1,"x":0,"a":2}"#, r#"{"a":2,"x":0} ~key_collision:a"#);
-    check("${traits | rename b=a}", r#"{"a":1,"b":2}"#, r#"{"a":1} ~key_collision:a"#);
-    check("${traits | flatten _}", r#"{"a":{"b":1},"a.b":3,"x":{}}"#, r#"{"a_b":1,"a.b":3}"#);
-    check("${traits | flatten .}", r#"{"a":{"b":1},"a.b":3}"#, r#"{"a.b":3} ~key_collision:a.b"#);
+    check(
+        "${traits | case snake}",
+        r#"{"a.b":1,"x":0,"a/b":2}"#,
+        r#"{"a_b":1,"x":0} ~key_collision:a_b"#,
+    );
+    check(
+        "${traits | case snake}",
+        r#"{"a.b":null,"x":0,"a/b":2}"#,
+        r#"{"a_b":2,"x":0} ~key_collision:a_b"#,
+    );
+    check(
+        "${traits | rename b=a}",
+        r#"{"b":1,"x":0,"a":2}"#,
+        r#"{"a":2,"x":0} ~key_collision:a"#,
+    );
+    check(
+        "${traits | rename b=a}",
+        r#"{"a":1,"b":2}"#,
+        r#"{"a":1} ~key_collision:a"#,
+    );
+    check(
+        "${traits | flatten _}",
+        r#"{"a":{"b":1},"a.b":3,"x":{}}"#,
+        r#"{"a_b":1,"a.b":3}"#,
+    );
+    check(
+        "${traits | flatten .}",
+        r#"{"a":{"b":1},"a.b":3}"#,
+        r#"{"a.b":3} ~key_collision:a.b"#,
+    );
 }
 
 #[test]
 fn t6_a_field_beside_a_spread_is_never_written_by_a_trait() {
-    let body = r#"{ token: T, id: "${groupId}", size: "${traits.employees}", "*": "${traits.rest}" }"#;
+    let body =
+        r#"{ token: T, id: "${groupId}", size: "${traits.employees}", "*": "${traits.rest}" }"#;
     check(
         body,
         r#"{"token":"evil","id":"evil","name":"n","size":9}"#,
         r#"{"token":"T","id":"g","name":"n"} ~key_collision:token ~key_collision:id ~key_collision:size"#,
     );
     let before = r#"{ "*": "${traits | prefix $}", $token: T }"#;
-    check(before, r#"{"token":"evil","x":1}"#, r#"{"$x":1,"$token":"T"} ~key_collision:$token"#);
+    check(
+        before,
+        r#"{"token":"evil","x":1}"#,
+        r#"{"$x":1,"$token":"T"} ~key_collision:$token"#,
+    );
 }
 
 #[test]
 fn t6_neither_is_one_whose_key_is_computed() {
     let text = "settings: { key: { type: string, default: gid } }\n".to_owned()
-        + &operation(r#"{ "${settings.key}": "${groupId}", "x-${traits.plan}": 1, "*": "${traits.rest}" }"#);
+        + &operation(
+            r#"{ "${settings.key}": "${groupId}", "x-${traits.plan}": 1, "*": "${traits.rest}" }"#,
+        );
     let router = Setup::new().with("d", &text).router();
     check_with(
         &router,
@@ -198,7 +339,11 @@ fn t6_neither_is_one_whose_key_is_computed() {
 #[test]
 fn t6_the_built_in_definitions_keep_their_identity() {
     let check_built_in = |id: &str, settings: &str, traits: &str, expected: &str| {
-        check_with(&Setup::new().built_in(id, settings).router(), traits, expected);
+        check_with(
+            &Setup::new().built_in(id, settings).router(),
+            traits,
+            expected,
+        );
     };
     check_built_in(
         "mixpanel",
@@ -224,7 +369,12 @@ fn t6_the_built_in_definitions_keep_their_identity() {
         r#"{"object_id":"evil"}"#,
         r#"{"type":"object","action":"identify","identifiers":{"object_type_id":"1","object_id":"g"}}"#,
     );
-    check_built_in("webhook", "{}", r#"{"groupId":"evil"}"#, r#"{"type":"group","groupId":"g","traits":{"groupId":"evil"}}"#);
+    check_built_in(
+        "webhook",
+        "{}",
+        r#"{"groupId":"evil"}"#,
+        r#"{"type":"group","groupId":"g","traits":{"groupId":"evil"}}"#,
+    );
 }
 
 #[test]
@@ -232,7 +382,10 @@ fn t7_the_id_trait_is_no_identity() {
     let body = r#"{ group: "${groupId}", id: "${traits.id}", email: "${traits.email}" }"#;
     check(body, r#"{"ID":"row-7"}"#, r#"{"group":"g","id":"row-7"}"#);
     let event = r#"{"type":"group","groupId":"a@example.com"}"#;
-    assert_eq!(told(&one(body).router(), &record(Some(event.as_bytes()))), r#"{"group":"a@example.com"}"#);
+    assert_eq!(
+        told(&one(body).router(), &record(Some(event.as_bytes()))),
+        r#"{"group":"a@example.com"}"#
+    );
 }
 
 #[test]
@@ -291,12 +444,20 @@ fn t8_what_does_not_fit_is_left_out_and_counted_and_the_event_goes_on() {
     ] {
         let traits = format!(r#"{{"{name}":{value}}}"#);
         let body = format!(r#"{{ g: "${{groupId}}", v: "${{traits.{name}}}" }}"#);
-        check(&body, &traits, &format!(r#"{{"g":"g"}} ~trait_type_mismatch:{name}"#));
+        check(
+            &body,
+            &traits,
+            &format!(r#"{{"g":"g"}} ~trait_type_mismatch:{name}"#),
+        );
         // Whole maps carry it as it came.
         let whole = traits.replace(r#""address.city":{}"#, r#""address":{"city":{}}"#);
         check("${traits}", &traits, &whole);
         // Null never mismatches.
-        check(&body, &format!(r#"{{"{name}":null}}"#), r#"{"g":"g","v":null}"#);
+        check(
+            &body,
+            &format!(r#"{{"{name}":null}}"#),
+            r#"{"g":"g","v":null}"#,
+        );
     }
 }
 
@@ -304,10 +465,19 @@ fn t8_what_does_not_fit_is_left_out_and_counted_and_the_event_goes_on() {
 fn t8_only_a_required_field_turns_a_mismatch_into_a_skip() {
     let text = "operations:\n  - { id: op, require: \"${traits.employees}\", request: POST /, body: { n: \"${traits.employees}\" } }\n";
     let router = Setup::new().with("d", text).router();
-    check_with(&router, r#"{"employees":"many"}"#, "skipped missing_required");
+    check_with(
+        &router,
+        r#"{"employees":"many"}"#,
+        "skipped missing_required",
+    );
     check_with(&router, r#"{"employees":0}"#, r#"{"n":0}"#);
     check_with(&router, r#"{"employees":null}"#, "skipped missing_required");
-    let in_request = "operations:\n  - { id: op, request: \"PUT /${traits.employees}\", body: 1 }\n";
+    let in_request =
+        "operations:\n  - { id: op, request: \"PUT /${traits.employees}\", body: 1 }\n";
     let router = Setup::new().with("d", in_request).router();
-    check_with(&router, r#"{"employees":"many"}"#, "skipped missing_required ~trait_type_mismatch:employees");
+    check_with(
+        &router,
+        r#"{"employees":"many"}"#,
+        "skipped missing_required ~trait_type_mismatch:employees",
+    );
 }

@@ -51,7 +51,8 @@ impl Broker {
     pub(super) fn rebalance(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.is_open) {
             member.has_news = true;
-            member.must_revoke = self.is_eager && !member.held.is_empty() && member.expelled.is_none();
+            member.must_revoke =
+                self.is_eager && !member.held.is_empty() && member.expelled.is_none();
         }
     }
 
@@ -62,7 +63,11 @@ impl Broker {
         }
         self.excuses += 1;
         member.expelled = Some(told_after);
-        for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
+        for partition in self
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.holder == Some(worker))
+        {
             (partition.holder, partition.target, partition.left_at) = (None, 1 - worker, None);
         }
         self.rebalance();
@@ -70,7 +75,11 @@ impl Broker {
 
     pub(super) fn leave(&mut self, worker: usize) {
         self.members[worker] = Member::default();
-        for partition in self.partitions.iter_mut().filter(|partition| partition.holder == Some(worker)) {
+        for partition in self
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.holder == Some(worker))
+        {
             (partition.holder, partition.left_at) = (None, None);
         }
     }
@@ -102,7 +111,9 @@ impl Broker {
             let member = &mut self.members[worker];
             member.expelled = Some(told_after.saturating_sub(1));
             member.is_lost = told_after == 0;
-            member.wanted = member.is_lost.then(|| Rebalance::Revoke(list(&member.partitions())));
+            member.wanted = member
+                .is_lost
+                .then(|| Rebalance::Revoke(list(&member.partitions())));
             return;
         }
         let back = self.asked_back(worker);
@@ -116,7 +127,11 @@ impl Broker {
     fn asked_back(&self, worker: usize) -> Vec<usize> {
         let member = &self.members[worker];
         let is_foreign = |partition: usize| self.partitions[partition].target != worker;
-        member.partitions().into_iter().filter(|partition| member.must_revoke || is_foreign(*partition)).collect()
+        member
+            .partitions()
+            .into_iter()
+            .filter(|partition| member.must_revoke || is_foreign(*partition))
+            .collect()
     }
 
     fn offer(&mut self, worker: usize) {
@@ -128,7 +143,8 @@ impl Broker {
         let member = &mut self.members[worker];
         if std::mem::take(&mut member.has_news) || !free.is_empty() {
             member.wanted = Some(Rebalance::Assign(list(&free)));
-            free.iter().for_each(|partition| self.partitions[*partition].holder = Some(worker));
+            free.iter()
+                .for_each(|partition| self.partitions[*partition].holder = Some(worker));
         }
     }
 
@@ -142,11 +158,19 @@ impl Broker {
 
     /// Returns whether the worker is giving partitions back, so that what it does not commit now is read again.
     pub(super) fn is_leaving(&self, worker: usize) -> bool {
-        matches!(self.members[worker].wanted, Some(Rebalance::Revoke(_))) || self.stops[worker].is_requested()
+        matches!(self.members[worker].wanted, Some(Rebalance::Revoke(_)))
+            || self.stops[worker].is_requested()
     }
 
-    pub(in super::super) fn assign(&mut self, worker: usize, partitions: &[usize]) -> Result<Vec<Watermark>, Fault> {
-        self.must(matches!(self.wanted(worker), Some(Rebalance::Assign(_))), || "nothing is to be assigned".to_owned());
+    pub(in super::super) fn assign(
+        &mut self,
+        worker: usize,
+        partitions: &[usize],
+    ) -> Result<Vec<Watermark>, Fault> {
+        self.must(
+            matches!(self.wanted(worker), Some(Rebalance::Assign(_))),
+            || "nothing is to be assigned".to_owned(),
+        );
         self.fetch_offsets(worker, partitions)?;
         for number in partitions {
             let partition = &mut self.partitions[*number];
@@ -155,33 +179,66 @@ impl Broker {
             }
             self.members[worker].held.push((*number, partition.next()));
         }
-        (self.members[worker].wanted, self.members[worker].n_unanswered) = (None, 0);
-        Ok(partitions.iter().filter_map(|partition| self.fresh_start(*partition)).collect())
+        (
+            self.members[worker].wanted,
+            self.members[worker].n_unanswered,
+        ) = (None, 0);
+        Ok(partitions
+            .iter()
+            .filter_map(|partition| self.fresh_start(*partition))
+            .collect())
     }
 
     /// Returns where a partition starts whose start is not committed and would be another one later.
     fn fresh_start(&self, number: usize) -> Option<Watermark> {
         let partition = &self.partitions[number];
-        let next_offset = Origin { partition: number, index: partition.start }.offset();
+        let next_offset = Origin {
+            partition: number,
+            index: partition.start,
+        }
+        .offset();
         let is_fresh = self.starts_at_end && partition.committed.is_none();
         let partition = i32::try_from(number).unwrap();
-        is_fresh.then(|| Watermark { topic: SOURCE.to_owned(), partition, next_offset })
+        is_fresh.then(|| Watermark {
+            topic: SOURCE.to_owned(),
+            partition,
+            next_offset,
+        })
     }
 
     /// Waits for what may still decide on offsets of the partitions, as a fetch of stable offsets does (KIP-447).
     fn fetch_offsets(&mut self, worker: usize, partitions: &[usize]) -> Result<(), Fault> {
         let mut n_pending = 0;
-        for transaction in self.transactions.iter_mut().filter(|transaction| transaction.state == State::Open) {
-            if transaction.pending.iter().any(|(partition, _)| partitions.contains(partition)) {
+        for transaction in self
+            .transactions
+            .iter_mut()
+            .filter(|transaction| transaction.state == State::Open)
+        {
+            if transaction
+                .pending
+                .iter()
+                .any(|(partition, _)| partitions.contains(partition))
+            {
                 transaction.state = State::Aborted;
                 n_pending += 1;
             }
         }
-        if n_pending > 0 || self.fails(worker, Failure::Position) { rewind(Cause::Consumer) } else { Ok(()) }
+        if n_pending > 0 || self.fails(worker, Failure::Position) {
+            rewind(Cause::Consumer)
+        } else {
+            Ok(())
+        }
     }
 
-    pub(in super::super) fn unassign(&mut self, worker: usize, partitions: &[usize]) -> Result<(), Fault> {
-        self.must(matches!(self.wanted(worker), Some(Rebalance::Revoke(_))), || "nothing is asked back".to_owned());
+    pub(in super::super) fn unassign(
+        &mut self,
+        worker: usize,
+        partitions: &[usize],
+    ) -> Result<(), Fault> {
+        self.must(
+            matches!(self.wanted(worker), Some(Rebalance::Revoke(_))),
+            || "nothing is asked back".to_owned(),
+        );
         if self.fails(worker, Failure::Position) {
             return rewind(Cause::Consumer);
         }
@@ -189,12 +246,18 @@ impl Broker {
         for number in partitions {
             let partition = &mut self.partitions[*number];
             // What was lost is another's by now.
-            if partition.holder.take_if(|holder| *holder == worker).is_some() {
+            if partition
+                .holder
+                .take_if(|holder| *holder == worker)
+                .is_some()
+            {
                 partition.left_at = None;
             }
         }
         let member = &mut self.members[worker];
-        member.held.retain(|(partition, _)| !partitions.contains(partition));
+        member
+            .held
+            .retain(|(partition, _)| !partitions.contains(partition));
         (member.wanted, member.n_unanswered, member.expelled) = (None, 0, None);
         (member.is_lost, member.must_revoke, member.has_news) = (false, false, true);
         Ok(())
@@ -219,10 +282,17 @@ impl Broker {
             }
         }
         drop(progress);
-        Ok(held.iter().filter_map(|partition| self.fresh_start(*partition)).collect())
+        Ok(held
+            .iter()
+            .filter_map(|partition| self.fresh_start(*partition))
+            .collect())
     }
 
-    pub(in super::super) fn set_paused(&mut self, worker: usize, is_paused: bool) -> Result<(), Fault> {
+    pub(in super::super) fn set_paused(
+        &mut self,
+        worker: usize,
+        is_paused: bool,
+    ) -> Result<(), Fault> {
         if self.fails(worker, Failure::Position) {
             return rewind(Cause::Consumer);
         }
@@ -231,11 +301,19 @@ impl Broker {
     }
 
     pub(in super::super) fn check_progress(&mut self, worker: usize) -> Result<(), Fault> {
-        if self.members[worker].is_stuck { rewind(Cause::PartitionStuck) } else { Ok(()) }
+        if self.members[worker].is_stuck {
+            rewind(Cause::PartitionStuck)
+        } else {
+            Ok(())
+        }
     }
 
     /// Returns the worker's next record. Where it has none, it is the other one's turn.
-    pub(in super::super) fn poll(&mut self, worker: usize, timeout: Duration) -> Option<Result<(Origin, Kind), Gap>> {
+    pub(in super::super) fn poll(
+        &mut self,
+        worker: usize,
+        timeout: Duration,
+    ) -> Option<Result<(Origin, Kind), Gap>> {
         if self.due(|failure| failure == Failure::Gap).is_some() {
             return Some(Err(Gap));
         }
@@ -244,29 +322,46 @@ impl Broker {
         let Some(origin) = self.next_record(worker) else {
             self.sleep(timeout);
             self.judge_patience(worker);
-            self.turn = if self.has_ended[1 - worker] { worker } else { 1 - worker };
+            self.turn = if self.has_ended[1 - worker] {
+                worker
+            } else {
+                1 - worker
+            };
             return None;
         };
         self.tell(worker, &format!("reads {}", origin.key()));
         self.judge_read(origin);
-        Some(Ok((origin, self.partitions[origin.partition].records[origin.index])))
+        Some(Ok((
+            origin,
+            self.partitions[origin.partition].records[origin.index],
+        )))
     }
 
     /// Takes the next record of the partitions by turns.
     fn next_record(&mut self, worker: usize) -> Option<Origin> {
         let member = &mut self.members[worker];
-        let is_readable = |(partition, next): &(usize, usize)| *next < self.partitions[*partition].available;
+        let is_readable =
+            |(partition, next): &(usize, usize)| *next < self.partitions[*partition].available;
         let n_held = member.held.len();
         let mut turns = (0..n_held).map(|turn| (member.first + turn) % n_held);
-        let found = turns.find(|index| !member.is_paused && !member.is_stuck && is_readable(&member.held[*index]))?;
+        let found = turns.find(|index| {
+            !member.is_paused && !member.is_stuck && is_readable(&member.held[*index])
+        })?;
         member.first = found + 1;
         let (partition, next) = &mut member.held[found];
         *next += 1;
-        Some(Origin { partition: *partition, index: *next - 1 })
+        Some(Origin {
+            partition: *partition,
+            index: *next - 1,
+        })
     }
 
     /// Commits offsets, at least once.
-    pub(in super::super) fn commit(&mut self, worker: usize, watermarks: &Watermarks) -> Result<(), Fault> {
+    pub(in super::super) fn commit(
+        &mut self,
+        worker: usize,
+        watermarks: &Watermarks,
+    ) -> Result<(), Fault> {
         let answer = self.answer();
         let is_member = self.members[worker].expelled.is_none();
         if is_member && matches!(answer, None | Some(Answer::LostAfter)) {
@@ -274,7 +369,9 @@ impl Broker {
         }
         if answer == Some(Answer::Fenced) {
             self.excuses += 1;
-            return Err(Fault::Fatal("another process has this member's name".to_owned()));
+            return Err(Fault::Fatal(
+                "another process has this member's name".to_owned(),
+            ));
         }
         if is_member && answer.is_none() {
             return Ok(());
@@ -285,7 +382,11 @@ impl Broker {
 
     pub(super) fn answer(&mut self) -> Option<Answer> {
         let failure = self.due(|failure| matches!(failure, Failure::Commit(_)))?;
-        if let Failure::Commit(answer) = failure { Some(answer) } else { None }
+        if let Failure::Commit(answer) = failure {
+            Some(answer)
+        } else {
+            None
+        }
     }
 }
 
@@ -298,5 +399,8 @@ fn list(partitions: &[usize]) -> TopicPartitionList {
 }
 
 pub(super) fn offsets(watermarks: &Watermarks) -> Vec<(usize, i64)> {
-    watermarks.iter().map(|mark| (usize::try_from(mark.partition).unwrap(), mark.next_offset)).collect()
+    watermarks
+        .iter()
+        .map(|mark| (usize::try_from(mark.partition).unwrap(), mark.next_offset))
+        .collect()
 }

@@ -17,26 +17,49 @@ impl Broker {
         let reads = &mut self.partitions[origin.partition].reads[origin.index];
         *reads += 1;
         let is_explained = *reads == 1 || self.excuses > 0;
-        self.must(is_explained, || format!("I3: {origin:?} is read again, and nothing went wrong"));
+        self.must(is_explained, || {
+            format!("I3: {origin:?} is read again, and nothing went wrong")
+        });
     }
 
     /// I6: nothing is sent for a partition that was given back.
     pub(super) fn judge_sent(&mut self, worker: usize, origin: Origin) {
-        let is_held = self.members[worker].partitions().contains(&origin.partition);
-        self.must(is_held, || format!("I6: {origin:?} is sent after its partition was given back"));
+        let is_held = self.members[worker]
+            .partitions()
+            .contains(&origin.partition);
+        self.must(is_held, || {
+            format!("I6: {origin:?} is sent after its partition was given back")
+        });
         let refused = self.members[worker].refused_by;
         self.must(refused.is_none(), || {
-            format!("an outage of {} fills the log with aborted epochs", TOPICS[refused.unwrap_or(0)])
+            format!(
+                "an outage of {} fills the log with aborted epochs",
+                TOPICS[refused.unwrap_or(0)]
+            )
         });
     }
 
     /// I6: a partition is given back with nothing on the way that could follow what its next owner sends.
     pub(super) fn judge_given_back(&mut self, worker: usize, partitions: &[usize]) {
-        let Some(producer) = &self.producers[worker] else { return };
+        let Some(producer) = &self.producers[worker] else {
+            return;
+        };
         let is_of = |origin: Origin| partitions.contains(&origin.partition);
-        let n_in_flight = producer.in_flight.iter().filter(|sent| is_of(sent.origin)).count();
-        let is_open = |landed: &&Landed| producer.transaction.is_some() && landed.transaction == producer.transaction;
-        let n_open = self.topics.iter().flatten().filter(is_open).filter(|landed| is_of(landed.origin)).count();
+        let n_in_flight = producer
+            .in_flight
+            .iter()
+            .filter(|sent| is_of(sent.origin))
+            .count();
+        let is_open = |landed: &&Landed| {
+            producer.transaction.is_some() && landed.transaction == producer.transaction
+        };
+        let n_open = self
+            .topics
+            .iter()
+            .flatten()
+            .filter(is_open)
+            .filter(|landed| is_of(landed.origin))
+            .count();
         self.must(n_in_flight + n_open == 0, || {
             format!("I6: given back with {n_in_flight} records in flight and {n_open} in an open transaction")
         });
@@ -53,29 +76,56 @@ impl Broker {
     /// A producer is not used after what leaves its state in doubt.
     pub(super) fn judge_use(&mut self, worker: usize, what: &str) {
         let broken = self.producer(worker).broken;
-        self.must(broken.is_none(), || format!("{what} by a producer that {}", broken.unwrap_or_default()));
+        self.must(broken.is_none(), || {
+            format!("{what} by a producer that {}", broken.unwrap_or_default())
+        });
     }
 
     /// Moves committed offsets. I2, I5, I6: only over what is visible, of partitions that are held, and never back.
     pub(super) fn move_offsets(&mut self, worker: usize, offsets: &[(usize, i64)]) {
         for &(number, offset) in offsets {
             let (before, after) = (self.partitions[number].next(), index_at(offset));
-            let position = self.members[worker].held.iter().find(|(held, _)| *held == number).map(|(_, next)| *next);
-            self.must(position.is_some(), || format!("I6: {number} at {offset} is committed after it was given back"));
-            self.must(position.is_none_or(|next| after <= next), || format!("I5: {number} is committed ahead of reading"));
-            self.must(before <= after, || format!("I5: {number} goes back to {offset}"));
-            (before..after).for_each(|index| self.judge_done(Origin { partition: number, index }));
-            (self.partitions[number].committed, self.partitions[number].left_at) = (Some(offset), None);
+            let position = self.members[worker]
+                .held
+                .iter()
+                .find(|(held, _)| *held == number)
+                .map(|(_, next)| *next);
+            self.must(position.is_some(), || {
+                format!("I6: {number} at {offset} is committed after it was given back")
+            });
+            self.must(position.is_none_or(|next| after <= next), || {
+                format!("I5: {number} is committed ahead of reading")
+            });
+            self.must(before <= after, || {
+                format!("I5: {number} goes back to {offset}")
+            });
+            (before..after).for_each(|index| {
+                self.judge_done(Origin {
+                    partition: number,
+                    index,
+                })
+            });
+            (
+                self.partitions[number].committed,
+                self.partitions[number].left_at,
+            ) = (Some(offset), None);
         }
     }
 
     /// I9: what was read and not committed when an epoch ended has an age that no later one begins anew.
     pub(super) fn judge_age(&mut self, worker: usize) {
         let is_its = |partition: &&Partition| partition.holder == Some(worker);
-        let left_at = self.partitions.iter().filter(is_its).filter_map(|partition| partition.left_at).min();
+        let left_at = self
+            .partitions
+            .iter()
+            .filter(is_its)
+            .filter_map(|partition| partition.left_at)
+            .min();
         let told = self.statuses[worker].progress().uncommitted_since();
         let is_old = left_at.is_none_or(|left_at| told.is_some_and(|told| told <= left_at));
-        self.must(is_old, || "I9: the oldest uncommitted record has become younger".to_owned());
+        self.must(is_old, || {
+            "I9: the oldest uncommitted record has become younger".to_owned()
+        });
     }
 
     /// Takes note of what an epoch leaves uncommitted.
@@ -94,20 +144,30 @@ impl Broker {
     fn judge_done(&mut self, origin: Origin) {
         for topic in self.outputs(origin) {
             let is_visible = self.visible(*topic, origin) > 0;
-            self.must(is_visible, || format!("I2: {origin:?} is committed without {}", TOPICS[*topic]));
+            self.must(is_visible, || {
+                format!("I2: {origin:?} is committed without {}", TOPICS[*topic])
+            });
         }
     }
 
     /// I3, I10: all that a record leads to is in one transaction, and in no other one that is committed.
     pub(super) fn judge_fan_out(&mut self, transaction: usize) {
         let is_in = |landed: &&Landed| landed.transaction == Some(transaction);
-        let mut origins: Vec<Origin> = self.topics.iter().flatten().filter(is_in).map(|landed| landed.origin).collect();
+        let mut origins: Vec<Origin> = self
+            .topics
+            .iter()
+            .flatten()
+            .filter(is_in)
+            .map(|landed| landed.origin)
+            .collect();
         origins.sort_unstable();
         origins.dedup();
         for origin in origins {
             for topic in self.outputs(origin) {
                 let n_visible = self.visible(*topic, origin);
-                self.must(n_visible == 1, || format!("I3, I10: {n_visible} of {origin:?} in {}", TOPICS[*topic]));
+                self.must(n_visible == 1, || {
+                    format!("I3, I10: {n_visible} of {origin:?} in {}", TOPICS[*topic])
+                });
             }
         }
     }
@@ -118,11 +178,16 @@ impl Broker {
 
     /// Returns how many of a record's outputs readers of committed records see in a topic.
     fn visible(&self, topic: usize, origin: Origin) -> usize {
-        self.topics[topic].iter().filter(|landed| landed.origin == origin && self.is_visible(landed)).count()
+        self.topics[topic]
+            .iter()
+            .filter(|landed| landed.origin == origin && self.is_visible(landed))
+            .count()
     }
 
     fn is_visible(&self, landed: &Landed) -> bool {
-        landed.transaction.is_none_or(|transaction| self.transactions[transaction].state == State::Committed)
+        landed
+            .transaction
+            .is_none_or(|transaction| self.transactions[transaction].state == State::Committed)
     }
 
     /// A worker ends well only if it was asked to and has committed what it read, and badly only if something went wrong.
@@ -131,13 +196,20 @@ impl Broker {
             Ending::Killed => {}
             Ending::Panicked => self.must(false, || "a worker panics".to_owned()),
             Ending::Returned(Ok(())) => {
-                let (is_asked, has_left) = (self.stops[worker].is_requested(), self.members[worker].has_left_uncommitted);
+                let (is_asked, has_left) = (
+                    self.stops[worker].is_requested(),
+                    self.members[worker].has_left_uncommitted,
+                );
                 self.must(is_asked, || "a worker has ended by itself".to_owned());
-                self.must(!has_left, || "a worker has left records uncommitted and does not say so".to_owned());
+                self.must(!has_left, || {
+                    "a worker has left records uncommitted and does not say so".to_owned()
+                });
             }
             Ending::Returned(Err(fault)) => {
                 let is_explained = self.excuses > 0 && !self.is_ending;
-                self.must(is_explained, || format!("a worker has failed, and nothing went wrong: {fault}"));
+                self.must(is_explained, || {
+                    format!("a worker has failed, and nothing went wrong: {fault}")
+                });
             }
         }
     }
@@ -152,17 +224,33 @@ impl Broker {
     /// I2, I4: a topic has what each partition leads to, in order; I3: and no more of it than was read.
     fn judge_output(&mut self, topic: usize, number: usize) {
         let partition = &self.partitions[number];
-        let is_wanted = |origin: Origin| origin.partition == number && origin.index >= partition.start;
-        let visible = self.topics[topic].iter().filter(|landed| is_wanted(landed.origin) && self.is_visible(landed));
+        let is_wanted =
+            |origin: Origin| origin.partition == number && origin.index >= partition.start;
+        let visible = self.topics[topic]
+            .iter()
+            .filter(|landed| is_wanted(landed.origin) && self.is_visible(landed));
         let found: Vec<usize> = visible.map(|landed| landed.origin.index).collect();
         let is_routed = |index: &usize| partition.records[*index].outputs().contains(&topic);
-        let expected: Vec<usize> = (partition.start..partition.records.len()).filter(is_routed).collect();
+        let expected: Vec<usize> = (partition.start..partition.records.len())
+            .filter(is_routed)
+            .collect();
         let count = |index: usize| found.iter().filter(|other| **other == index).count();
-        let allowed = |index: usize| if self.is_exactly_once { 1 } else { partition.reads[index] };
-        let is_explained = expected.iter().all(|index| count(*index) <= allowed(*index));
+        let allowed = |index: usize| {
+            if self.is_exactly_once {
+                1
+            } else {
+                partition.reads[index]
+            }
+        };
+        let is_explained = expected
+            .iter()
+            .all(|index| count(*index) <= allowed(*index));
         let name = TOPICS[topic];
-        let told = format!("{name} has {found:?} of partition {number}, which leads to {expected:?}");
-        self.must(first_of_each(&found) == expected, || format!("I2, I4: {told}"));
+        let told =
+            format!("{name} has {found:?} of partition {number}, which leads to {expected:?}");
+        self.must(first_of_each(&found) == expected, || {
+            format!("I2, I4: {told}")
+        });
         self.must(is_explained, || format!("I3: {told}"));
     }
 }

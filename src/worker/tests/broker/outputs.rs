@@ -56,12 +56,26 @@ impl Broker {
         if self.fails(worker, Failure::Open) {
             return rewind(Cause::Producer);
         }
-        let incarnation = if self.is_static { 0 } else { self.incarnations[worker] };
+        let incarnation = if self.is_static {
+            0
+        } else {
+            self.incarnations[worker]
+        };
         let id = format!("{worker}-{incarnation}");
-        for transaction in self.transactions.iter_mut().filter(|other| other.id == id && other.state == State::Open) {
+        for transaction in self
+            .transactions
+            .iter_mut()
+            .filter(|other| other.id == id && other.state == State::Open)
+        {
             transaction.state = State::Aborted;
         }
-        let producer = Producer { id, in_flight: VecDeque::new(), transaction: None, broken: None, refused: None };
+        let producer = Producer {
+            id,
+            in_flight: VecDeque::new(),
+            transaction: None,
+            broken: None,
+            refused: None,
+        };
         self.producers[worker] = Some(producer);
         Ok(())
     }
@@ -81,7 +95,11 @@ impl Broker {
     fn begin_transaction(&mut self, worker: usize) {
         if self.is_exactly_once && self.producer(worker).transaction.is_none() {
             let id = self.producer(worker).id.clone();
-            self.transactions.push(Transaction { id, state: State::Open, pending: Vec::new() });
+            self.transactions.push(Transaction {
+                id,
+                state: State::Open,
+                pending: Vec::new(),
+            });
             self.producer(worker).transaction = Some(self.transactions.len() - 1);
         }
     }
@@ -102,7 +120,9 @@ impl Broker {
             }
             self.judge_sent(worker, origin);
             self.begin_transaction(worker);
-            self.producer(worker).in_flight.push_back(Sent { topic, origin });
+            self.producer(worker)
+                .in_flight
+                .push_back(Sent { topic, origin });
             n_taken += 1;
         }
         Ok(n_taken)
@@ -110,7 +130,10 @@ impl Broker {
 
     /// Returns how many records the queue takes. Where it takes none that goes on for longer than a worker waits.
     fn room(&mut self) -> usize {
-        let Some(Failure::Full(room)) = self.due(|failure| matches!(failure, Failure::Full(_))) else { return usize::MAX };
+        let Some(Failure::Full(room)) = self.due(|failure| matches!(failure, Failure::Full(_)))
+        else {
+            return usize::MAX;
+        };
         self.sleep(if room == 0 { FULL_FOR } else { Duration::ZERO });
         room
     }
@@ -123,7 +146,10 @@ impl Broker {
             if is_refusing[sent.topic] || n_landed >= limit {
                 self.producer(worker).in_flight.push_back(sent);
             } else {
-                self.topics[sent.topic].push(Landed { origin: sent.origin, transaction });
+                self.topics[sent.topic].push(Landed {
+                    origin: sent.origin,
+                    transaction,
+                });
                 n_landed += 1;
             }
         }
@@ -143,7 +169,10 @@ impl Broker {
         self.land(worker, limit);
         let is_refusing = self.is_refusing;
         let in_flight = &mut self.producer(worker).in_flight;
-        let refused = in_flight.iter().copied().find(|sent| is_refusing[sent.topic]);
+        let refused = in_flight
+            .iter()
+            .copied()
+            .find(|sent| is_refusing[sent.topic]);
         // It was answered, and what stands behind it is refused for the gap in its sequence numbers: none of it arrives late.
         in_flight.retain(|sent| refused.is_none_or(|refused| sent.topic != refused.topic));
         if refused.is_some() {
@@ -157,7 +186,11 @@ impl Broker {
     }
 
     /// Returns whether all is acknowledged; where it is not, `patience` has passed.
-    pub(in super::super) fn drain(&mut self, worker: usize, patience: Duration) -> Result<bool, Fault> {
+    pub(in super::super) fn drain(
+        &mut self,
+        worker: usize,
+        patience: Duration,
+    ) -> Result<bool, Fault> {
         self.serve(worker, usize::MAX)?;
         let is_drained = self.unacknowledged(worker) == 0;
         if !is_drained {
@@ -168,7 +201,9 @@ impl Broker {
     }
 
     pub(in super::super) fn unacknowledged(&self, worker: usize) -> usize {
-        self.producers[worker].as_ref().map_or(0, |producer| producer.in_flight.len())
+        self.producers[worker]
+            .as_ref()
+            .map_or(0, |producer| producer.in_flight.len())
     }
 
     /// Gives up what is in flight. What was on the wire arrives all the same: the older half, say.
@@ -182,7 +217,9 @@ impl Broker {
 
     /// Returns whether it is certain that no transaction is open.
     fn abort(&mut self, worker: usize) -> bool {
-        let Some(transaction) = self.producer(worker).transaction.take() else { return true };
+        let Some(transaction) = self.producer(worker).transaction.take() else {
+            return true;
+        };
         if self.fails(worker, Failure::Abort) {
             return false;
         }
@@ -190,10 +227,16 @@ impl Broker {
         true
     }
 
-    pub(in super::super) fn commit_transaction(&mut self, worker: usize, watermarks: &Watermarks) -> Result<(), Fault> {
+    pub(in super::super) fn commit_transaction(
+        &mut self,
+        worker: usize,
+        watermarks: &Watermarks,
+    ) -> Result<(), Fault> {
         self.judge_use(worker, "a transaction is committed");
         let n_in_flight = self.unacknowledged(worker);
-        self.must(n_in_flight == 0, || format!("a transaction is committed with {n_in_flight} records in flight"));
+        self.must(n_in_flight == 0, || {
+            format!("a transaction is committed with {n_in_flight} records in flight")
+        });
         self.begin_transaction(worker);
         let answer = self.answer();
         let is_member = self.members[worker].expelled.is_none();
@@ -223,7 +266,11 @@ impl Broker {
     }
 
     /// Offers one record to its topic, exactly once in a transaction that is aborted; returns whether it takes it.
-    pub(in super::super) fn probe(&mut self, worker: usize, Sent { topic, origin }: Sent) -> Result<bool, Fault> {
+    pub(in super::super) fn probe(
+        &mut self,
+        worker: usize,
+        Sent { topic, origin }: Sent,
+    ) -> Result<bool, Fault> {
         self.judge_use(worker, "a record is offered");
         self.begin_transaction(worker);
         if !self.abort(worker) {
@@ -232,7 +279,10 @@ impl Broker {
         }
         let takes = !self.is_refusing[topic];
         if takes && !self.is_exactly_once {
-            self.topics[topic].push(Landed { origin, transaction: None });
+            self.topics[topic].push(Landed {
+                origin,
+                transaction: None,
+            });
         }
         self.members[worker].refused_by.take_if(|_| takes);
         Ok(takes)

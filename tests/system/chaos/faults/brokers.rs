@@ -8,7 +8,10 @@ use crate::scene::Scene;
 const N_NODES: usize = 3;
 
 pub(super) fn killed(scene: &mut Scene<'_>) {
-    for node in 0..usize::try_from(scene.rounds).unwrap_or(N_NODES).min(N_NODES) {
+    for node in 0..usize::try_from(scene.rounds)
+        .unwrap_or(N_NODES)
+        .min(N_NODES)
+    {
         scene.any_moment(Duration::from_secs(1));
         scene.cluster.nodes[node].kill();
         scene.strike();
@@ -28,12 +31,19 @@ pub(super) fn rolling_restart(scene: &mut Scene<'_>) {
 
 /// The whole cluster must be there again before the next node goes: two that are away are another fault.
 fn restart(scene: &mut Scene<'_>, node: usize) {
-    scene.cluster.nodes[node].start().expect("a node starts again");
+    scene.cluster.nodes[node]
+        .start()
+        .expect("a node starts again");
     scene.cluster.wait_until_whole();
 }
 
 pub(super) fn two_killed(scene: &mut Scene<'_>) {
-    scene.cluster.nodes.iter_mut().take(2).for_each(|node| node.kill());
+    scene
+        .cluster
+        .nodes
+        .iter_mut()
+        .take(2)
+        .for_each(|node| node.kill());
     scene.last(OUTAGE);
     scene.heal();
 }

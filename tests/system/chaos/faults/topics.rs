@@ -7,7 +7,9 @@ use std::time::Duration;
 use rdkafka::Offset;
 
 use super::OUTAGE;
-use crate::scene::{Lane, N_OUTPUT_PARTITIONS, N_SOURCE_PARTITIONS, Scene, create_outputs, output_settings};
+use crate::scene::{
+    Lane, N_OUTPUT_PARTITIONS, N_SOURCE_PARTITIONS, Scene, create_outputs, output_settings,
+};
 use crate::support::cluster::USER;
 use crate::support::proxy::{Fate, PRODUCE, Rules};
 use crate::support::source::Source;
@@ -37,9 +39,15 @@ fn delete_output(scene: &mut Scene<'_>, name: &'static str) {
 /// Deletes an output at a quiet moment, so that it is known what went with it; the load then finds it gone.
 fn delete(scene: &mut Scene<'_>, name: &'static str) -> [String; 2] {
     scene.drain();
-    scene.excuses.deleted = Some((name, scene.source.lock().expect("nobody panics with it").ends()));
+    scene.excuses.deleted = Some((
+        name,
+        scene.source.lock().expect("nobody panics with it").ends(),
+    ));
     let names = scene.outputs(name);
-    topics::delete(&scene.cluster.brokers, &names.each_ref().map(String::as_str));
+    topics::delete(
+        &scene.cluster.brokers,
+        &names.each_ref().map(String::as_str),
+    );
     names
 }
 
@@ -50,13 +58,20 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
     let names = delete(scene, "webhook");
     let n_held = |scene: &Scene<'_>| scene.cluster.entrances[OLD_LEADER].count(Fate::Held, PRODUCE);
     let before = n_held(scene);
-    let replies = Rules { held_replies: vec![PRODUCE], ..Rules::default() };
+    let replies = Rules {
+        held_replies: vec![PRODUCE],
+        ..Rules::default()
+    };
     scene.cluster.entrances[OLD_LEADER].follow(replies);
     scene.load_again();
     scene.until("an answer is kept", || n_held(scene) > before);
     scene.last(Duration::from_millis(300));
     let anew = names.map(|topic| (topic, output_settings("webhook")));
-    topics::create_on(&scene.cluster.brokers, &[&[2, 3, 1], &[3, 2, 1], &[2, 3, 1], &[3, 2, 1]], &anew);
+    topics::create_on(
+        &scene.cluster.brokers,
+        &[&[2, 3, 1], &[3, 2, 1], &[2, 3, 1], &[3, 2, 1]],
+        &anew,
+    );
     // The clients learn of the new leaders and send to them.
     scene.last(OUTAGE / 3);
     scene.heal();
@@ -64,18 +79,27 @@ pub(super) fn answered_late(scene: &mut Scene<'_>) {
 
 /// Writes so much at once that epochs are as large as they may be.
 fn burst(scene: &Scene<'_>) {
-    scene.source.lock().expect("nobody panics with it").produce(3_000);
+    scene
+        .source
+        .lock()
+        .expect("nobody panics with it")
+        .produce(3_000);
 }
 
 /// Every record still fits, only batches must be smaller; and when the limit is raised they grow again.
 pub(super) fn batches_shrink(scene: &mut Scene<'_>) {
     let set_limit = |scene: &Scene<'_>, bytes: &str| {
         for topic in scene.outputs("salesforce") {
-            scene.cluster.requests().set_topic(&topic, "max.message.bytes", bytes);
+            scene
+                .cluster
+                .requests()
+                .set_topic(&topic, "max.message.bytes", bytes);
         }
     };
     let until_said = |scene: &Scene<'_>, line: &str| {
-        scene.until(line, || scene.lanes.iter().all(|lane| lane.fleet.has_said(line)));
+        scene.until(line, || {
+            scene.lanes.iter().all(|lane| lane.fleet.has_said(line))
+        });
     };
     set_limit(scene, "4000");
     burst(scene);
@@ -99,7 +123,10 @@ pub(super) fn right_revoked(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn throttled(scene: &mut Scene<'_>) {
-    scene.cluster.requests().limit_production(USER, Some(10_240.0));
+    scene
+        .cluster
+        .requests()
+        .limit_production(USER, Some(10_240.0));
     scene.last(OUTAGE);
     scene.cluster.requests().limit_production(USER, None);
     scene.heal();
@@ -117,7 +144,9 @@ pub(super) fn limit_lowered(scene: &mut Scene<'_>) {
     set_output(scene, "max.message.bytes", "1000");
     scene.last(OUTAGE);
     let settings = output_settings("webhook");
-    settings.iter().for_each(|(name, value)| set_output(scene, name, value));
+    settings
+        .iter()
+        .for_each(|(name, value)| set_output(scene, name, value));
     scene.heal();
 }
 
@@ -131,7 +160,9 @@ pub(super) fn death_while_refused(scene: &mut Scene<'_>) {
     }
     scene.last(OUTAGE);
     let settings = output_settings("webhook");
-    settings.iter().for_each(|(name, value)| set_output(scene, name, value));
+    settings
+        .iter()
+        .for_each(|(name, value)| set_output(scene, name, value));
     scene.heal();
 }
 
@@ -143,10 +174,18 @@ fn set_output(scene: &Scene<'_>, setting: &str, value: &str) {
 
 pub(super) fn grown(scene: &mut Scene<'_>) {
     scene.excuses.n_partitions_before = Some(N_OUTPUT_PARTITIONS);
-    for topic in scene.outputs("webhook").into_iter().chain(scene.outputs("mixpanel")) {
+    for topic in scene
+        .outputs("webhook")
+        .into_iter()
+        .chain(scene.outputs("mixpanel"))
+    {
         topics::grow(&scene.cluster.brokers, &topic, N_OUTPUT_PARTITIONS + 2);
     }
-    scene.source.lock().expect("nobody panics with it").grow(&scene.cluster.brokers, N_SOURCE_PARTITIONS + 2);
+    scene
+        .source
+        .lock()
+        .expect("nobody panics with it")
+        .grow(&scene.cluster.brokers, N_SOURCE_PARTITIONS + 2);
     scene.last(OUTAGE);
 }
 
@@ -160,9 +199,17 @@ pub(super) fn hot_group(scene: &mut Scene<'_>) {
 pub(super) fn aborted_in_source(scene: &mut Scene<'_>) {
     let brokers = scene.cluster.brokers.clone();
     for duration in [Duration::ZERO, OUTAGE, Duration::ZERO] {
-        let open = scene.source.lock().expect("nobody panics with it").begin(&brokers);
+        let open = scene
+            .source
+            .lock()
+            .expect("nobody panics with it")
+            .begin(&brokers);
         scene.last(duration);
-        scene.source.lock().expect("nobody panics with it").abort(&brokers, &open);
+        scene
+            .source
+            .lock()
+            .expect("nobody panics with it")
+            .abort(&brokers, &open);
         scene.strike();
         scene.progress(50);
     }
@@ -209,7 +256,8 @@ pub(super) fn retention(scene: &mut Scene<'_>) {
     let reason = "were deleted before they were read";
     for lane in scene.lanes {
         let log = lane.fleet.failure(lane.fleet.launch());
-        lane.fleet.expect(log.contains(reason), || format!("{reason}: not in {log}"));
+        lane.fleet
+            .expect(log.contains(reason), || format!("{reason}: not in {log}"));
         lane.fleet.change(|setup| setup.on_gap = "continue");
         start_two(lane);
     }

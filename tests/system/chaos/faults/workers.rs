@@ -23,13 +23,27 @@ pub(super) fn killed(scene: &mut Scene<'_>) {
 pub(super) fn killed_before_commit(scene: &mut Scene<'_>) {
     for _ in 0..scene.rounds.min(3) {
         let held = |scene: &Scene<'_>| {
-            [OFFSET_COMMIT, TXN_OFFSET_COMMIT]
-                .map(|key| scene.cluster.entrances.iter().map(|proxy| proxy.count(Fate::Held, key)).sum::<u64>())
+            [OFFSET_COMMIT, TXN_OFFSET_COMMIT].map(|key| {
+                scene
+                    .cluster
+                    .entrances
+                    .iter()
+                    .map(|proxy| proxy.count(Fate::Held, key))
+                    .sum::<u64>()
+            })
         };
         let before = held(scene);
-        let rules = Rules { held: vec![OFFSET_COMMIT, TXN_OFFSET_COMMIT], ..Rules::default() };
+        let rules = Rules {
+            held: vec![OFFSET_COMMIT, TXN_OFFSET_COMMIT],
+            ..Rules::default()
+        };
         Cluster::rule(&scene.cluster.entrances, &rules);
-        scene.until("both fleets are about to commit", || held(scene).iter().zip(before).all(|(now, before)| *now > before));
+        scene.until("both fleets are about to commit", || {
+            held(scene)
+                .iter()
+                .zip(before)
+                .all(|(now, before)| *now > before)
+        });
         for lane in scene.lanes {
             (0..lane.fleet.len()).for_each(|_| lane.fleet.kill(0));
         }
@@ -102,7 +116,10 @@ fn freeze(scene: &mut Scene<'_>, n_processes: usize, duration: Duration) {
         (0..n_processes).for_each(|_| lane.fleet.count_kill());
     }
     scene.last(duration);
-    scene.lanes.iter().for_each(|lane| lane.fleet.signal(n_processes, "CONT"));
+    scene
+        .lanes
+        .iter()
+        .for_each(|lane| lane.fleet.signal(n_processes, "CONT"));
     scene.heal();
     scene.progress(300);
 }
@@ -128,7 +145,10 @@ pub(super) fn replaced(scene: &mut Scene<'_>) {
         let old = lane.fleet.take();
         let new = lane.fleet.launch();
         let log = lane.fleet.failure(old);
-        lane.fleet.expect(log.to_lowercase().contains("fenced"), || format!("a replaced member does not say so: {log}"));
+        lane.fleet
+            .expect(log.to_lowercase().contains("fenced"), || {
+                format!("a replaced member does not say so: {log}")
+            });
         lane.fleet.add(new);
         lane.fleet.count_kill();
     }
@@ -138,12 +158,24 @@ pub(super) fn scraped(scene: &mut Scene<'_>) {
     for lane in scene.lanes {
         // They ask and never read the answer.
         let port = lane.fleet.port();
-        let hung: Vec<TcpStream> = (0..50).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect();
+        let hung: Vec<TcpStream> = (0..50)
+            .filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok())
+            .collect();
         for mut stream in &hung {
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a worker takes a request");
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .expect("a worker takes a request");
         }
-        let n_answered = (0..2_000).filter(|_| lane.fleet.get("/metrics").is_some_and(|(status, _)| status == 200)).count();
-        lane.fleet.expect(n_answered == 2_000, || format!("{n_answered} of 2000 scrapes were answered"));
+        let n_answered = (0..2_000)
+            .filter(|_| {
+                lane.fleet
+                    .get("/metrics")
+                    .is_some_and(|(status, _)| status == 200)
+            })
+            .count();
+        lane.fleet.expect(n_answered == 2_000, || {
+            format!("{n_answered} of 2000 scrapes were answered")
+        });
     }
     scene.last(OUTAGE / 5);
 }

@@ -80,21 +80,66 @@ fn faults_of_expressions() {
             r#"27: error: unknown filter: lowr
   hint: did you mean: lower"#,
         ),
-        (r#"${traits.name | lower x}"#, r#"33: error: lower takes no arguments"#),
-        (r#"${traits.name | truncate}"#, r#"27: error: truncate needs an argument"#),
-        (r#"${traits.name | truncate 0}"#, r#"27: error: truncate takes a number of characters"#),
-        (r#"${traits.name | truncate x}"#, r#"27: error: truncate takes a number of characters"#),
-        (r#"${traits.name | truncate 1 2}"#, r#"27: error: truncate takes one argument"#),
-        (r#"${traits | case kebab}"#, r#"22: error: case takes one of snake, camel, title, upper"#),
-        (r#"${traits | texts 0}"#, r#"22: error: texts takes a number of characters"#),
-        (r#"${traits | dates iso}"#, r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#),
-        (r#"${traits.name | nulls null}"#, r#"27: error: nulls takes one of keep, empty, unset, drop"#),
-        (r#"${traits | only}"#, r#"22: error: only needs an argument"#),
-        (r#"${traits | only a=b}"#, r#"27: error: only takes no pairs"#),
-        (r#"${traits | only ${settings.flag}}"#, r#"29: error: only takes a string or list here"#),
-        (r#"${traits | only ${settings.map}}"#, r#"29: error: only takes a string or list here"#),
-        (r#"${traits | only ${traits.name}}"#, r#"29: error: an argument in ${…} must be a setting"#),
-        (r#"${traits | only ${settings.no}}"#, r#"29: error: unknown setting: no"#),
+        (
+            r#"${traits.name | lower x}"#,
+            r#"33: error: lower takes no arguments"#,
+        ),
+        (
+            r#"${traits.name | truncate}"#,
+            r#"27: error: truncate needs an argument"#,
+        ),
+        (
+            r#"${traits.name | truncate 0}"#,
+            r#"27: error: truncate takes a number of characters"#,
+        ),
+        (
+            r#"${traits.name | truncate x}"#,
+            r#"27: error: truncate takes a number of characters"#,
+        ),
+        (
+            r#"${traits.name | truncate 1 2}"#,
+            r#"27: error: truncate takes one argument"#,
+        ),
+        (
+            r#"${traits | case kebab}"#,
+            r#"22: error: case takes one of snake, camel, title, upper"#,
+        ),
+        (
+            r#"${traits | texts 0}"#,
+            r#"22: error: texts takes a number of characters"#,
+        ),
+        (
+            r#"${traits | dates iso}"#,
+            r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#,
+        ),
+        (
+            r#"${traits.name | nulls null}"#,
+            r#"27: error: nulls takes one of keep, empty, unset, drop"#,
+        ),
+        (
+            r#"${traits | only}"#,
+            r#"22: error: only needs an argument"#,
+        ),
+        (
+            r#"${traits | only a=b}"#,
+            r#"27: error: only takes no pairs"#,
+        ),
+        (
+            r#"${traits | only ${settings.flag}}"#,
+            r#"29: error: only takes a string or list here"#,
+        ),
+        (
+            r#"${traits | only ${settings.map}}"#,
+            r#"29: error: only takes a string or list here"#,
+        ),
+        (
+            r#"${traits | only ${traits.name}}"#,
+            r#"29: error: an argument in ${…} must be a setting"#,
+        ),
+        (
+            r#"${traits | only ${settings.no}}"#,
+            r#"29: error: unknown setting: no"#,
+        ),
         (
             r#"${traits | rename}"#,
             r#"22: error: rename takes pairs
@@ -105,33 +150,84 @@ fn faults_of_expressions() {
             r#"29: error: rename takes pairs
   hint: like: rename from=to"#,
         ),
-        (r#"${traits | rename ${settings.list}}"#, r#"31: error: rename takes a map here"#),
-        (r#"${traits | prefix}"#, r#"22: error: prefix needs an argument"#),
-        (r#"${traits | prefix a b}"#, r#"22: error: prefix takes one argument"#),
+        (
+            r#"${traits | rename ${settings.list}}"#,
+            r#"31: error: rename takes a map here"#,
+        ),
+        (
+            r#"${traits | prefix}"#,
+            r#"22: error: prefix needs an argument"#,
+        ),
+        (
+            r#"${traits | prefix a b}"#,
+            r#"22: error: prefix takes one argument"#,
+        ),
         (
             r#"${traits.name | if}"#,
             r#"27: error: if needs a name
   hint: like: if settings.mode "a" "b""#,
         ),
-        (r#"${traits.name | if "a"}"#, r#"30: error: if needs a name, then literals"#),
-        (r#"${traits.name | if a=b}"#, r#"30: error: if needs a name, then literals"#),
+        (
+            r#"${traits.name | if "a"}"#,
+            r#"30: error: if needs a name, then literals"#,
+        ),
+        (
+            r#"${traits.name | if a=b}"#,
+            r#"30: error: if needs a name, then literals"#,
+        ),
         (
             r#"${traits.name | if traits.plan word}"#,
             r#"42: error: expected a JSON string, number or boolean
   hint: write "word""#,
         ),
-        (r#"${traits.name | if traits.plan a=b}"#, r#"42: error: expected a JSON string, number or boolean"#),
-        (r#"${traits.name | if nothing}"#, r#"30: error: unknown name: nothing"#),
-        (r#"${traits.name | if traits.plan ${settings.text}}"#, r#"44: error: expected a JSON string, number or boolean"#),
-        (r#"${groupId | date}"#, r#"23: error: date takes a date, not a string"#),
-        (r#"${traits | lower}"#, r#"22: error: lower takes a string, not a map"#),
-        (r#"${traits.name | case snake}"#, r#"27: error: case takes a map, not a string"#),
-        (r#"${traits.employees | upper}"#, r#"32: error: upper takes a string, not a number"#),
-        (r#"${traits.name | join x}"#, r#"27: error: join takes a list, not a string"#),
-        (r#"${timestamp | number}"#, r#"25: error: number takes a string or a number, not a date"#),
-        (r#"${settings.flag | integer}"#, r#"29: error: integer takes a string or a number, not a boolean"#),
-        (r#"${settings.list | boolean}"#, r#"29: error: boolean takes a string or a boolean, not a list"#),
-        (r#"${traits.createdAt | iso8601 | unix_ms}"#, r#"42: error: unix_ms takes a date, not a string"#),
+        (
+            r#"${traits.name | if traits.plan a=b}"#,
+            r#"42: error: expected a JSON string, number or boolean"#,
+        ),
+        (
+            r#"${traits.name | if nothing}"#,
+            r#"30: error: unknown name: nothing"#,
+        ),
+        (
+            r#"${traits.name | if traits.plan ${settings.text}}"#,
+            r#"44: error: expected a JSON string, number or boolean"#,
+        ),
+        (
+            r#"${groupId | date}"#,
+            r#"23: error: date takes a date, not a string"#,
+        ),
+        (
+            r#"${traits | lower}"#,
+            r#"22: error: lower takes a string, not a map"#,
+        ),
+        (
+            r#"${traits.name | case snake}"#,
+            r#"27: error: case takes a map, not a string"#,
+        ),
+        (
+            r#"${traits.employees | upper}"#,
+            r#"32: error: upper takes a string, not a number"#,
+        ),
+        (
+            r#"${traits.name | join x}"#,
+            r#"27: error: join takes a list, not a string"#,
+        ),
+        (
+            r#"${timestamp | number}"#,
+            r#"25: error: number takes a string or a number, not a date"#,
+        ),
+        (
+            r#"${settings.flag | integer}"#,
+            r#"29: error: integer takes a string or a number, not a boolean"#,
+        ),
+        (
+            r#"${settings.list | boolean}"#,
+            r#"29: error: boolean takes a string or a boolean, not a list"#,
+        ),
+        (
+            r#"${traits.createdAt | iso8601 | unix_ms}"#,
+            r#"42: error: unix_ms takes a date, not a string"#,
+        ),
         (
             r#"${traits.name | truncate 3 | integer | json | boolean | prefix x}"#,
             r#"67: error: prefix takes a map, not a boolean"#,
@@ -146,11 +242,26 @@ fn faults_of_expressions() {
             r#"11: error: a list has no place inside a longer string
   hint: add the filter json or join"#,
         ),
-        (r#"{ "*": 1 }"#, r#"13: error: "*" takes one ${…} that yields a map"#),
-        (r#"{ "*": { a: 1 } }"#, r#"13: error: "*" takes one ${…} that yields a map"#),
-        (r#"{ "*": "a ${groupId}" }"#, r#"13: error: "*" takes one ${…} that yields a map"#),
-        (r#"{ "*": "${groupId}" }"#, r#"18: error: "*" takes a map, not a string"#),
-        (r#"{ "*": "${settings.list}" }"#, r#"18: error: "*" takes a map, not a list"#),
+        (
+            r#"{ "*": 1 }"#,
+            r#"13: error: "*" takes one ${…} that yields a map"#,
+        ),
+        (
+            r#"{ "*": { a: 1 } }"#,
+            r#"13: error: "*" takes one ${…} that yields a map"#,
+        ),
+        (
+            r#"{ "*": "a ${groupId}" }"#,
+            r#"13: error: "*" takes one ${…} that yields a map"#,
+        ),
+        (
+            r#"{ "*": "${groupId}" }"#,
+            r#"18: error: "*" takes a map, not a string"#,
+        ),
+        (
+            r#"{ "*": "${settings.list}" }"#,
+            r#"18: error: "*" takes a map, not a list"#,
+        ),
         (
             r#"{ a: "${nothing}", b: ["${groupid}"], "${traits.a.b}": 1 }"#,
             r#"19: error: unknown name: nothing
@@ -164,7 +275,10 @@ fn faults_of_expressions() {
             r#"11: error: unclosed ${
   hint: close it with }; inside { } or [ ] of YAML, or where it holds `: ` or ` #`, write the ${…} in double quotes"#,
         ),
-        (r#"'${traits.name | lower x}'"#, r#"34: error: lower takes no arguments"#),
+        (
+            r#"'${traits.name | lower x}'"#,
+            r#"34: error: lower takes no arguments"#,
+        ),
         (
             r#"${traits.name ?? nothing ?? settings.no | lowr | uper}"#,
             r#"28: error: unknown name: nothing
@@ -183,7 +297,10 @@ fn faults_of_expressions() {
                 None => format!("t.yaml:4:{line}"),
             })
             .collect();
-        check_faults(&format!("{}{SETTINGS}", of_body(expression)), &faults.join("\n"));
+        check_faults(
+            &format!("{}{SETTINGS}", of_body(expression)),
+            &faults.join("\n"),
+        );
     }
 }
 
@@ -191,7 +308,10 @@ fn faults_of_expressions() {
 fn faults_of_definitions() {
     let rows = [
         // Operations are needed.
-        (r#"operations: []"#, r#"t.yaml:1:1: error: missing key: operations"#),
+        (
+            r#"operations: []"#,
+            r#"t.yaml:1:1: error: missing key: operations"#,
+        ),
         // Operations are a list.
         (
             r#"operations: x"#,
@@ -407,7 +527,10 @@ t.yaml:5:40: error: unknown name: nothing"#,
 fn what_is_no_yaml_is_told_with_its_line() {
     let faults = |text: &str| lines(&Definition::parse("x", "x.yaml", text).unwrap_err());
     let hint = "\n  hint: inside { } or [ ] write a ${…} in double quotes, and likewise any text that holds `: ` or ` #`";
-    assert_eq!(faults("a: [1\nb: 2"), format!("x.yaml:2:2: error: not valid YAML: illegal placement of ':' indicator{hint}"));
+    assert_eq!(
+        faults("a: [1\nb: 2"),
+        format!("x.yaml:2:2: error: not valid YAML: illegal placement of ':' indicator{hint}")
+    );
     let documents = faults("name: x\nname: y\n---\na: 1");
     assert_eq!(
         documents,

@@ -5,10 +5,17 @@ use super::{check, check_body, of_body, told};
 /// Checks what a filter makes of a custom trait's value; an empty `expected` is a value that does not fit.
 #[track_caller]
 fn check_filter(filter: &str, value: &str, expected: &str) {
-    let expected =
-        if expected.is_empty() { "{} ~trait_type_mismatch:custom".to_owned() } else { format!(r#"{{"v":{expected}}}"#) };
+    let expected = if expected.is_empty() {
+        "{} ~trait_type_mismatch:custom".to_owned()
+    } else {
+        format!(r#"{{"v":{expected}}}"#)
+    };
     let text = of_body(&format!("\n      v: ${{traits.custom | {filter}}}"));
-    check(&text, &format!(r#""traits":{{"custom":{value}}}"#), &expected);
+    check(
+        &text,
+        &format!(r#""traits":{{"custom":{value}}}"#),
+        &expected,
+    );
 }
 
 #[test]
@@ -72,13 +79,21 @@ fn texts() {
         ("truncate 2", "123", r#""12""#),
         ("truncate 3", "123", r#""123""#),
         ("truncate 9", "{}", ""),
-        ("domain", r#""https://www.A.example.com/x""#, r#""a.example.com""#),
+        (
+            "domain",
+            r#""https://www.A.example.com/x""#,
+            r#""a.example.com""#,
+        ),
         ("domain", r#""nowhere""#, ""),
         ("domain", "[]", ""),
         ("json", r#"{"a" : "\u00e9"}"#, r#""{\"a\" : \"\\u00e9\"}""#),
         ("json", r#""x""#, r#""\"x\"""#),
         ("json", "1.0", r#""1.0""#),
-        ("join \", \"", r#"["a", 1.0, true, "\u00e9"]"#, r#""a, 1.0, true, é""#),
+        (
+            "join \", \"",
+            r#"["a", 1.0, true, "\u00e9"]"#,
+            r#""a, 1.0, true, é""#,
+        ),
         ("join x", "[]", r#""""#),
         ("join x", r#"["a"]"#, r#""a""#),
         ("join x", r#"["a",null]"#, ""),
@@ -114,17 +129,30 @@ fn a_list_setting_is_a_list_and_a_map_setting_a_map() {
 
 #[test]
 fn a_list_or_map_setting_has_no_text() {
-    let text = "settings: { list: { type: list, default: [a] }, map: { type: map, default: { a: b } } }\n".to_owned()
-        + &of_body(r#"{ l: "${traits.x ?? settings.list | upper}", m: "${traits.y ?? settings.map | string}" }"#);
+    let text =
+        "settings: { list: { type: list, default: [a] }, map: { type: map, default: { a: b } } }\n"
+            .to_owned()
+            + &of_body(
+                r#"{ l: "${traits.x ?? settings.list | upper}", m: "${traits.y ?? settings.map | string}" }"#,
+            );
     check(&text, r#""traits":{"x":"x","y":1}"#, r#"{"l":"X","m":"1"}"#);
-    check(&text, "", "{} ~trait_type_mismatch:x ~trait_type_mismatch:y");
+    check(
+        &text,
+        "",
+        "{} ~trait_type_mismatch:x ~trait_type_mismatch:y",
+    );
 }
 
 #[test]
 fn an_object_that_is_written_is_a_map() {
-    let text = "properties: { deep: { n: \"${traits.name}\", p: \"${traits.plan}\" }, x: 1 }\n".to_owned()
+    let text = "properties: { deep: { n: \"${traits.name}\", p: \"${traits.plan}\" }, x: 1 }\n"
+        .to_owned()
         + &of_body("${properties | flatten _}");
-    check(&text, r#""traits":{"name":"\u00e9","plan":null}"#, r#"{"deep_n":"\u00e9","deep_p":null,"x":1}"#);
+    check(
+        &text,
+        r#""traits":{"name":"\u00e9","plan":null}"#,
+        r#"{"deep_n":"\u00e9","deep_p":null,"x":1}"#,
+    );
 }
 
 #[test]
@@ -133,7 +161,11 @@ fn cleared_can_be_joined() {
         "properties: {{ \"*\": \"${{traits}}\" }}\n{}",
         of_body("{ c: \"${cleared | join ','}\" }").replace("','", "\\\",\\\"")
     );
-    check(&text, r#""traits":{"a":null,"b":1,"C c":null}"#, r#"{"c":"a,C c"}"#);
+    check(
+        &text,
+        r#""traits":{"a":null,"b":1,"C c":null}"#,
+        r#"{"c":"a,C c"}"#,
+    );
     check(&text, r#""traits":{"b":1}"#, r#"{"c":""}"#);
 }
 
@@ -146,41 +178,121 @@ fn check_map(filters: &str, traits: &str, expected: &str) {
 #[test]
 fn maps() {
     for (filters, traits, expected) in [
-        ("only b \"A a\"", r#"{"a_a":1,"b":2,"c":3}"#, r#"{"a_a":1,"b":2}"#),
+        (
+            "only b \"A a\"",
+            r#"{"a_a":1,"b":2,"c":3}"#,
+            r#"{"a_a":1,"b":2}"#,
+        ),
         ("except b \"A a\"", r#"{"a_a":1,"b":2,"c":3}"#, r#"{"c":3}"#),
-        ("rename a=x \"b b\"=\"y y\"", r#"{"A":1,"b_b":2,"c":3}"#, r#"{"x":1,"y y":2,"c":3}"#),
-        ("rename name=a createdAt=b", r#"{"Name":1,"created":2}"#, r#"{"a":1,"b":2}"#),
-        ("prefix \"p \"", r#"{"a":1,"created":2}"#, r#"{"p a":1,"p createdAt":2}"#),
+        (
+            "rename a=x \"b b\"=\"y y\"",
+            r#"{"A":1,"b_b":2,"c":3}"#,
+            r#"{"x":1,"y y":2,"c":3}"#,
+        ),
+        (
+            "rename name=a createdAt=b",
+            r#"{"Name":1,"created":2}"#,
+            r#"{"a":1,"b":2}"#,
+        ),
+        (
+            "prefix \"p \"",
+            r#"{"a":1,"created":2}"#,
+            r#"{"p a":1,"p createdAt":2}"#,
+        ),
         ("suffix __c", r#"{"a":1}"#, r#"{"a__c":1}"#),
         (
             "case snake",
             r#"{"totalBilled":1,"Total Paid":2,"createdAt":3}"#,
             r#"{"total_billed":1,"total_paid":2,"created_at":3}"#,
         ),
-        ("case camel", r#"{"total billed":1,"Total_Paid":2}"#, r#"{"totalBilled":1,"totalPaid":2}"#),
-        ("case title", r#"{"total billed":1,"totalPaid":2}"#, r#"{"Total Billed":1,"Total Paid":2}"#),
-        ("case upper", r#"{"total billed":1}"#, r#"{"TOTAL BILLED":1}"#),
-        ("flatten .", r#"{"a":{"b":{"c":1,"d":[{"e":1}]},"f":{}},"g":2}"#, r#"{"a.b.c":1,"a.b.d":[{"e":1}],"g":2}"#),
-        ("flatten _", r#"{"address":{"Zip":1},"city":2}"#, r#"{"address_postalCode":1,"address_city":2}"#),
-        ("scalars", r#"{"a":1,"b":null,"c":"x","d":true}"#, r#"{"a":1,"b":null,"c":"x","d":true}"#),
-        ("scalars", r#"{"a":{},"b":[],"c":1}"#, r#"{"c":1} ~trait_type_mismatch:a ~trait_type_mismatch:b"#),
-        ("flatten _ | scalars", r#"{"a":{"b":[1],"c":1}}"#, r#"{"a_c":1} ~trait_type_mismatch:a_b"#),
-        ("dates date", r#"{"created":1424649600,"x":1424649600}"#, r#"{"createdAt":"2015-02-23","x":1424649600}"#),
-        ("dates date", r#"{"created":"soon","x":1}"#, r#"{"x":1} ~trait_type_mismatch:createdAt"#),
+        (
+            "case camel",
+            r#"{"total billed":1,"Total_Paid":2}"#,
+            r#"{"totalBilled":1,"totalPaid":2}"#,
+        ),
+        (
+            "case title",
+            r#"{"total billed":1,"totalPaid":2}"#,
+            r#"{"Total Billed":1,"Total Paid":2}"#,
+        ),
+        (
+            "case upper",
+            r#"{"total billed":1}"#,
+            r#"{"TOTAL BILLED":1}"#,
+        ),
+        (
+            "flatten .",
+            r#"{"a":{"b":{"c":1,"d":[{"e":1}]},"f":{}},"g":2}"#,
+            r#"{"a.b.c":1,"a.b.d":[{"e":1}],"g":2}"#,
+        ),
+        (
+            "flatten _",
+            r#"{"address":{"Zip":1},"city":2}"#,
+            r#"{"address_postalCode":1,"address_city":2}"#,
+        ),
+        (
+            "scalars",
+            r#"{"a":1,"b":null,"c":"x","d":true}"#,
+            r#"{"a":1,"b":null,"c":"x","d":true}"#,
+        ),
+        (
+            "scalars",
+            r#"{"a":{},"b":[],"c":1}"#,
+            r#"{"c":1} ~trait_type_mismatch:a ~trait_type_mismatch:b"#,
+        ),
+        (
+            "flatten _ | scalars",
+            r#"{"a":{"b":[1],"c":1}}"#,
+            r#"{"a_c":1} ~trait_type_mismatch:a_b"#,
+        ),
+        (
+            "dates date",
+            r#"{"created":1424649600,"x":1424649600}"#,
+            r#"{"createdAt":"2015-02-23","x":1424649600}"#,
+        ),
+        (
+            "dates date",
+            r#"{"created":"soon","x":1}"#,
+            r#"{"x":1} ~trait_type_mismatch:createdAt"#,
+        ),
         (
             "texts 2",
             r#"{"x":"é😀x","y":"ab","n":123,"o":{"p":"long"},"z":null}"#,
             r#"{"x":"é😀","y":"ab","n":123,"o":{"p":"long"},"z":null}"#,
         ),
-        (r#"flatten "_" | texts 2"#, r#"{"o":{"p":"long"},"email":7777}"#, r#"{"o_p":"lo","email":7777}"#),
+        (
+            r#"flatten "_" | texts 2"#,
+            r#"{"o":{"p":"long"},"email":7777}"#,
+            r#"{"o_p":"lo","email":7777}"#,
+        ),
         ("dates date", r#"{"created":null}"#, r#"{"createdAt":null}"#),
-        ("rename createdAt=born | dates date", r#"{"created":1424649600}"#, r#"{"born":"2015-02-23"}"#),
-        ("nulls empty", r#"{"a":null,"b":{"c":null}}"#, r#"{"a":"","b":{"c":null}}"#),
-        ("nulls drop", r#"{"a":null,"b":1}"#, r#"{"b":1} ~null_not_expressible:a"#),
+        (
+            "rename createdAt=born | dates date",
+            r#"{"created":1424649600}"#,
+            r#"{"born":"2015-02-23"}"#,
+        ),
+        (
+            "nulls empty",
+            r#"{"a":null,"b":{"c":null}}"#,
+            r#"{"a":"","b":{"c":null}}"#,
+        ),
+        (
+            "nulls drop",
+            r#"{"a":null,"b":1}"#,
+            r#"{"b":1} ~null_not_expressible:a"#,
+        ),
         ("nulls unset", r#"{"a":null,"b":1}"#, r#"{"b":1}"#),
         ("nulls keep", r#"{"a":null}"#, r#"{"a":null}"#),
-        ("except address | prefix x", r#"{"address":{"a":1},"b":2}"#, r#"{"xb":2}"#),
-        ("json", r#"{"a":null,"City":1}"#, r#""{\"a\":null,\"address\":{\"city\":1}}""#),
+        (
+            "except address | prefix x",
+            r#"{"address":{"a":1},"b":2}"#,
+            r#"{"xb":2}"#,
+        ),
+        (
+            "json",
+            r#"{"a":null,"City":1}"#,
+            r#""{\"a\":null,\"address\":{\"city\":1}}""#,
+        ),
     ] {
         check_map(filters, traits, expected);
     }
@@ -190,7 +302,11 @@ fn maps() {
 fn map_filters_open_objects_and_nothing_else() {
     let traits = |value: &str| format!(r#"{{"custom":{value}}}"#);
     let body = "\n      v: ${traits.custom | prefix x}";
-    check_body(body, &traits(r#"{"a":{"a":1},"b":2,"\u0061":3}"#), r#"{"v":{"xa":3,"xb":2}}"#);
+    check_body(
+        body,
+        &traits(r#"{"a":{"a":1},"b":2,"\u0061":3}"#),
+        r#"{"v":{"xa":3,"xb":2}}"#,
+    );
     for value in [r#""a""#, "1", "[]"] {
         check_body(body, &traits(value), "{} ~trait_type_mismatch:custom");
     }
@@ -202,12 +318,25 @@ fn map_filters_open_objects_and_nothing_else() {
 
 #[test]
 fn only_of_a_setting_counts_what_it_leaves_out_and_may_say_all() {
-    let text = "settings: { list: { type: list, default: [] } }\n".to_owned() + &of_body("${traits | only ${settings.list}}");
+    let text = "settings: { list: { type: list, default: [] } }\n".to_owned()
+        + &of_body("${traits | only ${settings.list}}");
     let traits = r#""traits":{"Total Billed":1,"b":2}"#;
-    assert_eq!(told(&text, "{}", traits), "{} ~unlisted_trait:Total Billed ~unlisted_trait:b");
-    assert_eq!(told(&text, "list: total_billed", traits), r#"{"Total Billed":1} ~unlisted_trait:b"#);
-    assert_eq!(told(&text, "list: [all]", traits), r#"{"Total Billed":1,"b":2}"#);
-    assert_eq!(told(&text, "list: [all, b]", traits), r#"{"b":2} ~unlisted_trait:Total Billed"#);
+    assert_eq!(
+        told(&text, "{}", traits),
+        "{} ~unlisted_trait:Total Billed ~unlisted_trait:b"
+    );
+    assert_eq!(
+        told(&text, "list: total_billed", traits),
+        r#"{"Total Billed":1} ~unlisted_trait:b"#
+    );
+    assert_eq!(
+        told(&text, "list: [all]", traits),
+        r#"{"Total Billed":1,"b":2}"#
+    );
+    assert_eq!(
+        told(&text, "list: [all, b]", traits),
+        r#"{"b":2} ~unlisted_trait:Total Billed"#
+    );
     // Written in the definition, it is a word like any other, and what it leaves out is meant.
     check_body("${traits | only all}", r#"{"all":1,"b":2}"#, r#"{"all":1}"#);
 }
@@ -225,18 +354,35 @@ fn arguments_come_from_settings_too() {
       t: ${traits.name | truncate ${settings.number}}
       "*": ${traits.rest | rename ${settings.names} c=d | prefix ${settings.prefix}}"#,
         );
-    check(&text, r#""traits":{"name":"abc","totalBilled":1,"c":2}"#, r#"{"t":"ab","p_TB":1,"p_d":2}"#);
+    check(
+        &text,
+        r#""traits":{"name":"abc","totalBilled":1,"c":2}"#,
+        r#"{"t":"ab","p_TB":1,"p_d":2}"#,
+    );
 }
 
 #[test]
 fn if_passes_on_where_a_name_is_present_and_not_false() {
     let check_if = |condition: &str, traits: &str, passes: bool| {
         let body = format!("\n      g: ${{groupId}}\n      v: ${{traits.v | if {condition}}}");
-        check_body(&body, traits, if passes { r#"{"g":"g","v":null}"# } else { r#"{"g":"g"}"# });
+        check_body(
+            &body,
+            traits,
+            if passes {
+                r#"{"g":"g","v":null}"#
+            } else {
+                r#"{"g":"g"}"#
+            },
+        );
     };
-    for (value, passes) in
-        [("true", true), ("0", true), ("\"x\"", true), ("[0]", true), ("\"false\"", true), ("{\"a\":1}", true)]
-    {
+    for (value, passes) in [
+        ("true", true),
+        ("0", true),
+        ("\"x\"", true),
+        ("[0]", true),
+        ("\"false\"", true),
+        ("{\"a\":1}", true),
+    ] {
         check_if("traits.c", &format!(r#"{{"v":null,"c":{value}}}"#), passes);
     }
     for value in ["false", "null", "\"\"", "[]", "{}", "[ ]"] {
@@ -266,7 +412,9 @@ fn if_of_a_setting_is_decided_before_any_event() {
   on: {{ type: boolean, default: true }}
   none: {{ type: list, default: [] }}
 {}",
-            of_body(&format!("\n      g: ${{groupId}}\n      v: ${{traits.v | if {condition}}}"))
+            of_body(&format!(
+                "\n      g: ${{groupId}}\n      v: ${{traits.v | if {condition}}}"
+            ))
         )
     };
     for (condition, passes) in [
@@ -279,7 +427,11 @@ fn if_of_a_setting_is_decided_before_any_event() {
         ("settings.off false", true),
         ("${settings.on}", true),
     ] {
-        let expected = if passes { r#"{"g":"g","v":1}"# } else { r#"{"g":"g"}"# };
+        let expected = if passes {
+            r#"{"g":"g","v":1}"#
+        } else {
+            r#"{"g":"g"}"#
+        };
         check(&text(condition), r#""traits":{"v":1}"#, expected);
     }
 }

@@ -17,9 +17,21 @@ fn read(settings: &str) -> String {
     let definition = parse(&format!("{SPECS}{}", of_body("1"))).unwrap();
     let mut diagnostics = Diagnostics::new("c.yaml");
     let node = yaml::parse(settings, &mut diagnostics);
-    let settings = definition.read_settings(node.as_ref(), Place { line: 9, column: 1, length: 1 }, &mut diagnostics);
+    let settings = definition.read_settings(
+        node.as_ref(),
+        Place {
+            line: 9,
+            column: 1,
+            length: 1,
+        },
+        &mut diagnostics,
+    );
     let faults = lines(&diagnostics.into_sorted());
-    if faults.is_empty() { format!("{settings:?}") } else { faults }
+    if faults.is_empty() {
+        format!("{settings:?}")
+    } else {
+        faults
+    }
 }
 
 #[test]
@@ -54,8 +66,14 @@ c.yaml:9:1: error: missing setting: needed
 c.yaml:9:1: error: missing setting: needed
   hint: needed: What is needed."
     );
-    assert_eq!(read("null"), "c.yaml:9:1: error: missing setting: needed\n  hint: needed: What is needed.");
-    assert_eq!(read("{ needed: n, map: { a: [] } }"), "c.yaml:1:19: error: settings.map must be of type map, not a mapping");
+    assert_eq!(
+        read("null"),
+        "c.yaml:9:1: error: missing setting: needed\n  hint: needed: What is needed."
+    );
+    assert_eq!(
+        read("{ needed: n, map: { a: [] } }"),
+        "c.yaml:1:19: error: settings.map must be of type map, not a mapping"
+    );
 }
 
 #[test]
@@ -70,7 +88,8 @@ fn secrets_are_redacted_whatever_their_type() {
     .to_owned()
         + &of_body("\"${settings.s}\"");
     let definition = parse(&text).unwrap();
-    let settings = definition.read_settings(None, Place::default(), &mut Diagnostics::new("c.yaml"));
+    let settings =
+        definition.read_settings(None, Place::default(), &mut Diagnostics::new("c.yaml"));
     let shown = format!("{settings:?}");
     assert_eq!(
         shown,
@@ -78,7 +97,10 @@ fn secrets_are_redacted_whatever_their_type() {
     );
     assert_eq!(format!("{:?}", settings.redacted()), shown);
     // What is sent is the value itself.
-    assert_eq!(settings.get("s"), Some(&SettingValue::String("hush".to_owned())));
+    assert_eq!(
+        settings.get("s"),
+        Some(&SettingValue::String("hush".to_owned()))
+    );
     assert_eq!(settings.get("nothing"), None);
     check(&text, "", r#""hush""#);
 }

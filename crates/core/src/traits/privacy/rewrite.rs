@@ -17,7 +17,13 @@ impl Privacy {
         arena: &'a Bump,
         note: impl FnMut(Note<'_>),
     ) -> &'a [u8] {
-        let mut writer = Writer { privacy: self, vocabulary, arena, note, out: Vec::new() };
+        let mut writer = Writer {
+            privacy: self,
+            vocabulary,
+            arena,
+            note,
+            out: Vec::new(),
+        };
         writer.object(members, |writer, member| match member.key {
             "traits" => writer.traits(member.value),
             _ => writer.out.extend_from_slice(member.value.text().as_bytes()),
@@ -43,7 +49,11 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         }
         let members = traits.members(self.arena).unwrap_or_default();
         self.treated(members, |writer, key| {
-            let target = writer.vocabulary.look_up(key, writer.arena).1.map(|(target, _)| target);
+            let target = writer
+                .vocabulary
+                .look_up(key, writer.arena)
+                .1
+                .map(|(target, _)| target);
             let treatment = writer.privacy.treatment(target);
             (treatment, target == Some(Target::Trait(TraitId::ADDRESS)))
         });
@@ -55,7 +65,9 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         self.treated(members, |writer, key| {
             let treatment = match writer.vocabulary.look_up(key, writer.arena).1 {
                 Some((Target::Part(part), _)) => writer.privacy.of_part(part),
-                Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => writer.privacy.of_other_member(),
+                Some((Target::Trait(_) | Target::FlatPart(_), _)) | None => {
+                    writer.privacy.of_other_member()
+                }
             };
             (treatment, false)
         });
@@ -72,18 +84,26 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
             match treatment {
                 Treatment::Pass => kept.push((*member, treatment, is_address && !is_line)),
                 Treatment::Hash => {
-                    (self.note)(Note { code: NoteCode::TraitHashed, subject: name(member.key, vocabulary, arena) });
+                    (self.note)(Note {
+                        code: NoteCode::TraitHashed,
+                        subject: name(member.key, vocabulary, arena),
+                    });
                     kept.push((*member, treatment, is_address && !is_line));
                 }
-                Treatment::Deny => {
-                    (self.note)(Note { code: NoteCode::TraitDenied, subject: name(member.key, vocabulary, arena) })
-                }
+                Treatment::Deny => (self.note)(Note {
+                    code: NoteCode::TraitDenied,
+                    subject: name(member.key, vocabulary, arena),
+                }),
             }
         }
-        self.object(&kept, |writer, (member, treatment, is_address)| match (treatment, is_address) {
-            (_, true) if member.value.kind() == Kind::Object => writer.address(member.value),
-            (Treatment::Hash, _) => writer.hashed(member.value),
-            (Treatment::Pass | Treatment::Deny, _) => writer.out.extend_from_slice(member.value.text().as_bytes()),
+        self.object(&kept, |writer, (member, treatment, is_address)| {
+            match (treatment, is_address) {
+                (_, true) if member.value.kind() == Kind::Object => writer.address(member.value),
+                (Treatment::Hash, _) => writer.hashed(member.value),
+                (Treatment::Pass | Treatment::Deny, _) => {
+                    writer.out.extend_from_slice(member.value.text().as_bytes())
+                }
+            }
         });
     }
 
@@ -104,7 +124,13 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
                 self.out.push(b']');
             }
             // A string that is no text, with a lone surrogate, has its source bytes.
-            Kind::String => self.hash(value.string(self.arena).ok().flatten().unwrap_or(value.text())),
+            Kind::String => self.hash(
+                value
+                    .string(self.arena)
+                    .ok()
+                    .flatten()
+                    .unwrap_or(value.text()),
+            ),
             Kind::Boolean | Kind::Number => self.hash(value.text()),
         }
     }
@@ -115,7 +141,9 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         self.out.push(b'"');
         for byte in hasher.finalize().into_bytes() {
             let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-            self.out.extend([byte >> 4, byte & 0xF].map(|nibble| u8::try_from(digit(nibble)).unwrap_or(b'0')));
+            self.out.extend(
+                [byte >> 4, byte & 0xF].map(|nibble| u8::try_from(digit(nibble)).unwrap_or(b'0')),
+            );
         }
         self.out.push(b'"');
     }
