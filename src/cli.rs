@@ -15,6 +15,8 @@ mod run;
 mod snippet;
 mod suggest;
 mod terminal;
+mod test;
+mod topics;
 mod transform;
 
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ pub fn main() -> ExitCode {
         Command::Playground(arguments) => playground::run(arguments),
         Command::Suggest(arguments) => suggest::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Topics(arguments) => topics::run(arguments),
         Command::Health(arguments) => health::run(arguments),
         Command::Destinations(arguments) => destinations::run(arguments),
         Command::Completions(arguments) => completions::completions(arguments, command()),
@@ -89,6 +93,8 @@ enum Command {
     Playground(playground::Arguments),
     Suggest(suggest::Arguments),
     Check(check::Arguments),
+    Test(test::Arguments),
+    Topics(topics::Arguments),
     Health(health::Arguments),
     Destinations(destinations::Arguments),
     Completions(completions::CompletionsArguments),
