@@ -13,7 +13,6 @@ use super::ConfigArguments;
 use super::report::{Failure, say};
 use crate::config::{Config, Log, LogFormat};
 use crate::diagnostic::Diagnostic;
-use crate::kafka::fault::Fault;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
 use crate::process::{self, Process};
@@ -43,20 +42,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let router = Router::new(config.routing())?;
     // A process that started over does not end where a broker is away: no supervisor need start it again, later and later.
     let topics = match Process::this().restarts {
-        0 => Topics::check(&config, router.topics()).map_err(failure)?,
+        0 => Topics::check(&config, router.topics())?,
         _ => Topics::unasked(router.topics()),
     };
-    let service =
-        Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
-    service.stop_on_signals().map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, topics, Reading::Live)?;
+    service.stop_on_signals()?;
     let files = arguments.config.clone();
     service.start_over_when_stuck(move || check(&files).map(drop));
     let again = arguments.config.clone();
-    service
-        .reload_on_hangup(Arc::clone(&config), move || {
-            again.load().map_err(Failure::into_text)
-        })
-        .map_err(failure)?;
+    service.reload_on_hangup(Arc::clone(&config), move || {
+        again.load().map_err(Failure::into_text)
+    })?;
     let files = arguments.config.clone();
     service.follow_credentials(config.credentials.clone(), move || try_out(&files));
     let (workers, group_id) = (config.source.workers, &config.source.group_id);
@@ -117,10 +113,6 @@ fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
     let (config, _) = Config::load(&arguments.config, &arguments.overrides).map_err(told)?;
     let router = Router::new(config.routing()).map_err(told)?;
     Ok((config, router))
-}
-
-pub(super) fn failure(fault: Fault) -> Failure {
-    Failure::Work(anyhow!(fault))
 }
 
 /// Sends log lines to standard error, in the configured format.

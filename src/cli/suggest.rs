@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     sample.add(&kafka::record(message))
                 })
             })
-            .map_err(anyhow::Error::from)?,
+            .map_err(Failure::from)?,
         (None, Some(file)) if file.as_os_str() != "-" => {
             add_lines(
                 File::open(file).with_context(|| format!("cannot read {}", file.display()))?,

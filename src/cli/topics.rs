@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut names: Vec<&str> = router.topics().iter().map(String::as_str).collect();
     let mut partitions = arguments.partitions;
     if arguments.missing || (partitions.is_none() && arguments.format != Format::Names) {
-        let report = Report::of(&config, router.topics()).map_err(anyhow::Error::from)?;
+        let report = Report::of(&config, router.topics())?;
         if partitions.is_none() {
             partitions = Some(source_partitions(&report.topics, &config)?);
         }
