@@ -15,6 +15,8 @@ mod run;
 mod snippet;
 mod suggest;
 mod terminal;
+mod test;
+mod topics;
 mod transform;
 
 use std::io;
@@ -81,6 +83,8 @@ enum Command {
     Playground(playground::Arguments),
     Suggest(suggest::Arguments),
     Check(check::Arguments),
+    Test(test::Arguments),
+    Topics(topics::Arguments),
     Health(health::Arguments),
     Destinations(destinations::Arguments),
     Completions(completions::CompletionsArguments),
@@ -101,6 +105,8 @@ impl Command {
             | Command::Playground(_)
             | Command::Suggest(_)
             | Command::Check(_)
+            | Command::Test(_)
+            | Command::Topics(_)
             | Command::Health(_)
             | Command::Destinations(_)
             | Command::Completions(_)
@@ -119,6 +125,8 @@ impl Command {
             Command::Playground(arguments) => playground::run(arguments),
             Command::Suggest(arguments) => suggest::run(arguments),
             Command::Check(arguments) => check::run(arguments),
+            Command::Test(arguments) => test::run(arguments),
+            Command::Topics(arguments) => topics::run(arguments),
             Command::Health(arguments) => health::run(arguments),
             Command::Destinations(arguments) => destinations::run(arguments),
             Command::Completions(arguments) => completions::completions(arguments, command()),

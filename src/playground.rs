@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::settings::{read_settings, settings_text};
 use crate::destination::{self, Catalogue, Definition, Instance};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, has_errors};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, has_errors};
 use crate::examples;
 use crate::explanation::layout::{self, Line};
 use crate::explanation::{Explanation, explain};
@@ -381,22 +381,16 @@ impl Offer {
             SETTINGS => asked.settings.as_deref().unwrap_or(&self.settings),
             _ => asked.definition.as_deref().unwrap_or(&self.definition),
         };
-        let place = place.map(
-            |Place {
-                 line,
-                 column,
-                 length,
-             }| FaultPlace {
-                line,
-                column,
-                length,
-                text: text
-                    .lines()
-                    .nth(line.saturating_sub(1))
-                    .unwrap_or_default()
-                    .to_owned(),
-            },
-        );
+        let place = place.map(|place| FaultPlace {
+            line: place.line,
+            column: place.column,
+            length: place.length,
+            text: text
+                .lines()
+                .nth(place.line.saturating_sub(1))
+                .unwrap_or_default()
+                .to_owned(),
+        });
         let severity = match severity {
             Severity::Warning => "warning",
             Severity::Error => "error",

@@ -74,7 +74,10 @@ fn every_alert_asks_for_what_is_served_and_has_a_section_in_the_runbook() {
     let runbook = read("docs/runbook.md");
     for (name, text) in &alerts {
         assert!(
-            text.contains(&format!("runbook: docs/runbook.md#{}", name.to_lowercase())),
+            text.contains(&format!(
+                "runbook_url: docs/runbook.md#{}\n",
+                name.to_lowercase()
+            )),
             "{name} names its section"
         );
         assert!(

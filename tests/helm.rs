@@ -27,7 +27,7 @@ const SETS: [(&[&str], &str); 4] = [
     ),
     (
         &["tests/helm/everything.yaml"],
-        "ConfigMap ConfigMap PodDisruptionBudget PodMonitor PrometheusRule ScaledObject Service StatefulSet TriggerAuthentication",
+        "ConfigMap ConfigMap NetworkPolicy PodDisruptionBudget PodMonitor PrometheusRule ScaledObject Service ServiceAccount StatefulSet TriggerAuthentication",
     ),
 ];
 
@@ -428,6 +428,35 @@ fn a_rollout_has_the_time_it_needs_and_comes_with_every_change_of_the_configurat
             .all(|(index, print)| !prints[..index].contains(print)),
         "{prints:?}"
     );
+}
+
+#[test]
+fn alerts_take_their_values() {
+    let Some(helm) = helm("alerts_take_their_values") else {
+        return;
+    };
+    let rules = |values: &[&str]| {
+        let fixed = ["--show-only", "templates/monitoring.yaml", "--set"];
+        let values: Vec<&str> = values.iter().flat_map(|value| ["--set", *value]).collect();
+        let (is_good, rules, complaint) =
+            helm.template(&[&fixed[..], &["prometheusRule.enabled=true"], &values].concat());
+        assert!(is_good, "{complaint}");
+        rules
+    };
+    let changed = rules(&[
+        "prometheusRule.runbookUrl=https://wiki.example.org/runbook.md",
+        "prometheusRule.behindSeconds=900",
+    ]);
+    assert!(
+        changed.contains("runbook_url: https://wiki.example.org/runbook.md#groupcastbehind\n"),
+        "{changed}"
+    );
+    assert!(!changed.contains("runbook_url: docs"), "{changed}");
+    assert!(
+        changed.contains("groupcast_oldest_unprocessed_age_seconds) > 900\n"),
+        "{changed}"
+    );
+    assert!(rules(&[]).contains("groupcast_oldest_unprocessed_age_seconds) > 300\n"));
 }
 
 #[test]

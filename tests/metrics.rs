@@ -8,13 +8,16 @@ use groupcast::metrics::family::{Family, SECTIONS};
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
 const INTRODUCTION: &str = "# Metrics\n\n\
-    `/metrics` of `http.listen` serves these in Prometheus' text format. The names are an interface: a change is in the\n\
-    changelog. Units are seconds and bytes. Labels are closed sets: topics, partitions, workers, destinations and brokers as\n\
-    configured, codes from a fixed list; nothing that an event says becomes a label. A series of a partition is there while\n\
-    the partition is assigned here, and gone after a revoke; sum over all processes of a group. It stays while the worker\n\
-    opens a new consumer.\n\n\
-    Events are counted once an epoch, when it is committed: what was undone and done again counts once. Dead letters by\n\
-    reason, rewinds by cause and skipped offsets are series from the start, at 0; the others from their first count on.\n\n\
+    `/metrics` of `http.listen` serves these metrics in Prometheus' text format. Names, labels and units are an interface: a\n\
+    change is in the changelog.\n\n\
+    - **Units** are seconds and bytes.\n\
+    - **Labels** are closed sets: topics, partitions, workers, destinations and brokers as configured, and codes from a fixed\n\
+      list. Nothing from an event becomes a label.\n\
+    - **Events** are counted when their epoch is committed. An epoch that is rolled back and sent again counts once.\n\
+    - **A partition's series** exists while the partition is assigned to this process, also while the worker opens a new\n\
+      consumer. For a group's total, sum over all its processes.\n\
+    - **Series at 0:** dead letters by reason, rewinds by cause and skipped offsets exist from the start, at 0. The others\n\
+      exist from their first count on.\n\n\
     This page is generated: `UPDATE_GOLDEN=1 cargo test --test metrics`.\n";
 
 #[test]

@@ -21,7 +21,6 @@ use super::report::{Failure, say};
 use super::run;
 use super::terminal::Disarmed;
 use crate::config::Config;
-use crate::kafka::fault::Fault;
 use crate::kafka::ledger::{Entry, Ledger};
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::{Lost, Range};
@@ -118,12 +117,9 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn carry_out(&self) -> Result<(), Failure> {
-        let (lookup, ledger) = (
-            Lookup::open(self.config).map_err(failure)?,
-            Ledger::open(self.config).map_err(failure)?,
-        );
-        let partitions = lookup.partitions(&self.job.known_topics).map_err(failure)?;
-        let begun = ledger.read(&partitions).map_err(failure)?;
+        let (lookup, ledger) = (Lookup::open(self.config)?, Ledger::open(self.config)?);
+        let partitions = lookup.partitions(&self.job.known_topics)?;
+        let begun = ledger.read(&partitions)?;
         self.check_same(&begun)?;
         let ranges = if begun.is_empty() {
             self.find(&lookup)?
@@ -164,13 +160,10 @@ impl Plan<'_> {
             ranges,
             ..
         } = place;
-        if ledger
-            .begin(partitions, ranges, self.job.fingerprint)
-            .map_err(failure)?
-        {
+        if ledger.begin(partitions, ranges, self.job.fingerprint)? {
             return Ok(());
         }
-        self.check_same(&ledger.read(partitions).map_err(failure)?)
+        self.check_same(&ledger.read(partitions)?)
     }
 
     /// Refuses a name that stands for something else.
@@ -190,9 +183,7 @@ impl Plan<'_> {
     /// Finds what is to be read, and says what of it is lost.
     fn find(&self, lookup: &Lookup) -> Result<Vec<Range>, Failure> {
         let (from, to) = (limit("--from", self.job.from)?, limit("--to", self.job.to)?);
-        let (ranges, lost) = lookup
-            .ranges(&self.config.source.topics, &from, &to)
-            .map_err(failure)?;
+        let (ranges, lost) = lookup.ranges(&self.config.source.topics, &from, &to)?;
         lost.iter().for_each(say_lost);
         Ok(ranges)
     }
@@ -224,16 +215,13 @@ impl Plan<'_> {
         if !self.is_redrive() && (self.job.skips_superseded || self.counts_first()) {
             let router = self.router(Groups::default())?;
             for range in lookup
-                .behind(ranges)
-                .map_err(failure)?
+                .behind(ranges)?
                 .iter()
                 .filter(|range| !range.is_empty())
             {
-                lookup
-                    .read_range(range, |message| {
-                        count::add_group(&router, &message, &mut groups)
-                    })
-                    .map_err(failure)?;
+                lookup.read_range(range, |message| {
+                    count::add_group(&router, &message, &mut groups)
+                })?;
             }
         }
         Ok(groups)
@@ -260,9 +248,9 @@ impl Plan<'_> {
         let shown = Router::new(self.routing(superseded.clone()).redacted())?;
         let router = self.router(superseded)?;
         // What is too large for its topic becomes a dead letter, here as there.
-        let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
+        let topics = Topics::check(self.config, router.topics())?;
         let mut counts = Counts::new(&router, &shown, &topics, newer);
-        watch::count(lookup, left, self.is_redrive(), &mut counts).map_err(failure)?;
+        watch::count(lookup, left, self.is_redrive(), &mut counts)?;
         self.ask(&counts)
     }
 
@@ -312,7 +300,7 @@ impl Plan<'_> {
         } else {
             Groups::default()
         })?;
-        let topics = Topics::check(self.config, router.topics()).map_err(failure)?;
+        let topics = Topics::check(self.config, router.topics())?;
         let meter = Meter::new(self.job.care.rate);
         let reading = if self.is_redrive() {
             Reading::Redrive(meter)
@@ -320,8 +308,7 @@ impl Plan<'_> {
             Reading::Replay(meter)
         };
         signals::serve();
-        let service =
-            Service::start(Arc::clone(self.config), router, topics, reading).map_err(failure)?;
+        let service = Service::start(Arc::clone(self.config), router, topics, reading)?;
         service.stop_on_signals();
         // Where the configuration is broken by then, it ends and says so; the same command goes on with what is left.
         service.start_over_when_stuck(|| Ok(()));
@@ -333,12 +320,11 @@ impl Plan<'_> {
         service.stop();
         let ended = service.wait();
         if ended.is_ok() && seen.is_ok() {
-            place.finish_drained().map_err(failure)?;
+            place.finish_drained()?;
         }
         let left: i64 = place
             .ledger
-            .read(&place.partitions)
-            .map_err(failure)?
+            .read(&place.partitions)?
             .iter()
             .map(Entry::left)
             .sum();
@@ -373,8 +359,4 @@ fn say_lost(lost: &Lost) {
             "warning: {topic}/{partition}: older records than {oldest} are gone to retention, perhaps some of the range"
         )),
     }
-}
-
-fn failure(fault: Fault) -> Failure {
-    run::failure(fault)
 }

@@ -76,8 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Prints each topic as the brokers have it, then all that is wrong.
 fn print_topics(config: &Config, out: &mut impl Write) -> Result<(), Failure> {
     let router = Router::new(config.routing())?;
-    let Report { topics, complaint } =
-        Report::of(config, router.topics()).map_err(anyhow::Error::from)?;
+    let Report { topics, complaint } = Report::of(config, router.topics())?;
     writeln!(
         out,
         "broker: {} answers for {} topics",

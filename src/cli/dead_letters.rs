@@ -19,7 +19,6 @@ use super::terminal::Disarmed;
 use super::{ConfigArguments, check_names};
 use crate::config::Config;
 use crate::kafka;
-use crate::kafka::fault::Fault;
 use crate::kafka::lookup::Lookup;
 use crate::kafka::range::Range;
 use crate::record::Letter;
@@ -114,14 +113,12 @@ impl Choice {
     /// Opens a reader of the dead letter topics, and finds what is to be read of them.
     fn find(&self, config: &Config) -> Result<(Lookup, Vec<Range>), Failure> {
         self.check()?;
-        let lookup = Lookup::open(config).map_err(failure)?;
+        let lookup = Lookup::open(config)?;
         let (since, until) = (
             limit("--since", std::slice::from_ref(&self.since))?,
             limit("--until", std::slice::from_ref(&self.until))?,
         );
-        let (ranges, _) = lookup
-            .ranges(&topics(config), &since, &until)
-            .map_err(failure)?;
+        let (ranges, _) = lookup.ranges(&topics(config), &since, &until)?;
         Ok((lookup, ranges))
     }
 }
@@ -148,11 +145,7 @@ fn list(arguments: &ListArguments) -> Result<(), Failure> {
     };
     let mut newest = Vec::new();
     for range in &ranges {
-        newest.extend(
-            lookup
-                .newest(range, arguments.limit, is_meant)
-                .map_err(failure)?,
-        );
+        newest.extend(lookup.newest(range, arguments.limit, is_meant)?);
     }
     newest.sort_by_key(|message| std::cmp::Reverse(message.timestamp().to_millis()));
     newest.truncate(arguments.limit);
@@ -187,23 +180,21 @@ fn counts(arguments: &CountsArguments) -> Result<(), Failure> {
     let (lookup, ranges) = arguments.choice.find(&arguments.config.load()?)?;
     let mut counts: BTreeMap<(String, Option<String>), (u64, i64, i64)> = BTreeMap::new();
     for range in ranges.iter().filter(|range| !range.is_empty()) {
-        lookup
-            .read_range(range, |message| {
-                let Some(letter) = kafka::dead_letter(&message)
-                    .letter
-                    .filter(|letter| arguments.choice.takes(letter))
-                else {
-                    return;
-                };
-                let at = message.timestamp().to_millis().unwrap_or_default();
-                let kind = (
-                    letter.reason.to_owned(),
-                    letter.destination.map(str::to_owned),
-                );
-                let (count, oldest, newest) = counts.entry(kind).or_insert((0, at, at));
-                (*count, *oldest, *newest) = (*count + 1, (*oldest).min(at), (*newest).max(at));
-            })
-            .map_err(failure)?;
+        lookup.read_range(range, |message| {
+            let Some(letter) = kafka::dead_letter(&message)
+                .letter
+                .filter(|letter| arguments.choice.takes(letter))
+            else {
+                return;
+            };
+            let at = message.timestamp().to_millis().unwrap_or_default();
+            let kind = (
+                letter.reason.to_owned(),
+                letter.destination.map(str::to_owned),
+            );
+            let (count, oldest, newest) = counts.entry(kind).or_insert((0, at, at));
+            (*count, *oldest, *newest) = (*count + 1, (*oldest).min(at), (*newest).max(at));
+        })?;
     }
     let counts: Vec<Count> = counts
         .into_iter()
@@ -241,8 +232,4 @@ fn counts(arguments: &CountsArguments) -> Result<(), Failure> {
     }));
     letter::write_columns(&rows, &mut Disarmed(out))?;
     Ok(())
-}
-
-fn failure(fault: Fault) -> Failure {
-    super::run::failure(fault)
 }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::report::{Failure, say};
-use super::run::{failure, start_log};
+use super::run::start_log;
 use crate::config::Config;
 use crate::envelope::Emissions;
 use crate::http::playground;
@@ -109,8 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         router,
         Topics::assume(&topic_names),
         Reading::Live,
-    )
-    .map_err(failure)?;
+    )?;
     let left = read_back(
         &config.kafka.brokers,
         &topic_names,
@@ -125,17 +124,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     )?;
     if arguments.serve {
         let playground = Playground::of_routing(config.routing(), samples());
-        service
-            .serve(
-                arguments.listen,
-                playground::routes(playground, arguments.listen),
-            )
-            .map_err(failure)?;
+        service.serve(
+            arguments.listen,
+            playground::routes(playground, arguments.listen),
+        )?;
         keep_up(&service, &config.kafka.brokers)?;
     } else {
         service.stop();
     }
-    service.wait().map(drop).map_err(failure)
+    service.wait().map(drop).map_err(Failure::from)
 }
 
 fn config(brokers: &str) -> Result<Config, Failure> {

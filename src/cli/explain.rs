@@ -157,7 +157,7 @@ fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessag
         }),
         Arguments { .. } => Ok(None),
     };
-    Ok(found.map_err(anyhow::Error::from)?)
+    Ok(found?)
 }
 
 /// Returns whether the event's field is that text, or a number of those digits; the event need not be a good one.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::snippet;
 use crate::diagnostic::{Diagnostic, has_errors};
+use crate::kafka::fault::Fault;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -68,6 +69,12 @@ impl From<Vec<Diagnostic>> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Failure::Work(error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Work(fault.into())
     }
 }
 

@@ -13,7 +13,6 @@ use super::ConfigArguments;
 use super::report::{Failure, say};
 use crate::config::{Config, Log, LogFormat};
 use crate::diagnostic::Diagnostic;
-use crate::kafka::fault::Fault;
 use crate::kafka::refusal;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
@@ -45,12 +44,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let router = Router::new(config.routing())?;
     // A process that started over does not end where a broker is away: no supervisor need start it again, later and later.
     let topics = match Process::this().restarts {
-        0 => Topics::check(&config, router.topics()).map_err(failure)?,
+        0 => Topics::check(&config, router.topics())?,
         _ => Topics::unasked(router.topics()),
     };
     signals::serve();
-    let service =
-        Service::start(Arc::clone(&config), router, topics, Reading::Live).map_err(failure)?;
+    let service = Service::start(Arc::clone(&config), router, topics, Reading::Live)?;
     service.stop_on_signals();
     let files = arguments.config.clone();
     service.start_over_when_stuck(move || check(&files).map(drop));
@@ -119,10 +117,6 @@ fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
     refusal::check_settings(&config)?;
     let router = Router::new(config.routing()).map_err(told)?;
     Ok((config, router))
-}
-
-pub(super) fn failure(fault: Fault) -> Failure {
-    Failure::Work(anyhow!(fault))
 }
 
 /// Sends log lines to standard error, in the configured format.

@@ -175,6 +175,7 @@ mod tests {
     #[test]
     fn marks_characters_not_bytes() {
         let place = Place {
+            source: 0,
             line: 1,
             column: 3,
             length: 2,

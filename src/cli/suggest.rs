@@ -9,12 +9,12 @@ use clap::Args;
 
 use super::ConfigArguments;
 use super::report::Failure;
-use super::terminal::{self, CALM, Disarmed, GOOD, HEADING, columns, wrapped};
+use super::terminal::{self, BAD, CALM, Disarmed, GOOD, HEADING, columns, wrapped};
 use crate::kafka;
 use crate::kafka::lookup::Lookup;
 use crate::record::{Position, Record};
 use crate::router::Router;
-use crate::suggestion::{Finding, Report, Sample};
+use crate::suggestion::{Finding, Report, Sample, VerdictCount};
 
 /// Says what a sample of events tells about the configuration, with what to add to it
 ///
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     sample.add(&kafka::record(message))
                 })
             })
-            .map_err(anyhow::Error::from)?,
+            .map_err(Failure::from)?,
         (None, Some(file)) if file.as_os_str() != "-" => {
             add_lines(
                 File::open(file).with_context(|| format!("cannot read {}", file.display()))?,
@@ -128,6 +128,16 @@ fn write_report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             .filter(|finding| finding.kind == kind)
             .collect();
         write_findings(heading, &findings, out)?;
+    }
+    let is_routed = |count: &VerdictCount| count.verdict == "routed" && count.records > 0;
+    if report.records == 0 {
+        return writeln!(out, "\nno events were read, so there is nothing to say");
+    }
+    if !report.verdicts.iter().any(is_routed) {
+        return writeln!(
+            out,
+            "\n{BAD}no record is a group event{BAD:#}: `groupcast explain` on one of them says why"
+        );
     }
     if report.findings.is_empty() {
         return writeln!(

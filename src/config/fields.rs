@@ -9,6 +9,7 @@ use crate::yaml::{Fields, Node, Scalar, Value};
 /// What stands where nothing is written: null, at the beginning of the file.
 static NOTHING: Node = Node {
     place: Place {
+        source: 0,
         line: 1,
         column: 1,
         length: 1,

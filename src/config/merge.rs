@@ -24,7 +24,7 @@ const ROOT: &str = "root";
 
 /// Lays `environment` over the file's tree and `overrides` over both.
 ///
-/// What is not from the file has a place that only [`Origins::name`] understands.
+/// What is not from the file has a place whose source is its origin, which [`Origins::name`] names.
 pub(super) fn merge(
     file: &Node,
     environment: &[(String, String)],
@@ -130,15 +130,12 @@ pub(super) struct Origins {
     names: Vec<String>,
 }
 
-/// Lines from here on stand for origins. No file has as many.
-const FIRST_LINE: usize = usize::MAX / 2;
-
 impl Origins {
     /// Names the origin as the diagnostic's file where its place stands for one.
     pub(super) fn name(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        let line = diagnostic.place.map_or(0, |place| place.line);
-        if let Some(name) = line
-            .checked_sub(FIRST_LINE)
+        let source = diagnostic.place.map_or(0, |place| place.source);
+        if let Some(name) = source
+            .checked_sub(1)
             .and_then(|index| self.names.get(index))
         {
             diagnostic.file = name.as_str().into();
@@ -147,16 +144,12 @@ impl Origins {
         diagnostic
     }
 
+    /// Stands for the origin; the file itself is 0.
     fn place(&self, origin: &str) -> Place {
-        let index = self
-            .names
-            .iter()
-            .position(|name| name == origin)
-            .unwrap_or_default();
+        let index = self.names.iter().position(|name| name == origin);
         Place {
-            line: FIRST_LINE + index,
-            column: 1,
-            length: 1,
+            source: index.map_or(0, |index| index + 1),
+            ..Place::default()
         }
     }
 

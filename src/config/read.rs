@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
@@ -12,7 +13,7 @@ use crate::config::{
     Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap,
     OnUndecodable, Profile, Source, Start,
 };
-use crate::diagnostic::{Diagnostics, Place};
+use crate::diagnostic::{Diagnostics, Place, nearest};
 use crate::envelope::Format;
 use crate::event::Limits;
 use crate::flags::FlagMatch;
@@ -392,11 +393,20 @@ fn log(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Log {
     );
     let (level, place) = filled(&mut fields, "level", "info", diagnostics);
     fields.finish(diagnostics);
-    if EnvFilter::try_new(&level).is_err() {
-        let hint = "write a level, or levels by module: groupcast=debug,warn";
-        diagnostics
-            .error(place, format!("log.level is no filter: {level}"))
-            .hint(hint);
+    // The filter's own parser takes any other word for a module's name, and then says nothing of all else.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_directive = |part: &str| match part.rsplit_once('=') {
+        Some((module, word)) => !module.trim().is_empty() && is_level(word.trim()),
+        None => is_level(part.trim()),
+    };
+    if !level.split(',').all(is_directive) || EnvFilter::try_new(&level).is_err() {
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let hint = "write off, error, warn, info, debug or trace, or levels by module: groupcast=debug,warn";
+        let error = diagnostics.error(place, format!("log.level is not a level: {level}"));
+        match nearest(&level, levels) {
+            Some(near) => error.hint(format!("did you mean: {near}")),
+            None => error.hint(hint),
+        }
     }
     Log {
         format: format.unwrap_or(LogFormat::Text),

@@ -425,7 +425,11 @@ fn faults_of_values() {
         ),
         (
             "log: {level: 'groupcast=loud'}",
-            "g.yaml:1:14: error: log.level is no filter: groupcast=loud\n  hint: write a level, or levels by module: groupcast=debug,warn",
+            "g.yaml:1:14: error: log.level is not a level: groupcast=loud\n  hint: write off, error, warn, info, debug or trace, or levels by module: groupcast=debug,warn",
+        ),
+        (
+            "log: {level: warning}",
+            "g.yaml:1:14: error: log.level is not a level: warning\n  hint: did you mean: warn",
         ),
         (
             "logs: {}",

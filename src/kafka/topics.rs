@@ -110,7 +110,7 @@ impl Topics {
 
     /// Returns the largest record batch that each topic takes, in bytes.
     fn limits(&self) -> impl Iterator<Item = usize> {
-        (0..self.names.len()).map(|topic| self.max_bytes(TopicId(topic)))
+        (0..self.max_message_bytes.len()).map(|topic| self.max_bytes(TopicId(topic)))
     }
 
     /// Asks the broker for the limits that it has not told yet. Returns whether all are told.

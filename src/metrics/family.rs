@@ -52,76 +52,76 @@ families! {
         CONSUMED = Counter "groupcast_records_consumed_total" ["topic"] "Records consumed and committed, by source topic",
         VERDICTS = Counter "groupcast_verdicts_total" ["verdict" "reason"] "How consumed records ended, exactly one each",
         OUTCOMES = Counter "groupcast_outcomes_total" ["destination" "outcome" "reason"]
-            "What each destination made of routed events, exactly one each",
+            "Outcomes of routed events, exactly one per event and destination",
         OPERATIONS = Counter "groupcast_operations_emitted_total" ["destination"] "Records made for each destination's topic",
         NOTES = Counter "groupcast_notes_total" ["destination" "code"]
-            "What was passed over or dropped on the way without changing the verdict; no destination where it concerns the event",
+            "Things passed over, left out or changed without changing the verdict; the label destination is empty where they concern the event itself",
         LATENCY = Histogram "groupcast_end_to_end_latency_seconds" ["since"]
-            "Seconds until what was made of a record was acknowledged and committed, since the event's own time (event_time) or the Kafka record's (record_time)",
+            "Seconds from the event's own time (event_time) or the Kafka record's (record_time) until everything made of the record was acknowledged and committed",
     }
     "Source" {
         LAG = Gauge "groupcast_consumer_lag_records" ["topic" "partition"]
-            "Offsets between the group's committed offset and the partition's end, 0 once only transaction marks are left; of assigned partitions only",
+            "Offsets between the group's committed offset and the partition's end, 0 once only transaction markers are left; of assigned partitions only",
         UNPROCESSED_AGE = Gauge "groupcast_oldest_unprocessed_age_seconds" ["topic" "partition"]
-            "Seconds since the oldest record that is not committed was first seen at the partition's end, 0 where there is none; a backlog counts from the assignment on, and neither a rewind nor a new consumer starts it again",
+            "Seconds since the oldest uncommitted record was first seen at the partition's end, 0 if there is none; a backlog counts from the assignment on; neither a rewind nor a new consumer resets it",
         PARTITIONS = Gauge "groupcast_assigned_partitions" ["worker"] "Partitions that the group has given to the worker",
-        REBALANCES = Counter "groupcast_rebalances_total" ["worker" "kind"] "Assignments and revokes that the worker has answered",
+        REBALANCES = Counter "groupcast_rebalances_total" ["worker" "kind"] "Assignments and revocations that the worker has answered",
         SKIPPED = Counter "groupcast_gap_offsets_skipped_total" ["topic"]
-            "Offsets that retention deleted before they were read, skipped by source.on_gap",
+            "Offsets that retention deleted before they were read, skipped because of source.on_gap",
         UNDECODABLE = Counter "groupcast_undecodable_offsets_skipped_total" ["topic"]
-            "Offsets of batches that could not be decoded, skipped by source.on_undecodable",
+            "Offsets of batches that could not be decoded, skipped because of source.on_undecodable",
         BLOCKED = Gauge "groupcast_blocked_partitions" ["worker"]
-            "Assigned partitions that wait at an offset; /readyz names each with its offset and reason",
+            "Assigned partitions that are blocked at an offset; /readyz names each with its offset and reason",
     }
     "Epochs" {
         EPOCHS = Counter "groupcast_epochs_total" ["result"] "Ends of epochs: committed, held, deferred or rewound",
         COMMIT_DURATION = Histogram "groupcast_commit_duration_seconds" []
-            "Seconds from the last send of an epoch to its committed offsets",
-        IN_FLIGHT = Gauge "groupcast_in_flight_bytes" ["worker"] "Bytes made since the last commit",
+            "Seconds that an epoch's commit took: the wait for acknowledgements, then the offsets",
+        IN_FLIGHT = Gauge "groupcast_in_flight_bytes" ["worker"] "Bytes of output made since the last commit",
         IN_FLIGHT_LIMIT = Gauge "groupcast_in_flight_limit_bytes" ["worker"]
-            "Bytes after which an epoch ends; it may go over by one batch",
-        HELD = Gauge "groupcast_worker_held" ["worker"] "1 while reading is paused until what was sent is acknowledged",
-        REWINDS = Counter "groupcast_rewinds_total" ["cause"] "Epochs undone and done again",
+            "Bytes of output after which an epoch ends; it may exceed them by one batch",
+        HELD = Gauge "groupcast_worker_held" ["worker"] "1 while reading is paused until the records sent are acknowledged",
+        REWINDS = Counter "groupcast_rewinds_total" ["cause"] "Epochs rolled back and sent again",
         UNCOMMITTED_AGE = Gauge "groupcast_oldest_uncommitted_age_seconds" ["worker"]
-            "Seconds since the oldest record was first read whose offset is not committed, however often its epoch was undone; 0 where there is none",
+            "Seconds since the oldest uncommitted record was first read, however often its epoch was rolled back; 0 if there is none",
         LAST_COMMIT = Gauge "groupcast_last_commit_age_seconds" ["worker"]
             "Seconds since the last commit, or since the start; an idle worker commits nothing",
     }
     "Topics and brokers" {
         REFUSED = Gauge "groupcast_topic_refused" ["topic"] "1 while a topic refuses records and holds the epoch",
         TOPIC_PROBLEMS = Gauge "groupcast_topic_problems" []
-            "What the last look at the topics found wrong: missing ones, missing rights, no answer",
-        CLIENT_ERRORS = Counter "groupcast_client_errors_total" ["client" "code"] "Errors that a Kafka client reported by itself",
+            "Problems that the last check of the topics found: missing topics, missing rights, no answer",
+        CLIENT_ERRORS = Counter "groupcast_client_errors_total" ["client" "code"] "Errors that a Kafka client reported on its own",
         QUEUE = Gauge "groupcast_client_queue_bytes" ["client" "worker"]
-            "Bytes in the client's queue: of a consumer fetched and not read, of a producer not acknowledged",
+            "Bytes in the client's queue: fetched and not read (consumer), not acknowledged (producer)",
         QUEUE_LIMIT = Gauge "groupcast_client_queue_limit_bytes" ["client" "worker"] "Bytes that a producer's queue may hold",
         BROKER_UP = Gauge "groupcast_broker_up" ["client" "worker" "broker"]
-            "1 while the client is connected to the broker; it connects to those that it needs",
+            "1 while the client is connected to the broker; it connects only to brokers that it needs",
         ROUND_TRIP = Gauge "groupcast_broker_round_trip_p99_seconds" ["client" "worker" "broker"]
-            "99th percentile of what the broker took to answer, in the last second; a fetch may wait for records",
+            "99th percentile of the broker's answer time in the last second; a fetch may wait for records",
         THROTTLE = Gauge "groupcast_broker_throttle_seconds" ["client" "worker" "broker"]
-            "Mean of what the broker had the client wait by quota, in the last second",
+            "Mean time that the broker throttled the client by quota, in the last second",
         TIMEOUTS = Counter "groupcast_broker_request_timeouts_total" ["client" "worker" "broker"]
-            "Requests that the broker did not answer in time, since the client was opened",
+            "Requests that the broker did not answer in time since the client was opened",
     }
     "Service" {
-        READY = Gauge "groupcast_ready" [] "1 where /readyz says ok",
-        HEALTHY = Gauge "groupcast_healthy" [] "1 where /healthz says ok",
+        READY = Gauge "groupcast_ready" [] "1 while /readyz says ok",
+        HEALTHY = Gauge "groupcast_healthy" [] "1 while /healthz says ok",
         RELOADS = Counter "groupcast_config_reloads_total" ["result"]
-            "Configurations read anew at a SIGHUP: applied, or refused with the old one left in force",
+            "Configurations reloaded at SIGHUP: applied, or refused while the old one stays in force",
         LAST_RELOAD = Gauge "groupcast_config_last_reload_success" []
-            "0 while the last configuration that was read was refused",
+            "0 if the last reload was refused, else 1",
         STARTED_OVER = Counter "groupcast_process_started_over_total" []
-            "Times the process started over in place: a Kafka client call did not return, or credentials were exchanged",
+            "Times the process restarted in place, because a Kafka client call hung or credentials were exchanged",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
     }
     "Process" {
         CPU = Counter "process_cpu_seconds_total" [] "User and system CPU time in seconds",
         OPEN_FILES = Gauge "process_open_fds" [] "Open file descriptors",
-        MAX_FILES = Gauge "process_max_fds" [] "The most file descriptors that may be open, 0 where there is no limit",
+        MAX_FILES = Gauge "process_max_fds" [] "The most file descriptors that may be open, 0 if there is no limit",
         MEMORY = Gauge "process_resident_memory_bytes" [] "Resident memory in bytes",
         VIRTUAL_MEMORY = Gauge "process_virtual_memory_bytes" [] "Virtual memory in bytes",
-        START_TIME = Gauge "process_start_time_seconds" [] "When the process started, in Unix seconds",
+        START_TIME = Gauge "process_start_time_seconds" [] "Start time of the process in Unix seconds",
         THREADS = Gauge "process_threads" [] "Threads of the process",
     }
 }

@@ -133,7 +133,7 @@ mod tests {
             "# HELP groupcast_consumer_lag_records {}\n# TYPE groupcast_consumer_lag_records gauge\n\
              groupcast_consumer_lag_records{{topic=\"a\\\"\\\\\\n\",partition=\"0\"}} 3\n\
              groupcast_consumer_lag_records{{topic=\"b\",partition=\"1\"}} 0.5\n\n\
-             # HELP groupcast_ready 1 where /readyz says ok\n# TYPE groupcast_ready gauge\ngroupcast_ready 1\n\n",
+             # HELP groupcast_ready 1 while /readyz says ok\n# TYPE groupcast_ready gauge\ngroupcast_ready 1\n\n",
             family::LAG.help
         );
         assert_eq!(page.into_text(), expected);

@@ -16,6 +16,7 @@ pub(super) fn read_settings(
 ) -> Settings {
     let node = yaml::parse(text, found);
     let place = Place {
+        source: 0,
         line: 1,
         column: 1,
         length: 1,

@@ -22,6 +22,7 @@ pub use self::definition::{
     Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership,
     NullPolicy, OperationSpec,
 };
+pub(crate) use self::definition::{event_text, read_list, read_outcome, required};
 pub use self::material::Material;
 pub use self::plan::{Operation, Plan};
 pub use self::run::Run;

@@ -32,6 +32,8 @@ pub enum Severity {
 /// A stretch of one line in a file. Lines and columns start at 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
+    /// Which text it is in: 0 for the file itself. Others are numbered by whoever laid several texts over each other.
+    pub source: usize,
     /// Line, from 1.
     pub line: usize,
     /// Column of the first character, from 1.
@@ -48,6 +50,7 @@ impl Place {
             line: self.line,
             column: self.column + characters,
             length: length.max(1),
+            source: self.source,
         }
     }
 }
@@ -201,6 +204,7 @@ mod tests {
         diagnostics
             .error(
                 Place {
+                    source: 0,
                     line: 3,
                     column: 5,
                     length: 4,

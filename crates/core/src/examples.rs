@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::destination::{Definition, Example, Expected, ExpectedOperation, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::envelope::Emissions;
+use crate::envelope::{Emission, Emissions};
 use crate::json;
 use crate::record::{Position, Record};
 use crate::router::{DefaultLimits, Router, Routing, Scratch};
@@ -89,7 +89,7 @@ fn check_one(
         );
         return;
     }
-    let actual = Actual::of(&router, &emissions, seen.0);
+    let actual = Actual::of(&router, 0, &emissions, seen.0);
     exercised.extend(
         actual
             .operations
@@ -114,8 +114,8 @@ impl Observer for Seen {
     }
 }
 
-/// What came of an example.
-struct Actual {
+/// What became of an event at one destination.
+pub(crate) struct Actual {
     operations: Vec<ActualOperation>,
     reason: &'static str,
 }
@@ -128,11 +128,17 @@ struct ActualOperation {
 }
 
 impl Actual {
-    fn of(router: &Router, emissions: &Emissions, outcome: Option<Outcome>) -> Actual {
-        let operations = emissions.iter().filter_map(|emission| {
+    pub(crate) fn of(
+        router: &Router,
+        destination: usize,
+        emissions: &Emissions,
+        outcome: Option<Outcome>,
+    ) -> Actual {
+        let is_its = |emission: &Emission<'_>| emission.destination == Some(destination);
+        let operations = emissions.iter().filter(is_its).filter_map(|emission| {
             let operation = emission.operation()?;
             Some(ActualOperation {
-                id: router.operation_id(0, operation.index).to_owned(),
+                id: router.operation_id(destination, operation.index).to_owned(),
                 request: operation.request.to_owned(),
                 key: String::from_utf8_lossy(emission.key.unwrap_or_default()).into_owned(),
                 body: json::compact(&String::from_utf8_lossy(operation.body)),
@@ -145,8 +151,8 @@ impl Actual {
     }
 }
 
-/// Says how an example came out differently, if it did.
-fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
+/// Says how an event came out differently, if it did.
+pub(crate) fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
     let emitted: Vec<&str> = actual
         .operations
         .iter()
@@ -154,11 +160,11 @@ fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
         .collect();
     match expected {
         Expected::Skips(reason) if !emitted.is_empty() => Some(format!(
-            "skips {reason} is expected, {} came",
+            "expected to skip ({reason}), got {}",
             emitted.join(", ")
         )),
         Expected::Skips(reason) if *reason != actual.reason => Some(format!(
-            "skips {reason} is expected, {} came",
+            "expected to skip ({reason}), got {}",
             actual.reason
         )),
         Expected::Skips(_) => None,
@@ -173,7 +179,7 @@ fn difference(expected: &Expected, actual: &Actual) -> Option<String> {
                 } else {
                     emitted.join(", ")
                 };
-                return Some(format!("{} is expected, {came} came", wanted.join(", ")));
+                return Some(format!("expected {}, got {came}", wanted.join(", ")));
             }
             operations
                 .iter()
@@ -193,7 +199,7 @@ fn operation_difference(wanted: &ExpectedOperation, came: &ActualOperation) -> O
     parts.into_iter().find_map(|(part, wanted, came_part)| {
         let wanted = wanted.filter(|wanted| *wanted != came_part)?;
         Some(format!(
-            "{}: the {part} differs\n  expected {wanted}\n  came     {came_part}",
+            "{}: the {part} differs\n  expected {wanted}\n  got      {came_part}",
             came.id
         ))
     })

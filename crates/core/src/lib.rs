@@ -17,6 +17,7 @@ pub mod latest;
 pub mod selection;
 pub mod router;
 pub mod examples;
+pub mod cases;
 pub mod explanation;
 pub mod suggestion;
 pub mod watermark;

@@ -215,6 +215,7 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
             Err(error) => {
                 let at = error.marker();
                 let place = Place {
+                    source: 0,
                     line: at.line().max(1),
                     column: at.col() + 1,
                     length: 1,
@@ -278,6 +279,7 @@ pub fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
     }
     Some(root.unwrap_or(Node {
         place: Place {
+            source: 0,
             line: 1,
             column: 1,
             length: 1,
@@ -298,6 +300,7 @@ fn place_of(span: Span) -> Place {
         1
     };
     Place {
+        source: 0,
         line: span.start.line(),
         column: span.start.col() + 1,
         length,

@@ -10,7 +10,7 @@ use rdkafka::message::OwnedMessage;
 use super::count::Counts;
 use super::shelf::{Shelf, ShelfError};
 use super::watch::Progress;
-use super::{Place, Plan, failure};
+use super::{Place, Plan};
 use crate::cli::report::{Failure, say};
 use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
@@ -51,7 +51,7 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
     };
     let shown = Router::new(routing.clone().redacted())?;
     let router = Router::new(routing)?;
-    let topics = Arc::new(Topics::check(plan.config, router.topics()).map_err(failure)?);
+    let topics = Arc::new(Topics::check(plan.config, router.topics())?);
     if plan.counts_first() {
         let mut counts = Counts::new(&router, &shown, &topics, &newer);
         each(&mut shelf, &plan.config.source.topics, |record, _| {
@@ -67,8 +67,7 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
     sent.tell(&plan.job.replay.name)?;
     place
         .ledger
-        .finish(&place.ledger.read(&place.partitions).map_err(failure)?)
-        .map_err(failure)?;
+        .finish(&place.ledger.read(&place.partitions)?)?;
     Ok(())
 }
 
@@ -143,7 +142,7 @@ fn fold(
                 fault.get_or_insert(error);
             }
         };
-        lookup.read_range(range, read).map_err(failure)?;
+        lookup.read_range(range, read)?;
         before += range.len();
         if let Some(error) = fault.take() {
             return Err(failed(&error));
@@ -174,7 +173,7 @@ fn add(
 }
 
 fn failed(error: &ShelfError) -> Failure {
-    failure(Fault::Fatal(error.to_string()))
+    Failure::from(Fault::Fatal(error.to_string()))
 }
 
 /// Lends each record that is made of the states; `is_first` of a group.
@@ -206,7 +205,9 @@ fn each(
         }
         Ok(())
     };
-    shelf.each(lend).map_err(|Stopped(fault)| failure(fault))
+    shelf
+        .each(lend)
+        .map_err(|Stopped(fault)| Failure::from(fault))
 }
 
 struct Stopped(Fault);
@@ -230,8 +231,7 @@ fn send(
     topics: &Arc<Topics>,
     shelf: &mut Shelf,
 ) -> Result<Sent, Failure> {
-    let mut delivery = Delivery::open(plan.config, Arc::clone(topics), Arc::new(Status::new(0)))
-        .map_err(failure)?;
+    let mut delivery = Delivery::open(plan.config, Arc::clone(topics), Arc::new(Status::new(0)))?;
     let (mut emissions, mut scratch, mut sent) =
         (Emissions::default(), Scratch::default(), Sent::default());
     // When the next record is due.
@@ -257,8 +257,8 @@ fn send(
         }
         Ok(())
     })?;
-    hand_over(&mut delivery, &mut emissions).map_err(failure)?;
-    while !delivery.drain(PATIENCE).map_err(failure)? {}
+    hand_over(&mut delivery, &mut emissions)?;
+    while !delivery.drain(PATIENCE)? {}
     delivery.close();
     Ok(sent)
 }

@@ -57,10 +57,11 @@ impl LetterRow {
             reason.sentence()
         });
         writeln!(out, "{BAD}{}{BAD:#}: {sentence}", self.reason)?;
-        let attempts = if self.attempts == 0 {
-            "never".to_owned()
-        } else {
-            format!("{} times", self.attempts)
+        // The letter cannot know what happened to it since: a redrive writes a new letter if it fails again.
+        let attempts = match self.attempts {
+            0 => "before it was written, none; what came after is not recorded here".to_owned(),
+            1 => "once before it was written".to_owned(),
+            count => format!("{count} times before it was written"),
         };
         let destination = self
             .destination
@@ -81,7 +82,7 @@ impl LetterRow {
                     self.source_time.as_deref().unwrap_or("at no known time")
                 ),
             ),
-            ("redriven", &attempts),
+            ("redrives", &attempts),
         ] {
             if !said.is_empty() {
                 writeln!(out, "  {name:12}{said}")?;
@@ -114,7 +115,7 @@ pub(super) fn write_list(rows: &[LetterRow], out: &mut impl Write) -> io::Result
         let attempts = if row.attempts == 0 {
             String::new()
         } else {
-            format!(" (redriven {} times)", row.attempts)
+            format!(" (after {} redrives)", row.attempts)
         };
         let destination = row.destination.as_deref().unwrap_or("-");
         [

@@ -6,7 +6,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::failure;
 use super::letter::LetterRow;
 use crate::cli::explain::write_explanation;
 use crate::cli::report::Failure;
@@ -44,12 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         partition: *partition,
         offset: *offset,
     };
-    let message = Lookup::open(&config)
-        .and_then(|lookup| lookup.at(position))
-        .map_err(failure)?;
+    let message = Lookup::open(&config).and_then(|lookup| lookup.at(position))?;
     let record = kafka::dead_letter(&message);
     let (Some(row), Some(letter)) = (LetterRow::of(&message), record.letter) else {
-        return Err(failure(Fault::Fatal(format!(
+        return Err(Failure::from(Fault::Fatal(format!(
             "{position}: {}",
             Reason::NoDeadLetter.sentence()
         ))));

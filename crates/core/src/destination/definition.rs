@@ -305,7 +305,7 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
     Some(definition)
 }
 
-fn required(
+pub(crate) fn required(
     fields: &mut Fields<'_>,
     key: &'static str,
     diagnostics: &mut Diagnostics,
@@ -318,7 +318,7 @@ fn required(
     value
 }
 
-fn read_list<T>(
+pub(crate) fn read_list<T>(
     fields: &mut Fields<'_>,
     key: &'static str,
     diagnostics: &mut Diagnostics,
@@ -629,7 +629,8 @@ fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Op
     })
 }
 
-fn read_outcome(
+/// Reads `emits` or `skips`: what must become of an event at one destination.
+pub(crate) fn read_outcome(
     fields: &mut Fields<'_>,
     context: &str,
     diagnostics: &mut Diagnostics,
@@ -658,7 +659,7 @@ fn read_outcome(
 }
 
 /// An event written as a string is taken byte for byte; one written as YAML becomes compact JSON.
-fn event_text(node: &Node) -> String {
+pub(crate) fn event_text(node: &Node) -> String {
     if let Some(scalar) = node.as_scalar() {
         return scalar.text.clone();
     }

@@ -20,6 +20,7 @@ fn read(settings: &str) -> String {
     let settings = definition.read_settings(
         node.as_ref(),
         Place {
+            source: 0,
             line: 9,
             column: 1,
             length: 1,
