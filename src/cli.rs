@@ -25,6 +25,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::report::Failure;
 use crate::config::Config;
 use crate::diagnostic::nearest;
+use crate::log;
 
 /// Runs the program with the arguments of the process: exit code 0 done, 1 the work failed, 2 the input is wrong.
 #[must_use]
@@ -46,10 +47,12 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => completions::completions(arguments, command()),
         Command::Man(arguments) => completions::man(arguments, command()),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
-    }
+    };
+    log::flush();
+    code
 }
 
 /// Returns the whole command line, for what must cover every command.

@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::metrics::page::Page;
+use crate::log;
+use crate::metrics::page::{Page, approximately};
 use crate::metrics::{Metrics, family};
 use crate::status::{Blocked, Status, View};
 use crate::worker::stop::Stop;
@@ -170,6 +171,9 @@ impl Watched {
             &[],
             f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())),
         );
+        for (reason, n_lost) in log::lost() {
+            page.say(family::LOG_LINES_LOST, &[reason], approximately(n_lost));
+        }
         page.say_process();
         self.metrics.render() + &page.into_text()
     }

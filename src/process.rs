@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::log;
+
 /// What a process leaves to itself when it starts over: how often it did, and its identity.
 const INHERITED: &str = "GROUPCAST_STARTED_OVER";
 
@@ -62,6 +64,7 @@ impl Process {
 pub fn start_over() -> std::io::Error {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
+    log::flush();
     // The path, if the file is still there, keeps the name that `ps` shows.
     let program = std::env::current_exe()
         .ok()
@@ -72,6 +75,13 @@ pub fn start_over() -> std::io::Error {
         .args(arguments)
         .env(INHERITED, Process::this().leave())
         .exec()
+}
+
+/// Ends this process, whatever its threads do, once what it logged is written.
+#[expect(clippy::exit, reason = "stuck threads cannot be joined")]
+pub fn exit(code: i32) -> ! {
+    log::flush();
+    std::process::exit(code)
 }
 
 #[cfg(test)]

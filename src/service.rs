@@ -26,7 +26,7 @@ use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::router::Router;
 use crate::status::Status;
 use crate::worker::routes::{Current, Routes};
@@ -342,7 +342,6 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
 async fn heed(
     mut terminate: Signal,
     mut interrupt: Signal,
@@ -360,5 +359,5 @@ async fn heed(
         tracing::error!(worker = status.worker, is_uncommitted, refused = ?view.refused,
             "asked again; ending at once, the next start sends again what was not committed");
     }
-    std::process::exit(1);
+    process::exit(1);
 }

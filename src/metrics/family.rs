@@ -113,6 +113,8 @@ families! {
             "0 while the last configuration that was read was refused",
         STARTED_OVER = Counter "groupcast_process_started_over_total" []
             "Times the process started over because a Kafka client call did not return",
+        LOG_LINES_LOST = Counter "groupcast_log_lines_lost_total" ["reason"]
+            "Log lines that standard error did not take: nobody read it and there was no room to wait (no_room), or a write failed (not_written)",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
     }
     "Process" {

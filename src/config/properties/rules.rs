@@ -163,16 +163,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         // Loaded when the property is set, before any client exists (`rd_kafka_plugins_conf_set`).
-        names: &["plugin.library.paths"],
+        names: &[
+            "plugin.library.paths",
+            "ssl.engine.location",
+            "ssl.engine.id",
+        ],
         allowed: &[],
         reason: "it loads a library",
         instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["ssl.engine.location", "ssl.engine.id"],
-        allowed: &[],
-        reason: "it loads a library",
-        instead: "name files of keys and certificates: ssl.key.location, ssl.certificate.location",
     },
     Rule {
         // OpenSSL takes a name it does not know for a library's.
