@@ -6,6 +6,7 @@
 //! is not ready either. Started means that each worker has had its partitions once.
 
 mod figures;
+mod host;
 pub mod playground;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -100,8 +102,17 @@ pub fn routes(watched: Watched) -> Router {
         .with_state(watched)
 }
 
-/// Serves until the runtime ends.
+/// Serves until the runtime ends. Where only this machine reaches the listener, only its browsers can be made to ask by a foreign name;
+/// elsewhere a scrape may come by any name.
 pub async fn serve(listener: TcpListener, routes: Router) {
+    let is_loopback = listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback());
+    let routes = if is_loopback {
+        routes.layer(from_fn(host::check))
+    } else {
+        routes
+    };
     accept(listener, routes, LIMITS).await;
 }
 
@@ -399,6 +410,64 @@ mod tests {
                 .starts_with("HTTP/1.1 431 ")
         );
         assert_eq!(ask(address, b"GET / HTTP/1.1\r\n").await, "");
+    }
+
+    async fn code(address: std::net::SocketAddr, request: &str, headers: &str) -> String {
+        let request = format!("{request} HTTP/1.1\r\n{headers}\r\n");
+        let answer = ask(address, request.as_bytes()).await;
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    async fn served_at(ip: &str, routes: Router) -> std::net::SocketAddr {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, routes));
+        (std::net::Ipv4Addr::LOCALHOST, address.port()).into()
+    }
+
+    #[tokio::test]
+    async fn pages_answer_by_any_name_only_where_others_ask_and_the_playground_nowhere() {
+        let catalogue = crate::destination::Catalogue::built_in();
+        let playground = || {
+            let playground = crate::playground::Playground::of_catalogue(&catalogue, Vec::new());
+            playground::routes(playground)
+        };
+        let pages = || Router::new().route("/healthz", get(async || "ok"));
+        let names = [
+            "Host: localhost\r\n",
+            "Host: 127.0.0.1:9464\r\n",
+            "Host: 10.1.2.3\r\n",
+            "",
+            "Host: evil.example\r\n",
+            "Host: groupcast.events.svc:9464\r\n",
+            "Host: localhost\r\nHost: evil.example\r\n",
+        ];
+        let (all, some) = (
+            ["200"; 7],
+            ["200", "200", "200", "200", "421", "421", "421"],
+        );
+        for (ip, path, expected) in [
+            ("0.0.0.0", "/healthz", all),
+            ("127.0.0.1", "/healthz", some),
+            ("0.0.0.0", "/playground/offer", some),
+            ("127.0.0.1", "/playground/offer", some),
+        ] {
+            let address = served_at(ip, pages().merge(playground())).await;
+            for (name, expected) in names.iter().zip(expected) {
+                let code = code(address, &format!("GET {path}"), name).await;
+                assert_eq!(code, expected, "{ip} {path} {name}");
+            }
+            let explain = "POST /playground/explain";
+            for (site, expected) in [
+                ("", "400"),
+                ("Sec-Fetch-Site: same-origin\r\n", "400"),
+                ("Sec-Fetch-Site: cross-site\r\n", "403"),
+                ("Sec-Fetch-Site: same-site\r\n", "403"),
+            ] {
+                let headers = format!("Host: localhost\r\n{site}");
+                assert_eq!(code(address, explain, &headers).await, expected, "{site}");
+            }
+        }
     }
 
     /// What every probe meets while somebody opens connections and says nothing, half a question, or reads no answer.

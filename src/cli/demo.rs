@@ -126,10 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.serve {
         let playground = Playground::of_routing(config.routing(), samples());
         service
-            .serve(
-                arguments.listen,
-                playground::routes(playground, arguments.listen),
-            )
+            .serve(arguments.listen, playground::routes(playground))
             .map_err(failure)?;
         keep_up(&service, &config.kafka.brokers)?;
     } else {
