@@ -330,7 +330,31 @@ mod tests {
     use rdkafka::Timestamp;
     use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 
+    use super::native::tests::property_names;
     use super::*;
+    use crate::config::properties::judged;
+
+    /// A new librdkafka brings new properties: somebody has to say of each what it opens and runs.
+    #[test]
+    fn every_property_of_the_linked_librdkafka_is_judged_once() {
+        let names: Vec<&str> = judged().collect();
+        for name in &names {
+            let n_times = names.iter().filter(|other| *other == name).count();
+            assert_eq!(n_times, 1, "{name} stands in more than one place");
+        }
+        let known = property_names();
+        for name in &known {
+            assert!(names.contains(&name.as_str()), "nobody has judged {name}");
+        }
+        // What is hidden and has no value is in no dump.
+        for name in names.iter().filter(|name| !known.contains(**name)) {
+            let set = ClientConfig::new().set(*name, "").create_native_config();
+            assert!(
+                !set.is_err_and(|error| error.to_string().contains("No such")),
+                "librdkafka has no such property: {name}"
+            );
+        }
+    }
 
     /// A dead letter is read again with the trace that the source record had.
     #[test]

@@ -647,15 +647,12 @@ fn milliseconds(timeout: Duration) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
     use std::io::{Read, Seek, SeekFrom};
     use std::os::fd::IntoRawFd;
 
-    use rdkafka::ClientConfig;
-
     use super::*;
-    use crate::config::properties::judged;
 
     /// The hashes are those of Kafka's own test of `Utils.murmur2`.
     #[test]
@@ -680,32 +677,23 @@ mod tests {
         }
     }
 
-    /// A new librdkafka brings new properties: somebody has to say of each what it opens and runs.
     #[test]
-    fn every_property_of_the_linked_librdkafka_is_judged_once() {
-        let names: Vec<&str> = judged().collect();
-        for name in &names {
-            let n_times = names.iter().filter(|other| *other == name).count();
-            assert_eq!(n_times, 1, "{name} stands in more than one place");
-        }
-        let known = property_names();
-        assert!(known.len() > 190, "{known:?}");
-        for name in &known {
-            assert!(names.contains(&name.as_str()), "nobody has judged {name}");
-        }
-        // What is hidden and has no value is in no dump.
-        for name in names.iter().filter(|name| !known.contains(**name)) {
-            let set = ClientConfig::new().set(*name, "").create_native_config();
-            assert!(
-                !set.is_err_and(|error| error.to_string().contains("No such")),
-                "librdkafka has no such property: {name}"
-            );
+    fn aliases_and_hidden_properties_are_found() {
+        let names = property_names();
+        assert!(names.len() > 190, "{names:?}");
+        for name in [
+            "bootstrap.servers",
+            "acks",
+            "enable_sasl_queue",
+            "partitioner",
+        ] {
+            assert!(names.contains(name), "{name}");
         }
     }
 
     /// Returns the name of every property that librdkafka has: what it would print of its own, aliases with it, and what a
     /// configuration dump has besides, the hidden ones.
-    fn property_names() -> BTreeSet<String> {
+    pub(crate) fn property_names() -> BTreeSet<String> {
         unsafe extern "C" {
             fn fdopen(descriptor: std::ffi::c_int, mode: *const c_char) -> *mut c_void;
             fn fclose(file: *mut c_void) -> std::ffi::c_int;
