@@ -23,6 +23,10 @@ test-all *arguments:
 ci:
     .ci/run
 
+# Pins the images of the Dockerfile and the compose file by digest; needs crane or docker, and registries that can be reached.
+pin-images:
+    deploy/pin-images
+
 # Formatting and lints.
 lint:
     cargo fmt --all -- --check

@@ -28,6 +28,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::report::Failure;
 use crate::config::Config;
 use crate::diagnostic::nearest;
+use crate::log;
 use crate::process::signals::{self, Hangup};
 
 /// Runs the program with the arguments of the process: exit code 0 done, 1 the work failed, 2 the input is wrong.
@@ -37,14 +38,16 @@ pub fn main() -> ExitCode {
     let held = signals::hold();
     let arguments = Arguments::parse();
     terminal::set_color(arguments.color);
-    match held
+    let ended = held
         .and_then(|()| arguments.command.await_signals())
         .map_err(Failure::from)
-        .and_then(|()| arguments.command.run())
-    {
+        .and_then(|()| arguments.command.run());
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
-    }
+    };
+    log::flush();
+    code
 }
 /// Returns the whole command line, for what must cover every command.
 #[must_use]

@@ -6,24 +6,30 @@
 //! is not ready either. Started means that each worker has had its partitions once.
 
 mod figures;
+mod host;
 pub mod playground;
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-use crate::metrics::page::Page;
+use crate::log;
+use crate::metrics::page::{Page, approximately};
 use crate::metrics::{Metrics, family};
 use crate::status::{Blocked, Status, View};
 use crate::worker::stop::Stop;
@@ -68,7 +74,7 @@ pub struct Watched {
 /// What one who asks may take. What a request costs beyond that is one connection's memory and nobody's time but its own.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Connections at once; further ones wait in the system's queue.
+    /// Connections at once; a further one takes the place of the one that has been idle for longest.
     connections: usize,
     /// For the request's head to come.
     head: Duration,
@@ -96,22 +102,32 @@ pub fn routes(watched: Watched) -> Router {
         .with_state(watched)
 }
 
-/// Serves until the runtime ends.
+/// Serves until the runtime ends. Where only this machine reaches the listener, only its browsers can be made to ask by a foreign name;
+/// elsewhere a scrape may come by any name.
 pub async fn serve(listener: TcpListener, routes: Router) {
+    let is_loopback = listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback());
+    let routes = if is_loopback {
+        routes.layer(from_fn(host::check))
+    } else {
+        routes
+    };
     accept(listener, routes, LIMITS).await;
 }
 
 async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
-    let places = Arc::new(Semaphore::new(limits.connections));
     let service = TowerToHyperService::new(routes);
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    let mut open = Open::new(limits.connections);
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let service = service.clone();
-                tokio::spawn(async move {
-                    answer_one(stream, service, limits).await;
-                    drop(place);
+                let has_asked = Arc::<AtomicBool>::default();
+                let answering = answer_one(stream, service.clone(), Arc::clone(&has_asked), limits);
+                open.make_room();
+                open.connections.push_back(Connection {
+                    task: tokio::spawn(answering).abort_handle(),
+                    has_asked,
                 });
             }
             // As a rule the process has no file descriptors left; some come back.
@@ -123,8 +139,54 @@ async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
     }
 }
 
+/// The connections that are open, the oldest first.
+///
+/// A new one is never refused, since it may be the question that decides whether this process is restarted. It takes the place of
+/// one that has been there for longest and has not asked.
+struct Open {
+    connections: VecDeque<Connection>,
+    most: usize,
+}
+
+struct Connection {
+    task: AbortHandle,
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Open {
+    fn new(most: usize) -> Open {
+        Open {
+            connections: VecDeque::new(),
+            most,
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.connections
+            .retain(|connection| !connection.task.is_finished());
+        if self.connections.len() < self.most {
+            return;
+        }
+        let is_idle = |connection: &Connection| !connection.has_asked.load(Ordering::Relaxed);
+        let index = self.connections.iter().position(is_idle).unwrap_or(0);
+        if let Some(closed) = self.connections.remove(index) {
+            closed.task.abort();
+            tracing::debug!("a connection made room for a new one");
+        }
+    }
+}
+
 /// Answers one request, and closes the connection: whoever asks every few seconds needs no lasting one.
-async fn answer_one(stream: TcpStream, service: TowerToHyperService<Router>, limits: Limits) {
+async fn answer_one(
+    stream: TcpStream,
+    service: TowerToHyperService<Router>,
+    has_asked: Arc<AtomicBool>,
+    limits: Limits,
+) {
+    let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
@@ -170,6 +232,9 @@ impl Watched {
             &[],
             f64::from(u8::from(reasons(&self.statuses, why_unhealthy).is_empty())),
         );
+        for (reason, n_lost) in log::lost() {
+            page.say(family::LOG_LINES_LOST, &[reason], approximately(n_lost));
+        }
         page.say_process();
         self.metrics.render() + &page.into_text()
     }
@@ -305,26 +370,29 @@ mod tests {
         String::from_utf8(answer).unwrap()
     }
 
-    #[tokio::test]
-    async fn those_who_are_slow_or_many_or_say_too_much_wait_and_are_sent_away() {
+    const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    async fn serving(limits: Limits) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = Limits {
-            connections: 20,
-            head: Duration::from_millis(500),
-            whole: Duration::from_secs(2),
-        };
         let long = "x".repeat(20_000_000);
         let routes = Router::new()
             .route("/", get(async || "here"))
             .route("/long", get(async move || long.clone()));
         tokio::spawn(accept(listener, routes, limits));
+        address
+    }
 
-        assert!(
-            ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .ends_with("here")
-        );
+    #[tokio::test]
+    async fn those_who_say_too_much_or_nothing_are_sent_away() {
+        let short = Duration::from_millis(100);
+        let address = serving(Limits {
+            head: short,
+            whole: short * 100,
+            ..LIMITS
+        })
+        .await;
+        assert!(ask(address, QUESTION).await.ends_with("here"));
         let head = [
             b"GET / HTTP/1.1\r\nX: ".as_slice(),
             "x".repeat(MAX_HEAD_BYTES).as_bytes(),
@@ -341,30 +409,95 @@ mod tests {
                 .await
                 .starts_with("HTTP/1.1 431 ")
         );
+        assert_eq!(ask(address, b"GET / HTTP/1.1\r\n").await, "");
+    }
 
-        // Some never finish their question, some never read the answer; they take every place, and more wait.
-        let began = Instant::now();
-        let mut slow = Vec::new();
-        for index in 0..60 {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let request: &[u8] = if index % 2 == 0 {
-                b"GET / HTTP/1.1\r\n"
-            } else {
-                b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n"
-            };
-            stream.write_all(request).await.unwrap();
-            slow.push(stream);
+    async fn code(address: std::net::SocketAddr, request: &str, headers: &str) -> String {
+        let request = format!("{request} HTTP/1.1\r\n{headers}\r\n");
+        let answer = ask(address, request.as_bytes()).await;
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    async fn served_at(ip: &str, routes: Router) -> std::net::SocketAddr {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, routes));
+        (std::net::Ipv4Addr::LOCALHOST, address.port()).into()
+    }
+
+    #[tokio::test]
+    async fn pages_answer_by_any_name_only_where_others_ask_and_the_playground_nowhere() {
+        let catalogue = crate::destination::Catalogue::built_in();
+        let playground = || {
+            let playground = crate::playground::Playground::of_catalogue(&catalogue, Vec::new());
+            playground::routes(playground)
+        };
+        let pages = || Router::new().route("/healthz", get(async || "ok"));
+        let names = [
+            "Host: localhost\r\n",
+            "Host: 127.0.0.1:9464\r\n",
+            "Host: 10.1.2.3\r\n",
+            "",
+            "Host: evil.example\r\n",
+            "Host: groupcast.events.svc:9464\r\n",
+            "Host: localhost\r\nHost: evil.example\r\n",
+        ];
+        let (all, some) = (
+            ["200"; 7],
+            ["200", "200", "200", "200", "421", "421", "421"],
+        );
+        for (ip, path, expected) in [
+            ("0.0.0.0", "/healthz", all),
+            ("127.0.0.1", "/healthz", some),
+            ("0.0.0.0", "/playground/offer", some),
+            ("127.0.0.1", "/playground/offer", some),
+        ] {
+            let address = served_at(ip, pages().merge(playground())).await;
+            for (name, expected) in names.iter().zip(expected) {
+                let code = code(address, &format!("GET {path}"), name).await;
+                assert_eq!(code, expected, "{ip} {path} {name}");
+            }
+            let explain = "POST /playground/explain";
+            for (site, expected) in [
+                ("", "400"),
+                ("Sec-Fetch-Site: same-origin\r\n", "400"),
+                ("Sec-Fetch-Site: cross-site\r\n", "403"),
+                ("Sec-Fetch-Site: same-site\r\n", "403"),
+            ] {
+                let headers = format!("Host: localhost\r\n{site}");
+                assert_eq!(code(address, explain, &headers).await, expected, "{site}");
+            }
         }
-        assert!(
-            ask(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .ends_with("here")
-        );
-        let waited = began.elapsed();
-        assert!(
-            (limits.head..limits.whole * 4).contains(&waited),
-            "{waited:?}"
-        );
+    }
+
+    /// What every probe meets while somebody opens connections and says nothing, half a question, or reads no answer.
+    #[tokio::test]
+    async fn a_question_is_answered_however_many_connections_are_open() {
+        let hour = Duration::from_secs(3600);
+        let address = serving(Limits {
+            connections: 30,
+            head: hour,
+            whole: hour,
+        })
+        .await;
+        let requests: [&[u8]; 3] = [
+            b"",
+            b"GET / HTTP/1.1\r\n",
+            b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n",
+        ];
+        let mut open = Vec::new();
+        for _ in 0..40 {
+            for request in requests {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                drop(stream.write_all(request).await);
+                open.push(stream);
+            }
+            assert!(ask(address, QUESTION).await.ends_with("here"));
+        }
+        // The oldest was sent away, and nobody waited for its time to be over.
+        let mut rest = Vec::new();
+        drop(open.remove(0).read_to_end(&mut rest).await);
+        assert_eq!(rest, b"");
     }
 
     fn check(

@@ -8,6 +8,7 @@ pub use groupcast_core::{
 
 // The shell: effects, and no decisions about events.
 pub mod playground;
+pub mod log;
 pub mod process;
 pub mod config;
 pub mod metrics;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::log;
+
 /// What a process leaves to itself when it starts over: how often it did, and its identity.
 const INHERITED: &str = "GROUPCAST_STARTED_OVER";
 
@@ -66,6 +68,7 @@ impl Process {
 #[must_use]
 pub fn start_over() -> io::Error {
     signals::hand_on();
+    log::flush();
     match replace() {
         Err(error) => error,
     }
@@ -97,6 +100,13 @@ fn replace() -> io::Result<Infallible> {
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     Ok(CString::new(text.as_bytes())?)
+}
+
+/// Ends this process, whatever its threads do, once what it logged is written.
+#[expect(clippy::exit, reason = "stuck threads cannot be joined")]
+pub fn exit(code: i32) -> ! {
+    log::flush();
+    std::process::exit(code)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::{TopicWatch, Topics};
 use crate::metrics::tally::UnknownFlags;
 use crate::metrics::{self, Metrics};
-use crate::process::{Process, signals};
+use crate::process::{self, Process, signals};
 use crate::router::Router;
 use crate::status::Status;
 use crate::worker::routes::{Current, Routes};
@@ -334,7 +334,6 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
 async fn heed(watched: Watched, is_rotating: Arc<AtomicBool>) {
     signals::stop_asked().await;
     is_rotating.store(false, Ordering::Relaxed);
@@ -347,5 +346,5 @@ async fn heed(watched: Watched, is_rotating: Arc<AtomicBool>) {
         tracing::error!(worker = status.worker, is_uncommitted, refused = ?view.refused,
             "asked again; ending at once, the next start sends again what was not committed");
     }
-    std::process::exit(1);
+    process::exit(1);
 }

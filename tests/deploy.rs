@@ -172,7 +172,8 @@ fn the_image_is_small_and_runs_as_nobody() {
     let dockerfile = read("deploy/Dockerfile");
     let (_, image) = dockerfile.rsplit_once("\nFROM ").unwrap();
     assert!(
-        image.starts_with("gcr.io/distroless/") && image.contains(":nonroot\n"),
+        image.starts_with("gcr.io/distroless/")
+            && image.lines().next().unwrap().contains(":nonroot"),
         "{image}"
     );
     assert!(
@@ -245,6 +246,126 @@ fn compose_reads_its_file_and_nobody_waits_in_vain() {
             );
         }
     }
+}
+
+fn workflows() -> Vec<(String, String)> {
+    let folder = fs::read_dir(root().join(".github/workflows")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
+    files
+        .map(|file| (file.clone(), fs::read_to_string(file).unwrap()))
+        .collect()
+}
+
+/// A tag can be moved to other code, a commit cannot; the version beside it is for people and for Dependabot.
+#[test]
+fn every_action_is_pinned_by_its_commit_and_none_keeps_credentials() {
+    let mut n_actions = 0;
+    for (file, text) in workflows() {
+        for part in text.split("uses: ").skip(1) {
+            let line = part.lines().next().unwrap();
+            let (action, version) = line.split_once(" # ").unwrap_or((line, ""));
+            let (name, commit) = action.split_once('@').unwrap();
+            let is_commit = commit.len() == 40
+                && commit
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            assert!(is_commit && version.starts_with('v'), "{file}: {line}");
+            let step = part.split("\n      - ").next().unwrap();
+            assert!(
+                name != "actions/checkout" || step.contains("persist-credentials: false"),
+                "{file}: {step}"
+            );
+            n_actions += 1;
+        }
+    }
+    assert!(n_actions > 15, "{n_actions}");
+}
+
+#[test]
+fn every_job_says_what_it_may() {
+    let mut n_jobs = 0;
+    for (file, text) in workflows() {
+        assert!(
+            text.contains("\npermissions: {}\n"),
+            "{file} gives rights to all jobs"
+        );
+        let (_, jobs) = text.split_once("\njobs:\n").unwrap();
+        let is_name =
+            |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+        for job in jobs.lines().filter(is_name) {
+            let (_, rest) = jobs.split_once(&format!("{job}\n")).unwrap();
+            let body = rest
+                .lines()
+                .take_while(|line| line.is_empty() || line.starts_with("   "));
+            assert!(
+                body.clone().any(|line| line == "    permissions:"),
+                "{file}: {job} does not say what it may"
+            );
+            n_jobs += 1;
+        }
+        assert!(
+            !text.contains("write-all") && !text.contains("pull_request_target"),
+            "{file}"
+        );
+    }
+    assert!(n_jobs > 8, "{n_jobs}");
+}
+
+/// A registry that says a digest for each image is the only thing that is not real.
+#[test]
+fn images_are_pinned_where_a_registry_can_be_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("deploy")).unwrap();
+    fs::create_dir_all(at("bin")).unwrap();
+    for file in ["deploy/Dockerfile", "docker-compose.yml"] {
+        fs::copy(root().join(file), at(file)).unwrap();
+    }
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    fs::write(at("bin/crane"), format!("#!/bin/sh\necho {digest}\n")).unwrap();
+    check(Command::new("chmod").arg("+x").arg(at("bin/crane")));
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    let pin = |arguments: &[&str]| {
+        let mut command = Command::new(root().join("deploy/pin-images"));
+        command
+            .args(arguments)
+            .env("PIN_IMAGES_IN", folder.path())
+            .env("PATH", &path);
+        command
+    };
+    // Only what has no digest yet is asked for.
+    let before = fs::read_to_string(at("docker-compose.yml")).unwrap();
+    let pinned = before.replacen(
+        "prom/prometheus:v3.5.0\n",
+        &format!("prom/prometheus:v3.5.0@{digest}\n"),
+        1,
+    );
+    fs::write(at("docker-compose.yml"), pinned).unwrap();
+    assert!(!pin(&["--check"]).output().unwrap().status.success());
+    let said = check(&mut pin(&[]));
+    assert!(
+        said.contains("rust:") && !said.contains("prometheus"),
+        "{said}"
+    );
+    check(&mut pin(&["--check"]));
+    assert_eq!(check(&mut pin(&[])), "");
+    for (file, n_images) in [("deploy/Dockerfile", 2), ("docker-compose.yml", 5)] {
+        let text = fs::read_to_string(at(file)).unwrap();
+        assert_eq!(
+            text.matches(&format!("@{digest}")).count(),
+            n_images,
+            "{text}"
+        );
+        assert_eq!(text.replace(&format!("@{digest}"), ""), read(file));
+    }
+}
+
+#[test]
+fn zizmor_finds_nothing_in_the_workflows() {
+    let Some(zizmor) = tool("zizmor", "zizmor_finds_nothing_in_the_workflows") else {
+        return;
+    };
+    check(Command::new(zizmor).args(["--offline", "--quiet", "--no-progress", ".github"]));
 }
 
 #[test]

@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 /// The modules from the top to the ground, as DESIGN has them: each uses only what stands on a later line.
-const LAYERS: [&[&str]; 17] = [
+const LAYERS: [&[&str]; 18] = [
     &["cli"],
     &["service"],
     &["http"],
     &["worker"],
     &["kafka"],
     &["config", "metrics", "status", "process", "playground"],
+    &["log"],
     &["cases"],
     &["examples", "explanation", "suggestion"],
     &["router"],

@@ -9,11 +9,7 @@
 
 mod intake;
 
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "groupcast and its tests need the rest"
-)]
+#[expect(dead_code, reason = "groupcast and its tests need the rest")]
 #[path = "../../src/kafka/native.rs"]
 mod native;
 

@@ -59,10 +59,14 @@ fuzz_target!(|input: (Vec<(u8, Option<Vec<u8>>)>, Option<Vec<u8>>)| {
         &mut emissions,
         &mut (),
     );
-    for (_, header) in emissions
+    for (name, header) in emissions
         .iter()
         .flat_map(|emission| emission.headers().collect::<Vec<_>>())
     {
         assert!(header.len() < 4096, "a header grows");
+        assert!(
+            !name.ends_with("traceparent") || header.starts_with(b"00-") && header.len() == 55,
+            "a traceparent that is not valid leaves"
+        );
     }
 });

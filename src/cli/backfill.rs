@@ -27,6 +27,7 @@ use crate::kafka::range::{Lost, Range};
 use crate::kafka::refusal;
 use crate::kafka::source::bound::{Meter, Rate, Reading};
 use crate::kafka::topics::Topics;
+use crate::log;
 use crate::process::signals;
 use crate::router::{Router, Routing};
 use crate::selection::{Groups, Replay};
@@ -270,6 +271,7 @@ impl Plan<'_> {
         if self.job.care.dry_run {
             return Ok(false);
         }
+        log::flush();
         write!(anstream::stderr(), "\nSend it? [y/N] ")?;
         io::stderr().flush()?;
         let mut answer = String::new();

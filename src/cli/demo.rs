@@ -124,10 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     )?;
     if arguments.serve {
         let playground = Playground::of_routing(config.routing(), samples());
-        service.serve(
-            arguments.listen,
-            playground::routes(playground, arguments.listen),
-        )?;
+        service.serve(arguments.listen, playground::routes(playground))?;
         keep_up(&service, &config.kafka.brokers)?;
     } else {
         service.stop();

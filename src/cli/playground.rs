@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         say(format_args!(
             "The playground: http://{address}/ (Ctrl-C ends it)"
         ));
-        let pages = http::playground::routes(playground, address);
+        let pages = http::playground::routes(playground);
         tokio::select! {
             () = http::serve(listener, pages) => {}
             ended = tokio::signal::ctrl_c() => ended.context("waiting for Ctrl-C")?,

@@ -1,12 +1,13 @@
 //! What a command says when it fails, and its exit code.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use super::snippet;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::kafka::fault::Fault;
+use crate::log;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -109,6 +110,5 @@ pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// Prints a line to standard error.
 pub(super) fn say(line: impl Display) {
-    // Where standard error is closed there is nobody to tell.
-    writeln!(anstream::stderr(), "{line}").unwrap_or_default();
+    log::say(&line.to_string());
 }

@@ -16,6 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::kafka::refusal;
 use crate::kafka::source::bound::Reading;
 use crate::kafka::topics::Topics;
+use crate::log;
 use crate::process::{self, Process, signals};
 use crate::router::Router;
 use crate::service::{Ended, Service};
@@ -120,15 +121,16 @@ fn check(arguments: &ConfigArguments) -> Result<(Config, Router), String> {
 }
 
 /// Sends log lines to standard error, in the configured format.
-pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level)
+pub(super) fn start_log(settings: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&settings.level)
         .map_err(|error| Failure::Argument(format!("log.level: {error}")))?;
-    // Else a line that cannot be written is told on standard error, too, and that panics: within the watchdog, say, or a stop.
+    log::start()?;
     let lines = tracing_subscriber::fmt()
-        .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_writer(io::stderr);
-    let started = match log.format {
+        // It would print what it cannot write to standard error, and panic where that cannot be written to either.
+        .log_internal_errors(false)
+        .with_writer(|| log::Line);
+    let started = match settings.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };

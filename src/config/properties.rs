@@ -1,11 +1,14 @@
-//! librdkafka's own properties: any of them, but for the few that would break the guarantee.
+//! librdkafka's own properties: all that [`rules`] passes, none that would break the guarantee or run something.
+
+mod rules;
 
 use std::fmt;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
-use crate::diagnostic::{Diagnostics, Place};
+use self::rules::{PASSED, RULES};
+use crate::diagnostic::{Diagnostics, nearest};
 use crate::yaml::{Entry, Node, Value};
 
 /// librdkafka properties in the order they were written. Their secrets are never printed.
@@ -92,9 +95,13 @@ impl Property {
             value: scalar.text.clone(),
             is_secret,
         };
-        match RULES.iter().find(|rule| rule.refuses(&property)) {
+        let refused = RULES
+            .iter()
+            .find(|rule| rule.refuses(&property.name, &property.value));
+        match refused {
             Some(rule) => rule.report(&name, entry.key_place, diagnostics),
-            None => property.check(&name, entry, diagnostics),
+            None if is_judged(&property.name) => property.check(&name, entry, diagnostics),
+            None => report_unknown(&name, entry, diagnostics),
         }
         Some(property)
     }
@@ -115,24 +122,36 @@ impl Property {
         else {
             return;
         };
-        let is_unknown =
-            matches!(&error, KafkaError::ClientConfig(_, text, ..) if text.starts_with("No such"));
-        if is_unknown {
-            let hint = "librdkafka's CONFIGURATION.md lists what there is";
-            diagnostics
-                .error(
-                    entry.key_place,
-                    format!("librdkafka has no such property: {name}"),
-                )
-                .hint(hint);
-            return;
-        }
         let message = format!("{name} is not as librdkafka wants it: {}", self.shown());
         let added = diagnostics.error(entry.value.place, message);
         if let (KafkaError::ClientConfig(_, text, ..), false) = (error, self.is_secret) {
             added.hint(text);
         }
     }
+}
+
+/// Returns the names of all properties that reach librdkafka, some with certain values only.
+pub(crate) fn judged() -> impl Iterator<Item = &'static str> {
+    let refused = RULES.iter().flat_map(|rule| rule.names);
+    let passed = PASSED.iter().flat_map(|(_why, names)| *names);
+    refused.chain(passed).copied()
+}
+
+fn is_judged(name: &str) -> bool {
+    judged().any(|judged| judged == name)
+}
+
+fn report_unknown(name: &str, entry: &Entry, diagnostics: &mut Diagnostics) {
+    let hint = match nearest(&entry.key, judged()) {
+        Some(near) => format!("did you mean: {near}"),
+        None => "librdkafka's CONFIGURATION.md lists what there is".to_owned(),
+    };
+    diagnostics
+        .error(
+            entry.key_place,
+            format!("librdkafka has no such property: {name}"),
+        )
+        .hint(hint);
 }
 
 /// What a name contains whose value is a secret, wherever it was written.
@@ -142,167 +161,6 @@ const SECRETS: &[&str] = &[
     "secret",
     "key.pem",
     "oauthbearer.config",
-];
-
-/// Properties that groupcast sets itself or that would break what it promises, and what to do instead.
-struct Rule {
-    /// The property and librdkafka's aliases of it.
-    names: &'static [&'static str],
-    /// The values that do no harm.
-    allowed: &'static [&'static str],
-    /// Why not.
-    reason: &'static str,
-    /// What to do instead.
-    instead: &'static str,
-}
-
-impl Rule {
-    fn refuses(&self, property: &Property) -> bool {
-        let is_allowed = self
-            .allowed
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(&property.value));
-        self.names.contains(&property.name.as_str()) && !is_allowed
-    }
-
-    fn report(&self, name: &str, place: Place, diagnostics: &mut Diagnostics) {
-        let hint = match self.allowed {
-            [] => self.instead.to_owned(),
-            allowed => format!("{}, or write: {}", self.instead, allowed.join(" or ")),
-        };
-        diagnostics
-            .error(place, format!("refused, {}: {name}", self.reason))
-            .hint(hint);
-    }
-}
-
-const LEAVE_OUT: &str = "leave it out";
-
-/// Names and aliases as librdkafka 2.12's CONFIGURATION.md has them.
-const RULES: &[Rule] = &[
-    Rule {
-        names: &["bootstrap.servers", "metadata.broker.list"],
-        allowed: &[],
-        reason: "there is a key for it",
-        instead: "set kafka.brokers",
-    },
-    Rule {
-        names: &["group.id"],
-        allowed: &[],
-        reason: "there is a key for it",
-        instead: "set source.group_id",
-    },
-    Rule {
-        names: &["auto.offset.reset"],
-        allowed: &[],
-        reason: "it would skip or repeat records without a word",
-        instead: "set source.start and source.on_gap",
-    },
-    Rule {
-        names: &[
-            "enable.auto.commit",
-            "auto.commit.enable",
-            "enable.auto.offset.store",
-        ],
-        allowed: &["false"],
-        reason: "offsets move only when all that was sent is acknowledged",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["offset.store.method"],
-        allowed: &["broker"],
-        reason: "offsets are kept by the consumer group",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["isolation.level"],
-        allowed: &["read_committed"],
-        reason: "records of aborted transactions were never sent",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["group.protocol"],
-        allowed: &["classic"],
-        reason: "the new group protocol (KIP-848) is not proven with transactions",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["enable.partition.eof"],
-        allowed: &["false"],
-        reason: "the end of a partition is no error",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["allow.auto.create.topics"],
-        allowed: &["false"],
-        reason: "a misspelt topic would be created instead of reported",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["transactional.id"],
-        allowed: &[],
-        reason: "transactions are groupcast's own",
-        instead: "set delivery.guarantee",
-    },
-    Rule {
-        names: &["enable.idempotence"],
-        allowed: &["true"],
-        reason: "retries would repeat and reorder records",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["acks", "request.required.acks"],
-        allowed: &["all", "-1"],
-        reason: "a record that only its leader has can be lost after the offset moved",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["max.in.flight", "max.in.flight.requests.per.connection"],
-        allowed: &["1", "2", "3", "4", "5"],
-        reason: "an idempotent producer has one to five requests under way",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &[
-            "message.send.max.retries",
-            "retries",
-            "message.timeout.ms",
-            "delivery.timeout.ms",
-        ],
-        allowed: &[],
-        reason: "a record that is given up would be lost or out of order",
-        instead: "leave it out: a refused record is tried until it is taken, and readiness says so",
-    },
-    Rule {
-        names: &["enable.gapless.guarantee", "delivery.report.only.error"],
-        allowed: &[],
-        reason: "groupcast counts on its own setting of it",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["queuing.strategy"],
-        allowed: &["fifo"],
-        reason: "a group's records must leave in order",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["partitioner"],
-        allowed: &["murmur2_random"],
-        reason: "records of a group are partitioned as Java clients do",
-        instead: LEAVE_OUT,
-    },
-    Rule {
-        names: &["batch.size", "message.max.bytes"],
-        allowed: &[],
-        reason: "it follows the limits of the output topics",
-        instead: "set max.message.bytes on the topics",
-    },
-    Rule {
-        names: &["test.mock.num.brokers"],
-        allowed: &[],
-        reason: "records would go to a broker inside the process",
-        instead: "try `groupcast demo`",
-    },
 ];
 
 #[cfg(test)]
@@ -335,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_by_name_what_would_break_the_guarantee() {
+    fn refuses_by_name_what_would_break_the_guarantee_or_run_something() {
         let rows = [
             (
                 "bootstrap.servers: x",
@@ -378,6 +236,23 @@ mod tests {
             ("batch.size: 10", "limits of the output topics"),
             ("message.max.bytes: 10", "limits of the output topics"),
             ("test.mock.num.brokers: 3", "groupcast demo"),
+            ("test.mock.broker.rtt: 3", "groupcast demo"),
+            ("plugin.library.paths: /tmp/evil.so", "it loads a library"),
+            ("ssl.engine.location: /tmp/evil.so", "it loads a library"),
+            ("ssl.engine.id: evil", "it loads a library"),
+            ("ssl.providers: /tmp/evil", "it loads a library"),
+            ("sasl.kerberos.kinit.cmd: touch /tmp/x", "runs a command"),
+            ("sasl.kerberos.keytab: /tmp/x", "runs a command"),
+            ("sasl.kerberos.principal: $(touch /tmp/x)", "runs a command"),
+            ("sasl.kerberos.service.name: x", "runs a command"),
+            ("sasl.kerberos.min.time.before.relogin: 1", "runs a command"),
+            ("offset.store.path: /tmp/x", "it writes a file"),
+            ("offset.store.sync.interval.ms: 1", "it writes a file"),
+            ("ut_handle_ProduceResponse: x", "run as code"),
+            ("internal.termination.signal: 9", "sends signals"),
+            ("enabled_events: 1", "events itself"),
+            ("enable_sasl_queue: true", "events itself"),
+            ("log.queue: true", "events itself"),
         ];
         for (text, expected) in rows {
             let (_, found) = read(text);
@@ -387,22 +262,16 @@ mod tests {
             );
             assert!(found.contains(expected), "{text}: {found}");
         }
-        let named: usize = RULES.iter().map(|rule| rule.names.len()).sum();
-        assert_eq!(named, rows.len(), "a row for each name");
-    }
-
-    #[test]
-    fn every_refused_name_is_one_that_librdkafka_has() {
-        for name in RULES.iter().flat_map(|rule| rule.names) {
-            let error = ClientConfig::new()
-                .set(*name, "")
-                .create_native_config()
-                .err();
-            assert!(
-                !error.is_some_and(|error| error.to_string().contains("No such")),
-                "{name}"
-            );
+        let by_program = RULES
+            .iter()
+            .find(|rule| rule.reason.contains("by a program"));
+        for name in by_program.unwrap().names {
+            let (_, found) = read(&format!("{name}: x"));
+            assert!(found.contains("set by a program"), "{name}: {found}");
         }
+        let named: usize = RULES.iter().map(|rule| rule.names.len()).sum();
+        let n_rows = rows.len() + by_program.unwrap().names.len();
+        assert_eq!(named, n_rows, "a row for each name");
     }
 
     #[test]
@@ -410,7 +279,7 @@ mod tests {
         let rows = [
             (
                 "fetch.min.byte: 1",
-                "g.yaml:1:1: error: librdkafka has no such property: kafka.properties.fetch.min.byte\n  hint: librdkafka's CONFIGURATION.md lists what there is",
+                "g.yaml:1:1: error: librdkafka has no such property: kafka.properties.fetch.min.byte\n  hint: did you mean: fetch.min.bytes",
             ),
             (
                 "fetch.min.bytes: many",

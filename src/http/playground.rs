@@ -1,19 +1,19 @@
 //! The playground's page and its one question. No secret is behind it, and a hostile page in the same browser learns nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::host;
 use crate::playground::Playground;
 
 /// Bytes of a question: an event of the largest size that is read, as a JSON string, and some definitions.
@@ -39,8 +39,8 @@ struct Served {
     places: Arc<Semaphore>,
 }
 
-/// Returns the page at `/` and all that it asks for, for a listener at `address`.
-pub fn routes(playground: Playground, address: SocketAddr) -> Router {
+/// Returns the page at `/` and all that it asks for.
+pub fn routes(playground: Playground) -> Router {
     let asset = |media_type: &'static str, text: &'static str| {
         get(async move || ([(header::CONTENT_TYPE, media_type)], text))
     };
@@ -62,7 +62,7 @@ pub fn routes(playground: Playground, address: SocketAddr) -> Router {
         .route("/playground/offer", get(offer))
         .route("/playground/explain", post(explain))
         .layer(DefaultBodyLimit::max(MAX_QUESTION_BYTES))
-        .layer(from_fn_with_state(address, check_host))
+        .layer(from_fn(host::check))
         .layer(map_response(guarded))
         .with_state(Served {
             playground: Arc::new(playground),
@@ -88,32 +88,6 @@ async fn guarded(mut response: Response) -> Response {
             .insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Sends away who came by another name to a loopback address: a page elsewhere that had its own name point here.
-async fn check_host(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    if address.ip().is_loopback() && !is_loopback(host) {
-        let text = "this address answers to localhost only; --listen takes another address\n";
-        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
-    }
-    next.run(request).await
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.parse::<u16>().is_ok())
-        .map_or(host, |(name, _)| name);
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost"
-        || address
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 async fn offer(State(served): State<Served>) -> Response {
@@ -156,35 +130,5 @@ fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_names_are_ours() {
-        for host in [
-            "localhost",
-            "localhost:9465",
-            "127.0.0.1",
-            "127.0.0.1:80",
-            "[::1]:9465",
-            "127.8.8.8",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "",
-            "example.com",
-            "localhost.example.com:80",
-            "10.0.0.1",
-            "127.0.0.1.example.com",
-            "[::2]",
-            "localhost:x",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 }

@@ -26,7 +26,7 @@ use crate::config::{Config, Guarantee, Profile};
 use crate::kafka::topics::Topics;
 use crate::metrics;
 use crate::process::Process;
-use crate::record::{Letter, Position, Record};
+use crate::record::{Letter, Position, Record, Traceparent};
 
 /// Past this, a client call that blocks is taken for one that never returns. Starting over is the cure: offsets were not
 /// moved past what was acknowledged.
@@ -90,9 +90,9 @@ fn letter(headers: &impl Headers) -> Option<Letter<'_>> {
     })
 }
 
-fn traceparent(headers: &impl Headers) -> Option<&str> {
-    let header = headers.iter().find(|header| header.key == "traceparent")?;
-    std::str::from_utf8(header.value?).ok()
+fn traceparent(headers: &impl Headers) -> Option<Traceparent> {
+    let named = headers.iter().filter(|header| header.key == "traceparent");
+    Traceparent::first(named.filter_map(|header| header.value))
 }
 
 /// Returns a consumer's settings: our defaults, the configuration over them, and over both what the guarantee needs.
@@ -330,7 +330,68 @@ fn is_deliberate(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::Timestamp;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::native::tests::property_names;
     use super::*;
+    use crate::config::properties::judged;
+
+    /// A new librdkafka brings new properties: somebody has to say of each what it opens and runs.
+    #[test]
+    fn every_property_of_the_linked_librdkafka_is_judged_once() {
+        let names: Vec<&str> = judged().collect();
+        for name in &names {
+            let n_times = names.iter().filter(|other| *other == name).count();
+            assert_eq!(n_times, 1, "{name} stands in more than one place");
+        }
+        let known = property_names();
+        for name in &known {
+            assert!(names.contains(&name.as_str()), "nobody has judged {name}");
+        }
+        // What is hidden and has no value is in no dump.
+        for name in names.iter().filter(|name| !known.contains(**name)) {
+            let set = ClientConfig::new().set(*name, "").create_native_config();
+            assert!(
+                !set.is_err_and(|error| error.to_string().contains("No such")),
+                "librdkafka has no such property: {name}"
+            );
+        }
+    }
+
+    /// A dead letter is read again with the trace that the source record had.
+    #[test]
+    fn k4_the_first_valid_trace_of_a_record_counts_as_a_dead_letter_too() {
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let other = valid.replace("-01", "-00");
+        let long = "x".repeat(300_000);
+        let read = |values: &[&str]| {
+            let named = values.iter().fold(OwnedHeaders::new(), |headers, value| {
+                headers.insert(Header {
+                    key: "traceparent",
+                    value: Some(*value),
+                })
+            });
+            let message = OwnedMessage::new(
+                None,
+                None,
+                "events".to_owned(),
+                Timestamp::NotAvailable,
+                0,
+                0,
+                Some(named),
+            );
+            let read = [record(&message), dead_letter(&message)].map(|record| record.traceparent);
+            assert_eq!(read[0], read[1]);
+            read[0].map(|found| found.as_str().to_owned())
+        };
+        assert_eq!(
+            read(&[&long, "\r\n", valid, &other]).as_deref(),
+            Some(valid)
+        );
+        assert_eq!(read(&[&other, valid]), Some(other));
+        assert_eq!(read(&["00-a-b-01"]), None);
+    }
 
     #[test]
     fn a_repeated_error_is_no_news() {

@@ -647,7 +647,11 @@ fn milliseconds(timeout: Duration) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+    use std::io::{Read, Seek, SeekFrom};
+    use std::os::fd::IntoRawFd;
+
     use super::*;
 
     /// The hashes are those of Kafka's own test of `Utils.murmur2`.
@@ -670,6 +674,71 @@ mod tests {
                 (hash & 0x7fff_ffff) % 997,
                 "{key}"
             );
+        }
+    }
+
+    #[test]
+    fn aliases_and_hidden_properties_are_found() {
+        let names = property_names();
+        assert!(names.len() > 190, "{names:?}");
+        for name in [
+            "bootstrap.servers",
+            "acks",
+            "enable_sasl_queue",
+            "partitioner",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+    }
+
+    /// Returns the name of every property that librdkafka has: what it would print of its own, aliases with it, and what a
+    /// configuration dump has besides, the hidden ones.
+    pub(crate) fn property_names() -> BTreeSet<String> {
+        unsafe extern "C" {
+            fn fdopen(descriptor: std::ffi::c_int, mode: *const c_char) -> *mut c_void;
+            fn fclose(file: *mut c_void) -> std::ffi::c_int;
+        }
+
+        let mut printed = tempfile::tempfile().expect("a temporary file");
+        let descriptor = printed.try_clone().expect("a descriptor").into_raw_fd();
+        let mut names = BTreeSet::new();
+        // SAFETY: the stream owns its descriptor. The settings outlive their dumps.
+        unsafe {
+            let stream = fdopen(descriptor, c"w".as_ptr());
+            sys::rd_kafka_conf_properties_show(stream.cast());
+            fclose(stream);
+            let settings = Owned(sys::rd_kafka_conf_new(), sys::rd_kafka_conf_destroy);
+            let of_topics = Owned(
+                sys::rd_kafka_topic_conf_new(),
+                sys::rd_kafka_topic_conf_destroy,
+            );
+            let mut count = 0;
+            let dumped = sys::rd_kafka_conf_dump(settings.0, &mut count);
+            take_names(dumped, count, &mut names);
+            let dumped = sys::rd_kafka_topic_conf_dump(of_topics.0, &mut count);
+            take_names(dumped, count, &mut names);
+        }
+        let mut text = String::new();
+        printed.seek(SeekFrom::Start(0)).expect("a file seeks");
+        printed.read_to_string(&mut text).expect("text");
+        let rows = text.lines().filter_map(|line| line.split_once(" | "));
+        let printed = rows.map(|(name, _)| name.trim().to_owned());
+        names.extend(printed.filter(|name| name != "Property"));
+        names
+    }
+
+    /// Adds the names of a dump to `names`, and frees it.
+    ///
+    /// # Safety
+    /// It is a dump of librdkafka's, of `count` strings.
+    unsafe fn take_names(dumped: *mut *const c_char, count: usize, names: &mut BTreeSet<String>) {
+        // SAFETY: names and values take turns, and are copied before they are freed.
+        unsafe {
+            for index in (0..count).step_by(2) {
+                let name = CStr::from_ptr(*dumped.add(index));
+                names.insert(name.to_string_lossy().into_owned());
+            }
+            sys::rd_kafka_conf_dump_free(dumped, count);
         }
     }
 }

@@ -113,6 +113,8 @@ families! {
             "0 if the last reload was refused, else 1",
         STARTED_OVER = Counter "groupcast_process_started_over_total" []
             "Times the process restarted in place, because a Kafka client call hung or credentials were exchanged",
+        LOG_LINES_LOST = Counter "groupcast_log_lines_lost_total" ["reason"]
+            "Log lines that could not be written to standard error: nobody read it and the queue was full (no_room), or a write failed (not_written)",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
     }
     "Process" {

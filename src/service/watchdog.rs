@@ -102,7 +102,6 @@ fn stuck_in(view: &View, is_stopping: bool, was_silent: &mut bool) -> Option<&'s
 }
 
 /// Ends a stop that client calls hold up, before whoever supervises the process kills it.
-#[expect(clippy::exit, reason = "the stuck threads cannot be joined")]
 fn end_late(stopping: &Stopping) -> ! {
     let limit = stopping.limit;
     tracing::error!(
@@ -110,11 +109,10 @@ fn end_late(stopping: &Stopping) -> ! {
         exit_code = EXIT_STUCK,
         "the stop takes longer than delivery.shutdown_timeout_ms; the process ends, the next start sends again what was not committed"
     );
-    std::process::exit(EXIT_STUCK);
+    process::exit(EXIT_STUCK);
 }
 
 /// Starts over, or ends where that was asked for or cannot be.
-#[expect(clippy::exit, reason = "the stuck thread cannot be joined")]
 fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
     if is_stopping {
         tracing::error!(
@@ -132,7 +130,7 @@ fn end_stuck(worker: usize, call: &'static str, is_stopping: bool) -> ! {
         let error = process::start_over();
         tracing::error!(error = %error, exit_code = EXIT_STUCK, "the process cannot start over; it ends");
     }
-    std::process::exit(EXIT_STUCK);
+    process::exit(EXIT_STUCK);
 }
 
 #[cfg(test)]

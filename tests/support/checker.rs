@@ -326,6 +326,8 @@ impl Checker<'_> {
                 .timestamp(at)
                 .map_or(said.clone(), |timestamp| timestamp.to_string()),
         )?;
+        let traceparent = header("traceparent").ok();
+        equal("traceparent", &traceparent, &event.traceparent())?;
         let destination = header("destination").ok();
         equal("headers", &headers, &HashMap::new())?;
         equal(

@@ -152,7 +152,7 @@ fn questions_are_answered_or_refused_in_words() {
             "rebound.example.com",
             "",
             421,
-            "this address answers to localhost only",
+            "groupcast answers here to localhost",
         ),
         ("GET /metrics", "localhost", "", 404, ""),
     ] {

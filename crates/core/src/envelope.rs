@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use crate::json;
-use crate::record::Record;
+use crate::record::{Record, Traceparent};
 use crate::verdict::{Reason, Refusal};
 
 /// An output topic, as an index into [`Router::topics`](crate::router::Router::topics).
@@ -380,6 +380,9 @@ impl Emissions {
         if let Some(timestamp) = letter.record.timestamp {
             self.header("source_timestamp", timestamp.to_string().as_bytes());
         }
+        if let Some(traceparent) = letter.record.traceparent {
+            self.header(TRACEPARENT, traceparent.as_str().as_bytes());
+        }
         if let Some((_, name)) = letter.destination {
             self.header("destination", name.as_bytes());
         }
@@ -427,6 +430,9 @@ impl Emissions {
     }
 }
 
+/// The header of a source record and of a dead letter, and the attribute of what leaves.
+const TRACEPARENT: &str = "traceparent";
+
 /// A detail is for people; this much of one always fits a header.
 const MAX_DETAIL_BYTES: usize = 500;
 
@@ -441,7 +447,7 @@ fn truncated(detail: &str, max_bytes: usize) -> &str {
 pub struct Attributes<'a> {
     /// Where the id's first part, `topic/partition/offset/timestamp/`, stands in the buffer.
     id_prefix: Range<usize>,
-    traceparent: Option<&'a str>,
+    traceparent: Option<Traceparent>,
     replay: Option<&'a str>,
 }
 
@@ -473,10 +479,11 @@ impl<'a> Attributes<'a> {
     }
 
     /// Returns the attributes that not every record has: name, name as a header, value.
-    fn optional(&self) -> impl Iterator<Item = (&'static str, &'static str, &'a str)> + use<'a> {
+    fn optional(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
         let traceparent = self
             .traceparent
-            .map(|value| ("traceparent", "ce_traceparent", value));
+            .as_ref()
+            .map(|value| (TRACEPARENT, "ce_traceparent", value.as_str()));
         traceparent
             .into_iter()
             .chain(self.replay.map(|value| ("replay", "ce_replay", value)))

@@ -10,7 +10,7 @@ use groupcast_core::destination::Catalogue;
 use groupcast_core::envelope::{Emission, Emissions, Format};
 use groupcast_core::explanation::explain;
 use groupcast_core::json::{Object, Raw};
-use groupcast_core::record::{Position, Record};
+use groupcast_core::record::{Position, Record, Traceparent};
 use groupcast_core::router::{DefaultLimits, Router, Scratch};
 use groupcast_core::traits::{Fold, Vocabulary};
 use groupcast_core::verdict::Verdict;
@@ -371,7 +371,7 @@ proptest! {
     #[test]
     fn e11_route_is_total_and_what_leaves_is_json(value in value(), format in 0..3_usize, timestamp in any::<Option<i64>>()) {
         let router = &ROUTERS[format];
-        let source = Record { timestamp, key: Some(b"k"), traceparent: Some("t\"\\"), ..record(Some(&value)) };
+        let source = Record { timestamp, key: Some(b"k"), traceparent: Traceparent::first([b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".as_slice()]), ..record(Some(&value)) };
         let seen = route(router, &source);
         let mut ids = BTreeSet::new();
         for emission in seen.emissions.iter() {

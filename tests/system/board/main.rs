@@ -37,9 +37,10 @@ use support::topics::{self, Ends};
 use support::until;
 
 /// Does not move by its nature, and is there.
-const CONSTANT: [(Family, &str); 7] = [
+const CONSTANT: [(Family, &str); 8] = [
     (family::BLOCKED, "tests/batches.rs moves it"),
     (family::UNDECODABLE, "tests/batches.rs moves it"),
+    (family::LOG_LINES_LOST, "tests/hostile.rs moves it"),
     (family::HEALTHY, "what is not healthy starts over at once"),
     (family::BUILD, "a program's version"),
     (family::MAX_FILES, "a limit of the process"),

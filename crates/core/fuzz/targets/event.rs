@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use groupcast_core::envelope::{Emission, Emissions};
-use groupcast_core::record::{Position, Record};
+use groupcast_core::record::{Position, Record, Traceparent};
 use groupcast_core::router::{DefaultLimits, Router, Scratch};
 use groupcast_core::verdict::Verdict;
 use libfuzzer_sys::fuzz_target;
@@ -68,7 +68,7 @@ fn record(value: &[u8]) -> Record<'_> {
         timestamp: Some(1_700_000_000_000),
         key: None,
         value: Some(value),
-        traceparent: None,
+        traceparent: Traceparent::first([value]),
         letter: None,
     }
 }

@@ -3,7 +3,7 @@
 use groupcast_core::destination::Catalogue;
 use groupcast_core::destination::Membership;
 use groupcast_core::envelope::{Emission, Format, Partition, TopicId};
-use groupcast_core::record::{Position, Record};
+use groupcast_core::record::{Position, Record, Traceparent};
 use groupcast_core::router::{DefaultLimits, Router, TopicLimits};
 use groupcast_core::selection::Replay;
 
@@ -277,7 +277,7 @@ fn k4_body_is_the_body_alone() {
         .changed(|routing| routing.format = Format::Body)
         .router();
     let record = Record {
-        traceparent: Some("00-a-b-01"),
+        traceparent: trace(),
         ..source_record()
     };
     check(
@@ -285,6 +285,11 @@ fn k4_body_is_the_body_alone() {
         &record,
         &[r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"id":"g 1"}"#],
     );
+}
+
+/// Returns a valid trace context.
+fn trace() -> Option<Traceparent> {
+    Traceparent::first([b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".as_slice()])
 }
 
 #[test]
@@ -298,14 +303,14 @@ fn k4_traceparent_and_replay_are_attributes() {
         })
     };
     let record = Record {
-        traceparent: Some("00-a-b-01"),
+        traceparent: trace(),
         ..source_record()
     };
     check(
         &setup().router(),
         &record,
         &[
-            r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"specversion":"1.0","id":"events/3/7/1577836800001/d/op","source":"groupcast","type":"d.op","request":"POST /","traceparent":"00-a-b-01","replay":"re \"1\"","data":1}"#,
+            r#"events.d ¦ g 1 ¦ murmur2 ¦ - ¦ {"specversion":"1.0","id":"events/3/7/1577836800001/d/op","source":"groupcast","type":"d.op","request":"POST /","traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","replay":"re \"1\"","data":1}"#,
         ],
     );
     check(
@@ -314,7 +319,7 @@ fn k4_traceparent_and_replay_are_attributes() {
             .router(),
         &record,
         &[
-            r#"events.d ¦ g 1 ¦ murmur2 ¦ ce_specversion=1.0;ce_id=events/3/7/1577836800001/d/op;ce_source=groupcast;ce_type=d.op;ce_request=POST /;ce_traceparent=00-a-b-01;ce_replay=re "1";content-type=application/json ¦ 1"#,
+            r#"events.d ¦ g 1 ¦ murmur2 ¦ ce_specversion=1.0;ce_id=events/3/7/1577836800001/d/op;ce_source=groupcast;ce_type=d.op;ce_request=POST /;ce_traceparent=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01;ce_replay=re "1";content-type=application/json ¦ 1"#,
         ],
     );
 }
@@ -354,7 +359,7 @@ fn k4_the_id_is_made_of_the_position_and_nothing_else() {
             &Record {
                 value: Some(other_value),
                 key: None,
-                traceparent: Some("x"),
+                traceparent: trace(),
                 ..source_record()
             }
         ),
@@ -510,6 +515,16 @@ fn k7_a_dead_letter_has_the_source_untouched_and_says_why() {
             "source_offset=7",
             "source_timestamp=1577836800001",
         ]
+    );
+    check(
+        &router,
+        &Record {
+            traceparent: trace(),
+            ..record(Some(b"1"))
+        },
+        &[
+            "events.dead ¦ - ¦ as 3 ¦ reason=not_an_object;detail=a number;source_topic=events;source_partition=3;source_offset=7;traceparent=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 ¦ 1",
+        ],
     );
     check(
         &router,

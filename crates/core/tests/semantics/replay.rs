@@ -1,7 +1,7 @@
 //! R: what a replay and a redrive take, and what they leave out. Each way to select has its row in `src/selection.rs`, the latest state of
 //! a group those in `src/latest.rs`; these are about what leaves.
 
-use groupcast_core::record::{Letter, Position, Record};
+use groupcast_core::record::{Letter, Position, Record, Traceparent};
 use groupcast_core::router::Router;
 use groupcast_core::selection::{Groups, Letters, Replay, Selection, Wanted};
 
@@ -282,4 +282,29 @@ fn r7_a_letter_that_fails_again_says_how_often() {
     let offset = || Some("7".to_owned());
     assert_eq!(attempts(0), (Some("1".to_owned()), offset()));
     assert_eq!(attempts(2), (Some("3".to_owned()), offset()));
+}
+
+/// What leaves has the trace, and so has the letter that it becomes again.
+#[test]
+fn k4_a_redrive_goes_on_with_the_trace() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let router = router(redrive(letters()));
+    for value in [EVENT, "1"] {
+        let whole = Letter {
+            destination: None,
+            ..LETTER
+        };
+        let record = Record {
+            traceparent: Traceparent::first([TRACE.as_bytes()]),
+            ..letter(Some(whole), value)
+        };
+        let seen = route(&router, &record);
+        assert!(!seen.emissions.is_empty());
+        for emission in seen.emissions.iter() {
+            let header = emission.headers().find(|(name, _)| *name == "traceparent");
+            let header = header.map(|(_, value)| value);
+            let said = header.or(emission.value).unwrap_or_default();
+            assert!(text(said).contains(TRACE), "{}", text(said));
+        }
+    }
 }
