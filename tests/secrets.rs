@@ -104,6 +104,9 @@ const ALONE: &[Look] = &[
     (&["explain", "--message-id", "nobody"], &[]),
     // With the token where an API wants it in the body.
     (&["transform"], &[VALUE, SECRET]),
+    (&["test", "cases.yaml"], &[]),
+    (&["topics", "--missing"], &[]),
+    (&["topics", "--format", "strimzi"], &[]),
     (&["demo"], &[]),
     (&["health", "--url", "http://127.0.0.1:1/readyz"], &[]),
     (&["destinations"], &[]),
@@ -145,6 +148,10 @@ impl Planted {
         planted.write("good.yaml", &planted.text());
         planted.write("events.jsonl", &EVENTS.join("\n"));
         planted.write("event.json", EVENTS[0]);
+        planted.write(
+            "cases.yaml",
+            &format!("cases: [{{ about: x, event: {{ type: page, name: {VALUE} }}, ignored: not_group }}]"),
+        );
         planted
     }
 

@@ -25,8 +25,8 @@ const LAYERS: [&[&str]; 18] = [
     &["record"],
 ];
 
-/// Files with more than 300 lines besides their tests, and why each is better as one.
-const LONG: [(&str, &str); 16] = [
+/// Files with more than 420 lines besides their tests, and why each is better as one.
+const LONG: [(&str, &str); 12] = [
     (
         "destination/compile.rs",
         "one pass over a definition: every name, filter and type",
@@ -34,11 +34,6 @@ const LONG: [(&str, &str); 16] = [
     (
         "destination/definition.rs",
         "a definition's shape: a struct and its reader, field by field",
-    ),
-    ("destination/expression.rs", "one grammar and its parser"),
-    (
-        "destination/plan.rs",
-        "every step and source that a plan can hold",
     ),
     ("destination/run.rs", "how each of them is carried out"),
     (
@@ -50,17 +45,12 @@ const LONG: [(&str, &str); 16] = [
         "what the group gives and takes, each with what it does to the partitions",
     ),
     ("json.rs", "everything about JSON as bytes"),
-    ("json/scan.rs", "one grammar and its scanner"),
     (
         "kafka/delivery.rs",
         "the guarantee in one place: send, drain, commit, abort",
     ),
     ("kafka/native.rs", "every call that the binding lacks"),
     ("router.rs", "the whole meaning of the program on one page"),
-    (
-        "traits.rs",
-        "how keys become traits, whose steps are read in order",
-    ),
     ("traits/vocabulary.rs", "every name that a trait goes by"),
     ("worker.rs", "the loop, whose steps are read in order"),
     (
@@ -69,7 +59,7 @@ const LONG: [(&str, &str); 16] = [
     ),
 ];
 
-const MAX_LINES: usize = 300;
+const MAX_LINES: usize = 420;
 
 /// The sources of the shell and of the core.
 const ROOTS: [&str; 2] = ["src", "crates/core/src"];
