@@ -1,5 +1,7 @@
 //! One group call, read once from a record's bytes, or the reason that it is none (semantics E).
 
+mod shape;
+
 use bumpalo::Bump;
 
 use crate::date::Instant;
@@ -101,15 +103,7 @@ impl<'a> Event<'a> {
                 .find(|member| member.key == name)
                 .map(|member| member.value)
         };
-        let event_type = member("type");
-        if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array)
-        {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "a batch body: its events must be produced one a record",
-            ));
-        }
-        check_type(event_type, arena)?;
+        check_type(members, member("type"), arena)?;
         let group_id = parse_group_id(member("groupId"), arena)?;
         let user_id = parse_member_id("userId", member("userId"), arena, observer)?;
         let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
@@ -229,16 +223,31 @@ fn no_object(text: &str) -> Rejection {
     }
 }
 
-fn check_type<'a>(event_type: Option<Raw<'a>>, arena: &'a Bump) -> Result<(), Rejection> {
-    let Some(event_type) = event_type else {
-        return Err(dead(Reason::MissingType, "absent"));
-    };
-    match event_type.string(arena) {
-        Ok(Some("group")) => Ok(()),
-        // A lone surrogate makes it no text, but certainly another type.
-        Ok(Some(_)) | Err(LoneSurrogate) => Err(ignored(Reason::NotGroup)),
-        Ok(None) => Err(dead(Reason::MissingType, event_type.kind().name())),
+fn check_type<'a>(
+    members: &[Member<'a>],
+    event_type: Option<Raw<'a>>,
+    arena: &'a Bump,
+) -> Result<(), Rejection> {
+    let name = event_type.map_or(Ok(None), |event_type| event_type.string(arena));
+    if matches!(name, Ok(Some(name)) if shape::is_group(name)) {
+        return Ok(());
     }
+    let batch = members.iter().find(|member| member.key == "batch");
+    if event_type.is_none() && batch.is_some_and(|batch| batch.value.kind() == Kind::Array) {
+        return Err(dead(
+            Reason::UnsupportedEnvelope,
+            "a batch body: its events must be produced one a record",
+        ));
+    }
+    if let Some(detail) = shape::envelope(members, arena) {
+        return Err(dead(Reason::UnsupportedEnvelope, detail));
+    }
+    Err(match (event_type, name) {
+        (None, _) => dead(Reason::MissingType, "absent"),
+        // A lone surrogate makes it no text, but certainly another type.
+        (Some(_), Ok(Some(_)) | Err(LoneSurrogate)) => ignored(Reason::NotGroup),
+        (Some(other), Ok(None)) => dead(Reason::MissingType, other.kind().name()),
+    })
 }
 
 fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {

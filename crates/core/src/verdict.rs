@@ -101,7 +101,7 @@ codes! {
         NotConfigured = "not_configured": "its destination is not configured any more",
         // Dead letters of a whole record, in the order of semantics E13.
         RecordTooLarge = "record_too_large": "the record is larger than the limit",
-        UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array or a binary frame, not one event",
+        UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array, a binary frame or an envelope, not one event",
         EmptyValue = "empty_value": "the record's value is empty",
         InvalidUtf8 = "invalid_utf8": "the value is not UTF-8",
         InvalidJson = "invalid_json": "the value is not JSON",

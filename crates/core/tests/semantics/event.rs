@@ -3,7 +3,7 @@
 use groupcast_core::record::Record;
 use groupcast_core::router::Router;
 
-use crate::routing::{Setup, one, operation, record, told};
+use crate::routing::{Setup, one, operation, record, route, told};
 
 /// What the event was read as.
 const READ: &str = r#"{ group: "${groupId}", user: "${userId}", anonymous: "${anonymousId}", member: "${member}", time: "${timestamp | iso8601}" }"#;
@@ -44,15 +44,18 @@ fn e1_one_object_unknown_fields_kept() {
 
 #[test]
 fn e2_another_type_is_ignored_and_no_type_is_a_dead_letter() {
-    for other in [
-        "track", "identify", "Group", "GROUP", "group ", "", r"\ud800",
-    ] {
+    for other in ["track", "identify", "groups", "group ", "", r"\ud800"] {
         check(
             format!(r#"{{"type":"{other}","groupId":"g"}}"#),
             "ignored not_group",
         );
     }
-    check(r#"{"type":"gr\u006fup","groupId":"g"}"#, r#"{"group":"g"}"#);
+    for group in [r"gr\u006fup", "Group", "GROUP"] {
+        check(
+            format!(r#"{{"type":"{group}","groupId":"g"}}"#),
+            r#"{"group":"g"}"#,
+        );
+    }
     check(r#"{"groupId":"g"}"#, "dead_lettered missing_type (absent)");
     for (value, kind) in [
         ("null", "null"),
@@ -66,6 +69,86 @@ fn e2_another_type_is_ignored_and_no_type_is_a_dead_letter() {
             &format!("dead_lettered missing_type ({kind})"),
         );
     }
+}
+
+#[test]
+fn e2_an_event_in_an_envelope_is_never_ignored() {
+    let event = r#"{"traits":{},"type":"Group","groupId":"g"}"#;
+    let text = r#"" {\"type\":\"group\",\"groupId\":\"g\"}""#;
+    for key in [
+        "data",
+        "message",
+        "event",
+        "payload",
+        "body",
+        "httpPayload",
+        "Message",
+    ] {
+        let expected = format!(
+            "dead_lettered unsupported_envelope (an envelope with a group event at /{key}: source.event_at: /{key} reads it)"
+        );
+        for inner in [event, text] {
+            check(format!(r#"{{"{key}":{inner}}}"#), &expected);
+            check(
+                format!(r#"{{"type":"Notification","{key}":{inner}}}"#),
+                &expected,
+            );
+            check(format!(r#"{{"type":1,"{key}":{inner}}}"#), &expected);
+        }
+    }
+    // What holds no group event is what it was, and a group event is one whatever it holds.
+    for other in [
+        r#""Signed Up""#,
+        r#""{""#,
+        r#""[]""#,
+        r#"{"type":"track"}"#,
+        r#"{"type":1}"#,
+        r#"{"groupId":"g"}"#,
+        r#"{"\ud800":1,"type":"group"}"#,
+        "[1]",
+        "null",
+    ] {
+        check(
+            format!(r#"{{"type":"track","event":{other}}}"#),
+            "ignored not_group",
+        );
+        check(
+            format!(r#"{{"payload":{other}}}"#),
+            "dead_lettered missing_type (absent)",
+        );
+    }
+    check(
+        format!(r#"{{"type":"group","groupId":"outer","data":{event}}}"#),
+        r#"{"group":"outer"}"#,
+    );
+}
+
+#[test]
+fn e2_what_groupcast_wrote_is_never_ignored() {
+    let router = Setup::new()
+        .with("whole", &operation("\"${event}\""))
+        .with("part", &operation("{ id: \"${groupId}\" }"))
+        .router();
+    let seen = route(&router, &record(Some(br#"{"type":"group","groupId":"g"}"#)));
+    let written: Vec<&[u8]> = seen
+        .emissions
+        .iter()
+        .map(|emission| emission.value.expect("a value"))
+        .collect();
+    for (value, expected) in written.iter().zip([
+        "an envelope with a group event at /data: source.event_at: /data reads it",
+        "a record that groupcast wrote for a destination: read the topic that its id names",
+    ]) {
+        check(
+            value,
+            &format!("dead_lettered unsupported_envelope ({expected})"),
+        );
+    }
+    // CloudEvents of others are events of another type.
+    check(
+        r#"{"specversion":"1.0","source":"/shop","type":"order","data":{"id":1}}"#,
+        "ignored not_group",
+    );
 }
 
 #[test]
