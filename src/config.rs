@@ -12,6 +12,7 @@ pub mod properties;
 mod read;
 mod secrets;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::fs;
@@ -24,7 +25,7 @@ use crate::config::secrets::Secrets;
 use crate::destination::{Catalogue, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
-use crate::event::Limits;
+use crate::event::{Limits, Pointer};
 use crate::flags::FlagMatch;
 use crate::router::{DeadLetterRules, Routing};
 use crate::traits::Vocabulary;
@@ -106,6 +107,8 @@ impl Kafka {
 pub struct Source {
     /// The topics, by literal name; at least one.
     pub topics: Vec<String>,
+    /// Where the records of a topic hold their events; the value is the event for topics that are not here.
+    pub event_at: BTreeMap<String, Pointer>,
     /// The consumer group.
     pub group_id: String,
     /// Where the group starts in a topic that it has no offset in; a partition that is added later starts at its beginning.
@@ -250,6 +253,7 @@ impl Config {
             .flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
         Routing {
             source_topics: self.source.topics.clone(),
+            event_at: self.source.event_at.clone(),
             destinations: self.destinations.clone(),
             known_names: names.cloned().collect(),
             vocabulary: self.traits.clone(),

@@ -53,7 +53,7 @@ pub struct Sample {
     /// What it shows.
     pub title: &'static str,
     /// The event, or what is none.
-    pub event: &'static str,
+    pub event: String,
 }
 
 /// What the page shows before the first question.
@@ -184,6 +184,13 @@ impl Playground {
             Offer::new(instance, text, true)
         };
         let offers = destinations.into_iter().map(offer).collect();
+        let topic = routing.source_topics.first().map_or("", String::as_str);
+        let place = routing.event_at.get(topic);
+        let placed = |sample: Sample| Sample {
+            event: place.map_or_else(|| sample.event.clone(), |place| place.around(&sample.event)),
+            ..sample
+        };
+        let samples = samples.into_iter().map(placed).collect();
         Playground {
             routing: Routing {
                 destinations: Vec::new(),
@@ -420,7 +427,7 @@ mod tests {
     fn playground() -> Playground {
         let samples = vec![Sample {
             title: "one",
-            event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#,
+            event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#.to_owned(),
         }];
         Playground::of_catalogue(&Catalogue::built_in(), samples)
     }

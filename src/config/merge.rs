@@ -13,6 +13,7 @@ pub(super) const OPEN_MAPPINGS: &[&str] = &[
     "kafka.properties",
     "kafka.consumer_properties",
     "kafka.producer_properties",
+    "source.event_at",
     "traits.aliases",
 ];
 

@@ -1,5 +1,6 @@
 //! Reads the merged tree, section by section. Each reader reports what is wrong and goes on with the default.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::config::{
 };
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
-use crate::event::Limits;
+use crate::event::{Limits, Pointer};
 use crate::flags::FlagMatch;
 use crate::router::DeadLetterRules;
 use crate::traits::Vocabulary;
@@ -113,6 +114,11 @@ fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
 fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let mut fields = section(fields, "source", diagnostics);
     let topics = source_topics(&mut fields, diagnostics);
+    let event_at = fields
+        .node("event_at")
+        .filter(|node| !node.is_null())
+        .map(|node| event_at(node, &topics, diagnostics))
+        .unwrap_or_default();
     let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields
         .node("start")
@@ -137,6 +143,7 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     fields.finish(diagnostics);
     Source {
         topics,
+        event_at,
         group_id,
         start,
         on_gap: on_gap.unwrap_or(OnGap::Stop),
@@ -169,6 +176,50 @@ fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<
         topics.push(topic);
     }
     topics
+}
+
+/// Reads where the events stand: one place for all topics, or one for each of some.
+fn event_at(
+    node: &Node,
+    topics: &[String],
+    diagnostics: &mut Diagnostics,
+) -> BTreeMap<String, Pointer> {
+    let Value::Map(entries) = &node.value else {
+        let pointer = pointer(node, "source.event_at", diagnostics);
+        let places = topics
+            .iter()
+            .map(|topic| Some((topic.clone(), pointer.clone()?)));
+        return places.flatten().collect();
+    };
+    let mut places = BTreeMap::new();
+    for entry in entries {
+        if !topics.contains(&entry.key) {
+            let message = format!("source.event_at: not a source topic: {}", entry.key);
+            diagnostics
+                .error(entry.key_place, message)
+                .suggest(&entry.key, topics.iter().map(String::as_str));
+        }
+        let name = format!("source.event_at.{}", entry.key);
+        if let Some(pointer) = pointer(&entry.value, &name, diagnostics) {
+            places.insert(entry.key.clone(), pointer);
+        }
+    }
+    places
+}
+
+fn pointer(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<Pointer> {
+    let written = node.as_scalar().filter(|_| !node.is_null());
+    let pointer = written.and_then(|scalar| Pointer::parse(&scalar.text));
+    if pointer.is_none() {
+        let found = written.map_or(node.describe(), |scalar| scalar.text.as_str());
+        diagnostics
+            .error(
+                node.place,
+                format!("{name} must be a JSON Pointer, not: {found}"),
+            )
+            .hint("write /data, or /payload/event; \"\" for a value that is a string of JSON");
+    }
+    pointer
 }
 
 fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {

@@ -296,6 +296,23 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn e14_the_place_of_events_is_of_all_topics_or_of_each() {
+    let at = |written: &str| {
+        let text = MINIMAL.replace("topics:", &format!("event_at: {written}, topics:"));
+        let (config, _) = load(&text, &[("GROUPCAST__SOURCE__TOPICS", "a.b,c")], &[]).unwrap();
+        let places = config.routing().event_at;
+        places
+            .iter()
+            .map(|(topic, place)| format!("{topic} {place}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(at("/data"), ["a.b /data", "c /data"]);
+    assert_eq!(at("{ a.b: /x/y }"), ["a.b /x/y"]);
+    assert_eq!(at("\"\""), ["a.b \"\"", "c \"\""]);
+    assert_eq!(at(""), [""; 0]);
+}
+
+#[test]
 fn faults_of_values() {
     let rows = [
         (
@@ -317,6 +334,18 @@ fn faults_of_values() {
         (
             "source: {topics: a/b}",
             "g.yaml:1:18: error: not a legal topic name: a/b\n  hint: a topic name has 1 to 249 letters, digits, `.`, `_` and `-`",
+        ),
+        (
+            "source: {topics: [in], event_at: data}",
+            "g.yaml:1:34: error: source.event_at must be a JSON Pointer, not: data\n  hint: write /data, or /payload/event; \"\" for a value that is a string of JSON",
+        ),
+        (
+            "source: {topics: [in], event_at: {im: /data}}",
+            "g.yaml:1:35: error: source.event_at: not a source topic: im",
+        ),
+        (
+            "source: {topics: [in], event_at: {in: [a]}}",
+            "g.yaml:1:39: error: source.event_at.in must be a JSON Pointer, not: a list\n  hint: write /data, or /payload/event; \"\" for a value that is a string of JSON",
         ),
         (
             "source: {topics: [in], group_id: ' '}",

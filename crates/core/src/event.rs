@@ -1,9 +1,11 @@
 //! One group call, read once from a record's bytes, or the reason that it is none (semantics E).
 
+mod place;
 mod shape;
 
 use bumpalo::Bump;
 
+pub use self::place::Pointer;
 use crate::date::Instant;
 use crate::json::{self, Kind, LoneSurrogate, Member, Object, Raw};
 use crate::record::Record;
@@ -29,6 +31,15 @@ impl Default for Limits {
             traits: 10_000,
         }
     }
+}
+
+/// How the records of a topic are read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The most a record may be.
+    pub limits: Limits,
+    /// Where the value holds the event; absent where the value is the event (semantics E14).
+    pub event_at: Option<Pointer>,
 }
 
 /// A group id is never longer than this, in characters (semantics E3).
@@ -87,6 +98,19 @@ impl<'a> Event<'a> {
     /// The [`Rejection`] of a record that is no group event.
     pub fn parse(
         record: &Record<'a>,
+        reading: &Reading,
+        vocabulary: &'a Vocabulary,
+        arena: &'a Bump,
+        observer: &mut impl Observer,
+    ) -> Result<Event<'a>, Rejection> {
+        let object = parse_json(record, reading, arena)?;
+        Event::of(object, record, &reading.limits, vocabulary, arena, observer)
+            .map_err(|rejection| rejection.at(reading.event_at.as_ref()))
+    }
+
+    fn of(
+        object: Object<'a>,
+        record: &Record<'a>,
         limits: &Limits,
         vocabulary: &'a Vocabulary,
         arena: &'a Bump,
@@ -96,7 +120,7 @@ impl<'a> Event<'a> {
             raw,
             members,
             inner,
-        } = parse_json(record, limits, arena)?;
+        } = object;
         let member = |name: &str| {
             members
                 .iter()
@@ -145,12 +169,70 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
+impl Reading {
+    /// Returns what the record holds in the event's place, good event or not; `None` where it holds no JSON there.
+    #[must_use]
+    pub fn find<'a>(&self, record: &Record<'a>, arena: &'a Bump) -> Option<Raw<'a>> {
+        let whole = Raw::parse(text_of(record, &self.limits).ok()?).ok()?;
+        let Some(place) = &self.event_at else {
+            return Some(whole);
+        };
+        let found = place.find(whole, arena).ok().flatten()?;
+        match found.string(arena) {
+            Ok(Some(text)) => Raw::parse(text).ok(),
+            Ok(None) => Some(found),
+            Err(LoneSurrogate) => None,
+        }
+    }
+}
+
+impl Rejection {
+    /// Says where the event stood, if that is not the whole value.
+    fn at(mut self, place: Option<&Pointer>) -> Rejection {
+        if let (Some(place), Verdict::DeadLettered(_)) = (place, self.verdict) {
+            let comma = if self.detail.is_empty() { "" } else { ", " };
+            self.detail = format!("{}{comma}in the event at {place}", self.detail);
+        }
+        self
+    }
+}
+
+/// Turns what stands in the event's place into JSON, or says why it is none (E9, E10, E12, E13, E14).
 fn parse_json<'a>(
     record: &Record<'a>,
-    limits: &Limits,
+    reading: &Reading,
     arena: &'a Bump,
 ) -> Result<Object<'a>, Rejection> {
+    let text = text_of(record, &reading.limits)?;
+    let Some(place) = &reading.event_at else {
+        return parse_object(text, reading.limits.nesting, arena);
+    };
+    let whole = Raw::parse(text).map_err(|error| invalid_json(&error))?;
+    check_nesting(text, reading.limits.nesting)?;
+    let found = place
+        .find(whole, arena)
+        .map_err(|_| lone_surrogate(&format!("a key on the way to {place}")))?;
+    let Some(found) = found else {
+        let but = if shape::is_group_call(whole, arena) {
+            ", but the record itself is a group event"
+        } else {
+            ""
+        };
+        return Err(dead(
+            Reason::NotAnObject,
+            format!("nothing at {place}{but}"),
+        ));
+    };
+    let text = match found.string(arena) {
+        Ok(Some(text)) => text,
+        Ok(None) => found.text(),
+        Err(LoneSurrogate) => return Err(lone_surrogate(&format!("the text at {place}"))),
+    };
+    parse_object(text, reading.limits.nesting, arena).map_err(|rejection| rejection.at(Some(place)))
+}
+
+/// Returns the record's value as text.
+fn text_of<'a>(record: &Record<'a>, limits: &Limits) -> Result<&'a str, Rejection> {
     let Some(value) = record.value else {
         return Err(ignored(Reason::Tombstone));
     };
@@ -177,23 +259,33 @@ fn parse_json<'a>(
         }
         _ => {}
     }
-    let text = std::str::from_utf8(value).map_err(|error| {
+    std::str::from_utf8(value).map_err(|error| {
         dead(
             Reason::InvalidUtf8,
             format!("first invalid byte at {}", error.valid_up_to()),
         )
-    })?;
+    })
+}
+
+/// Reads a text as exactly one object.
+fn parse_object<'a>(
+    text: &'a str,
+    max_nesting: usize,
+    arena: &'a Bump,
+) -> Result<Object<'a>, Rejection> {
     let object = Object::parse(text, "traits", arena);
     if object.is_none() {
         Raw::parse(text).map_err(|error| invalid_json(&error))?;
     }
-    if json::is_nested_deeper(text, limits.nesting) {
-        return Err(dead(
-            Reason::NestedTooDeep,
-            format!("the limit is {}", limits.nesting),
-        ));
-    }
+    check_nesting(text, max_nesting)?;
     object.ok_or_else(|| no_object(text))
+}
+
+fn check_nesting(text: &str, limit: usize) -> Result<(), Rejection> {
+    if json::is_nested_deeper(text, limit) {
+        return Err(dead(Reason::NestedTooDeep, format!("the limit is {limit}")));
+    }
+    Ok(())
 }
 
 fn invalid_json(error: &serde_json::Error) -> Rejection {

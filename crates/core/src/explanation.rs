@@ -135,13 +135,7 @@ pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
     };
     // The same parser and the same flags again, for what the router keeps to itself.
     let arena = Bump::new();
-    match Event::parse(
-        record,
-        router.limits(),
-        router.vocabulary(),
-        &arena,
-        &mut (),
-    ) {
+    match router.read(record, &arena, &mut ()) {
         Ok(event) if verdict == Verdict::Routed => {
             let decisions = router
                 .flags()

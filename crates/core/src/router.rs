@@ -1,5 +1,6 @@
 //! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bumpalo::Bump;
@@ -7,7 +8,7 @@ use bumpalo::Bump;
 use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
-use crate::event::{Event, Limits, Rejection};
+use crate::event::{Event, Limits, Pointer, Reading, Rejection};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::record::Record;
 use crate::selection::{Letters, Replay};
@@ -19,6 +20,8 @@ use crate::verdict::{Note, Observer, Outcome, Reason, Refusal, Verdict};
 pub struct Routing {
     /// The topics that are read.
     pub source_topics: Vec<String>,
+    /// Where the records of a topic hold their events; the value is the event for topics that are not here (semantics E14).
+    pub event_at: BTreeMap<String, Pointer>,
     /// The destinations, in the configuration's order.
     pub destinations: Vec<Instance>,
     /// The exact names that flags may use for any known definition, configured or not (semantics F4).
@@ -76,13 +79,16 @@ pub struct Router {
     flags: std::sync::Arc<Flags>,
     format: Format,
     writes_event_dead_letters: bool,
-    limits: Limits,
+    /// How an event is read that stands alone.
+    bare: Reading,
     replay: Option<Replay>,
 }
 
 #[derive(Debug, Clone)]
 struct Source {
     topic: String,
+    /// How its records are read.
+    reading: Reading,
     dead_letters: TopicId,
     /// The output topic of each destination.
     outputs: Vec<TopicId>,
@@ -170,7 +176,10 @@ impl Router {
                     .replay
                     .as_ref()
                     .is_none_or(|replay| replay.letters.is_some()),
-            limits: routing.limits,
+            bare: Reading {
+                limits: routing.limits,
+                event_at: None,
+            },
             replay: routing.replay,
         };
         for source in &routing.source_topics {
@@ -182,6 +191,10 @@ impl Router {
             let dead_letters = router.topic(&routing.dead_letters.topic_for(source));
             router.sources.push(Source {
                 topic: source.clone(),
+                reading: Reading {
+                    event_at: routing.event_at.get(source).cloned(),
+                    ..router.bare.clone()
+                },
                 dead_letters,
                 outputs,
             });
@@ -247,7 +260,35 @@ impl Router {
     /// Returns the most that a record may be.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.bare.limits
+    }
+
+    /// Reads the event of a record, as its topic's records are read.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of a record that holds no group event.
+    pub fn read<'a>(
+        &'a self,
+        record: &Record<'a>,
+        arena: &'a Bump,
+        observer: &mut impl Observer,
+    ) -> Result<Event<'a>, Rejection> {
+        let reading = self.reading(record);
+        Event::parse(record, reading, &self.vocabulary, arena, observer)
+    }
+
+    /// Returns how the record's topic is read.
+    #[must_use]
+    pub fn reading(&self, record: &Record<'_>) -> &Reading {
+        self.source(record)
+            .map_or(&self.bare, |source| &source.reading)
+    }
+
+    fn source(&self, record: &Record<'_>) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|source| source.topic == record.position.topic)
+            .or(self.sources.first())
     }
 
     /// Decides what becomes of one record and appends what leaves; what is larger than `topic_limits` allow does not. Total: no
@@ -270,17 +311,13 @@ impl Router {
             Some(Err(reason)) => return Verdict::Ignored(reason),
         };
         let record = opened.as_ref().unwrap_or(record);
-        let Some(source) = self
-            .sources
-            .iter()
-            .find(|source| source.topic == record.position.topic)
-            .or(self.sources.first())
-        else {
+        let Some(source) = self.source(record) else {
             return Verdict::Routed;
         };
+        let reading = &source.reading;
         scratch.arena.reset();
         let arena = &scratch.arena;
-        let event = match Event::parse(record, &self.limits, &self.vocabulary, arena, observer) {
+        let event = match Event::parse(record, reading, &self.vocabulary, arena, observer) {
             Ok(event) => event,
             Err(rejection) => {
                 return self.reject(
@@ -540,13 +577,17 @@ impl<L: TopicLimits> Call<'_, L> {
         // It was within the limits as it came; hashes may be longer than what they stand for.
         let limits = Limits {
             record_bytes: usize::MAX,
-            ..router.limits
+            ..router.bare.limits
+        };
+        let reading = Reading {
+            limits,
+            ..router.bare.clone()
         };
         let record = Record {
             value: Some(value),
             ..*self.record
         };
-        match Event::parse(&record, &limits, &router.vocabulary, arena, &mut ()) {
+        match Event::parse(&record, &reading, &router.vocabulary, arena, &mut ()) {
             Ok(event) => Ok(arena.alloc(Material::new(arena.alloc(event), arena))),
             Err(Rejection {
                 verdict: Verdict::DeadLettered(reason) | Verdict::Ignored(reason),

@@ -13,7 +13,6 @@ use self::custom::Customs;
 use crate::destination::Instance;
 use crate::diagnostic::nearest;
 use crate::envelope::Emissions;
-use crate::event::Event;
 use crate::json;
 use crate::record::Record;
 use crate::router::{DefaultLimits, Router, Scratch};
@@ -129,13 +128,7 @@ impl<'r> Sample<'r> {
             return;
         }
         let arena = Bump::new();
-        if let Ok(event) = Event::parse(
-            record,
-            self.router.limits(),
-            self.router.vocabulary(),
-            &arena,
-            &mut (),
-        ) {
+        if let Ok(event) = self.router.read(record, &arena, &mut ()) {
             self.customs.add(&event.traits);
         }
     }

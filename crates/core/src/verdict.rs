@@ -106,7 +106,7 @@ codes! {
         InvalidUtf8 = "invalid_utf8": "the value is not UTF-8",
         InvalidJson = "invalid_json": "the value is not JSON",
         NestedTooDeep = "nested_too_deep": "the value is nested deeper than the limit",
-        NotAnObject = "not_an_object": "the value is JSON but not an object",
+        NotAnObject = "not_an_object": "the value is JSON but not an object, or holds none in the event's place",
         InvalidString = "invalid_string": "a key or an id holds a lone surrogate, which is no text",
         MissingType = "missing_type": "the event has no type, or one that is not a string",
         MissingGroupId = "missing_group_id": "groupId is absent, null or empty",

@@ -34,13 +34,17 @@ pub(super) fn envelope<'a>(members: &[Member<'a>], arena: &'a Bump) -> Option<St
 }
 
 fn holds_group_call<'a>(value: Raw<'a>, arena: &'a Bump) -> bool {
-    let object = match value.kind() {
-        Kind::Object => Some(value),
-        Kind::String => json_inside(value, arena),
-        Kind::Null | Kind::Boolean | Kind::Number | Kind::Array => None,
-    };
-    let members = object.and_then(|object| object.members(arena).ok());
-    let mut members = members.unwrap_or_default().iter();
+    match value.kind() {
+        Kind::String => {
+            json_inside(value, arena).is_some_and(|inside| is_group_call(inside, arena))
+        }
+        _ => is_group_call(value, arena),
+    }
+}
+
+/// Returns whether it is an object whose type is a group call's.
+pub(super) fn is_group_call<'a>(value: Raw<'a>, arena: &'a Bump) -> bool {
+    let mut members = value.members(arena).unwrap_or_default().iter();
     let event_type = members.find(|member| member.key == "type");
     let name = event_type.and_then(|found| found.value.string(arena).ok().flatten());
     name.is_some_and(is_group)

@@ -1,9 +1,10 @@
 //! E: the event.
 
+use groupcast_core::event::Pointer;
 use groupcast_core::record::Record;
 use groupcast_core::router::Router;
 
-use crate::routing::{Setup, one, operation, record, route, told};
+use crate::routing::{SOURCE, Setup, one, operation, record, route, told};
 
 /// What the event was read as.
 const READ: &str = r#"{ group: "${groupId}", user: "${userId}", anonymous: "${anonymousId}", member: "${member}", time: "${timestamp | iso8601}" }"#;
@@ -717,4 +718,122 @@ fn e13_the_first_that_applies_decides() {
         br#"{"type":"group","groupId":"\ud800","traits":[]}"#,
         "dead_lettered invalid_string",
     );
+}
+
+#[test]
+fn e14_the_event_stands_where_the_configuration_says() {
+    let router = |place: &str, body: &str| {
+        one(body)
+            .changed(|routing| {
+                let pointer = Pointer::parse(place).expect("a pointer");
+                routing.event_at.insert(SOURCE.to_owned(), pointer);
+            })
+            .router()
+    };
+    let event = r#"{ "type":"group", "groupId":"g", "traits":{"a":1.0}, "x":"\u00e9" }"#;
+    let text = serde_json::Value::from(event).to_string();
+    for (place, value) in [
+        ("/data", format!(r#"{{"type":"track","data":{event}}}"#)),
+        ("/data", format!(r#"{{"data":{text}}}"#)),
+        ("/a/1", format!(r#"{{"a":[0,{event}]}}"#)),
+        ("", event.to_owned()),
+        ("", text.clone()),
+        ("/0", format!("[{event}]")),
+    ] {
+        // The bytes stay, and `raw` and `event` mean the event.
+        check_with(&router(place, "${raw}"), &value, event);
+        check_with(
+            &router(place, "${event}"),
+            &value,
+            r#"{"type":"group","groupId":"g","traits":{"a":1.0},"x":"\u00e9"}"#,
+        );
+    }
+
+    let router = router("/data", READ);
+    for (value, expected) in [
+        (
+            r#"{"type":"group"}"#,
+            "not_an_object (nothing at /data, but the record itself is a group event)",
+        ),
+        (r#"{"x":{}}"#, "not_an_object (nothing at /data)"),
+        ("[]", "not_an_object (nothing at /data)"),
+        ("1", "not_an_object (nothing at /data)"),
+        (
+            r#"{"data":null}"#,
+            "not_an_object (null, in the event at /data)",
+        ),
+        (
+            r#"{"data":[]}"#,
+            "unsupported_envelope (an array: its events must be produced one a record, in the event at /data)",
+        ),
+        (
+            r#"{"data":"group"}"#,
+            "invalid_json (syntax error at line 1 column 1, in the event at /data)",
+        ),
+        (
+            r#"{"data":{}}"#,
+            "missing_type (absent, in the event at /data)",
+        ),
+        (
+            r#"{"data":{"type":"group"}}"#,
+            "missing_group_id (absent, in the event at /data)",
+        ),
+        (r#"{"data":"\ud800"}"#, "invalid_string (the text at /data)"),
+        (
+            r#"{"\ud800":1}"#,
+            "invalid_string (a key on the way to /data)",
+        ),
+        (
+            r#"{"data":{}"#,
+            "invalid_json (ends too early at line 1 column 10)",
+        ),
+    ] {
+        check_with(&router, value, &format!("dead_lettered {expected}"));
+    }
+    check_with(&router, r#"{"data":{"type":"track"}}"#, "ignored not_group");
+    let deep = format!(
+        r#"{{"data":{}"#,
+        serde_json::Value::from("[".repeat(65) + &"]".repeat(65))
+    );
+    check_with(
+        &router,
+        deep + "}",
+        "dead_lettered nested_too_deep (the limit is 64, in the event at /data)",
+    );
+}
+
+#[test]
+fn e14_each_topic_has_a_place_of_its_own_and_dead_letters_keep_the_record() {
+    let router = one(READ)
+        .changed(|routing| {
+            routing.source_topics.push("plain".to_owned());
+            let pointer = Pointer::parse("/data").expect("a pointer");
+            routing.event_at.insert(SOURCE.to_owned(), pointer);
+        })
+        .router();
+    let (event, envelope) = (
+        r#"{"type":"group","groupId":"g"}"#,
+        r#"{"data":{"type":"group","groupId":"g"}}"#,
+    );
+    let mut plain = record(Some(event.as_bytes()));
+    plain.position.topic = "plain";
+    assert_eq!(told(&router, &plain), r#"{"group":"g"}"#);
+    let seen = route(&router, &record(Some(envelope.as_bytes())));
+    let emission = seen.emissions.iter().next().expect("an emission");
+    let id = emission.operation().expect("an operation").id;
+    assert_eq!(id, "events/3/7/-1/d/op");
+    let mut denying = one("${raw}").changed(|routing| {
+        let pointer = Pointer::parse("/data").expect("a pointer");
+        routing.event_at.insert(SOURCE.to_owned(), pointer);
+    });
+    denying.change_last(|instance| instance.traits.deny = vec!["email".to_owned()]);
+    check_with(
+        &denying.router(),
+        r#"{"data":{"type":"group","groupId":"g","traits":{"a":1,"email":"e"}}}"#,
+        r#"{"type":"group","groupId":"g","traits":{"a":1}} ~trait_denied:email"#,
+    );
+    let bad = r#"{ "data": {"type":"group"} }"#;
+    let seen = route(&router, &record(Some(bad.as_bytes())));
+    let letter = seen.emissions.iter().next().expect("a dead letter");
+    assert_eq!(letter.value, Some(bad.as_bytes()));
 }
