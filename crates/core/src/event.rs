@@ -411,6 +411,7 @@ fn parse_traits<'a>(
     match raw.kind() {
         Kind::Null => return Ok(Traits::none(vocabulary, arena)),
         Kind::Object => {}
+        Kind::Array if raw.is_empty_array() => return Ok(Traits::none(vocabulary, arena)),
         kind @ (Kind::Boolean | Kind::Number | Kind::String | Kind::Array) => {
             return Err(dead(Reason::TraitsNotObject, kind.name()));
         }

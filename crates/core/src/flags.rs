@@ -164,7 +164,7 @@ impl Flags {
         let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else {
             return Ok(decisions);
         };
-        if integrations.kind() != Kind::Object {
+        if integrations.kind() != Kind::Object && !integrations.is_empty_array() {
             observer.note(
                 None,
                 Note {
@@ -319,6 +319,7 @@ impl<'a> Flag<'a> {
             Kind::Boolean if value.text() == "true" => Some(Flag::Include(None)),
             Kind::Boolean => Some(Flag::Exclude),
             Kind::Object => Some(Flag::Include(Some(value))),
+            Kind::Array if value.is_empty_array() => Some(Flag::Include(Some(Raw::EMPTY_OBJECT))),
             Kind::Null | Kind::Number | Kind::String | Kind::Array => None,
         }
     }

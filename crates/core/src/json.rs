@@ -68,6 +68,8 @@ pub struct LoneSurrogate;
 impl<'a> Raw<'a> {
     /// The value `null`.
     pub const NULL: Raw<'static> = Raw("null");
+    /// The value `{}`.
+    pub const EMPTY_OBJECT: Raw<'static> = Raw("{}");
 
     /// Checks that `text` is exactly one JSON value.
     ///
@@ -98,6 +100,16 @@ impl<'a> Raw<'a> {
             Some(b'{') => Kind::Object,
             Some(_) | None => Kind::Number,
         }
+    }
+
+    /// Returns whether it is an array without elements, which is how PHP writes an object without members.
+    #[must_use]
+    pub fn is_empty_array(self) -> bool {
+        let inner = self
+            .0
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        inner.is_some_and(|inner| inner.trim_ascii().is_empty())
     }
 
     /// Returns whether it is `null`.

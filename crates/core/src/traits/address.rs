@@ -67,6 +67,7 @@ impl<'a> Address<'a> {
             None => Shape::Absent,
             Some((_, Kind::Null)) => Shape::Null,
             Some((_, Kind::Object)) => Shape::Object,
+            Some((value, Kind::Array)) if value.is_empty_array() => Shape::Object,
             Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => {
                 Shape::Text(value)
             }

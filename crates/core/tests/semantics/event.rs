@@ -277,7 +277,8 @@ fn e5_traits_are_an_object_or_nothing() {
         (r#""x""#, "a string"),
         ("1", "a number"),
         ("false", "a boolean"),
-        ("[]", "an array"),
+        ("[{}]", "an array"),
+        ("[[]]", "an array"),
     ] {
         let event = format!(r#"{{"type":"group","groupId":"g","traits":{value}}}"#);
         check_with(
@@ -285,6 +286,35 @@ fn e5_traits_are_an_object_or_nothing() {
             event,
             &format!("dead_lettered traits_not_object ({kind})"),
         );
+    }
+}
+
+#[test]
+fn e5_an_empty_array_is_an_empty_object() {
+    let body = r#"{ traits: "${traits}", city: "${traits.address.city}", address: "${traits.address}", app: "${context.app.name}" }"#;
+    for (event, expected) in [
+        (r#""traits":[]"#, r#"{"traits":{}}"#),
+        (r#""traits":[ ]"#, r#"{"traits":{}}"#),
+        (
+            r#""traits":{"address":[]}"#,
+            r#"{"traits":{"address":{}},"address":{}}"#,
+        ),
+        // The parts beside it belong into it.
+        (
+            r#""traits":{"address":[],"city":"C"}"#,
+            r#"{"traits":{"address":{"city":"C"}},"city":"C","address":{"city":"C"}}"#,
+        ),
+        (r#""context":[]"#, r#"{"traits":{}}"#),
+        (r#""context":{"app":[]}"#, r#"{"traits":{}}"#),
+        // Only where an object is expected.
+        (r#""traits":{"list":[]}"#, r#"{"traits":{"list":[]}}"#),
+        (
+            r#""traits":{"address":[1]}"#,
+            r#"{"traits":{"address":[1]}} ~trait_type_mismatch:address"#,
+        ),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g",{event}}}"#);
+        check_with(&one(body).router(), event, expected);
     }
 }
 
@@ -691,7 +721,7 @@ fn e13_the_first_that_applies_decides() {
         "ignored not_group",
     );
     first(
-        br#"{"type":1,"groupId":true,"traits":[]}"#,
+        br#"{"type":1,"groupId":true,"traits":[1]}"#,
         "dead_lettered missing_type",
     );
     first(

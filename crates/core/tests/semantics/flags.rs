@@ -105,13 +105,26 @@ fn f3_an_object_includes_and_is_the_options() {
         r#"{"Sales Force":{"x":1}}"#,
         &[ONE, ONE, r#"{"to":"Sales Force","options":{"x":1}}"#, HOOK],
     );
-    for value in ["null", "\"true\"", "1", "[]"] {
+    // PHP writes an empty object as an empty array.
+    for value in ["[]", "[ ]"] {
+        check(
+            &format!(r#"{{"One":{value}}}"#),
+            &[
+                r#"{"to":"One","options":{}}"#,
+                r#"{"to":"One","options":{}}"#,
+                OPT_IN,
+                HOOK,
+            ],
+        );
+        check(value, &[ONE, ONE, OPT_IN, HOOK]);
+    }
+    for value in ["null", "\"true\"", "1", "[1]"] {
         check(
             &format!(r#"{{"constructor":{value}}}"#),
             &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:constructor"],
         );
     }
-    for integrations in ["[]", "\"All\"", "false", "0"] {
+    for integrations in ["[{}]", "\"All\"", "false", "0"] {
         check(
             integrations,
             &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:integrations"],

@@ -440,7 +440,7 @@ fn t8_what_does_not_fit_is_left_out_and_counted_and_the_event_goes_on() {
         ("revenue", "false"),
         ("createdAt", r#""soon""#),
         ("createdAt", "true"),
-        ("address", "[]"),
+        ("address", "[1]"),
     ] {
         let traits = format!(r#"{{"{name}":{value}}}"#);
         let body = format!(r#"{{ g: "${{groupId}}", v: "${{traits.{name}}}" }}"#);
