@@ -118,7 +118,31 @@ fn f3_an_object_includes_and_is_the_options() {
         );
         check(value, &[ONE, ONE, OPT_IN, HOOK]);
     }
-    for value in ["null", "\"true\"", "1", "[1]"] {
+    for (text, hook) in [
+        ("true", HOOK),
+        ("True", HOOK),
+        ("FALSE", FALSE),
+        ("false", FALSE),
+        (r"f\u0061lse", FALSE),
+    ] {
+        check(
+            &format!(r#"{{"constructor":"{text}"}}"#),
+            &[ONE, ONE, OPT_IN, hook],
+        );
+    }
+    check(
+        r#"{"All":"false","one":"True"}"#,
+        &[ONE, ONE, ALL_FALSE, ALL_FALSE],
+    );
+    for value in [
+        "null",
+        "\"\"",
+        "\"yes\"",
+        "\" true\"",
+        "\"\\ud800\"",
+        "1",
+        "[1]",
+    ] {
         check(
             &format!(r#"{{"constructor":{value}}}"#),
             &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:constructor"],
