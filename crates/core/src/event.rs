@@ -437,7 +437,7 @@ fn find_time<'a>(
         let Some(raw) = member(name).filter(|raw| !raw.is_null()) else {
             continue;
         };
-        match Instant::from_json(raw) {
+        match Instant::from_json(raw).filter(|instant| instant.is_after_epoch()) {
             Some(instant) => {
                 return Some(Time {
                     instant,
@@ -454,7 +454,9 @@ fn find_time<'a>(
         }
     }
     let instant = Instant::from_unix_ms(record_timestamp?)?;
-    Some(Time { instant, raw: None })
+    instant
+        .is_after_epoch()
+        .then_some(Time { instant, raw: None })
 }
 
 fn ignored(reason: Reason) -> Rejection {

@@ -354,6 +354,27 @@ fn e6_an_unparsable_time_is_passed_over_and_counted() {
 }
 
 #[test]
+fn e6_a_time_at_or_before_1970_is_passed_over_and_counted() {
+    for time in [
+        "0",
+        "-1",
+        "\"1970-01-01\"",
+        "\"0\"",
+        "\"0001-01-01T00:00:00Z\"",
+        "\"1969-12-31T23:59:59.9Z\"",
+    ] {
+        check_members(
+            &format!(r#""timestamp":{time},"receivedAt":"2020-01-01""#),
+            r#"{"group":"g","time":"2020-01-01T00:00:00Z"} ~invalid_timestamp:timestamp"#,
+        );
+    }
+    check_members(
+        r#""timestamp":0.5,"receivedAt":"2020-01-01""#,
+        r#"{"group":"g","time":"1970-01-01T00:00:00.5Z"}"#,
+    );
+}
+
+#[test]
 fn e6_the_records_timestamp_comes_last() {
     let router = one(READ).router();
     let at = |timestamp: Option<i64>, value: &str| {
@@ -371,9 +392,10 @@ fn e6_the_records_timestamp_comes_last() {
         r#"{"group":"g","time":"2020-01-01T00:00:00.001Z"}"#
     );
     assert_eq!(
-        at(Some(0), event),
-        r#"{"group":"g","time":"1970-01-01T00:00:00.000Z"}"#
+        at(Some(1), event),
+        r#"{"group":"g","time":"1970-01-01T00:00:00.001Z"}"#
     );
+    assert_eq!(at(Some(0), event), r#"{"group":"g"}"#);
     assert_eq!(at(Some(i64::MAX), event), r#"{"group":"g"}"#);
     let event = r#"{"type":"group","groupId":"g","receivedAt":"2020-01-01"}"#;
     assert_eq!(
