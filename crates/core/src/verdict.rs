@@ -167,6 +167,7 @@ codes! {
         TraitCollision = "trait_collision": "several keys mean one trait, and one of them won",
         TraitTypeMismatch = "trait_type_mismatch": "a value does not fit its field, and was left out",
         KeyCollision = "key_collision": "two traits meet in one output key, and one of them won",
+        KeyEmpty = "key_empty": "nothing is left of a trait's key under the destination's rules for keys, and the trait was left out",
         NullNotExpressible = "null_not_expressible": "the destination cannot clear a property, and the null was left out",
         UnlistedTrait = "unlisted_trait": "the destination takes listed traits only, and this one is not listed",
         TraitDenied = "trait_denied": "the destination's rules leave this trait out",

@@ -85,7 +85,14 @@ pub(super) fn pass<'a>(
             }
             EntryFilter::Prefix(prefix) => key = joined([prefix, key, ""], arena),
             EntryFilter::Suffix(suffix) => key = joined([key, suffix, ""], arena),
-            EntryFilter::Case(case) => key = case.apply(key, arena),
+            EntryFilter::Case(case) => {
+                let cased = case.apply(key, arena);
+                if cased.is_empty() {
+                    sink.note(NoteCode::KeyEmpty, Some(key));
+                    return Ok(());
+                }
+                key = cased;
+            }
             EntryFilter::Flatten(separator) => {
                 if value.is_map() {
                     let filters = filters.get(index..).unwrap_or_default();

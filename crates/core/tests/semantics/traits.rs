@@ -305,6 +305,31 @@ fn t6_of_two_traits_in_one_key_the_better_one_stays_and_it_is_counted() {
 }
 
 #[test]
+fn t6_a_trait_of_whose_key_nothing_is_left_is_left_out_and_counted() {
+    for case in ["snake", "camel", "title"] {
+        check(
+            &format!(r#"{{ "*": "${{traits | case {case}}}" }}"#),
+            r#"{"***":1,"a":2,"___":3}"#,
+            &format!(
+                r#"{{"{}":2}} ~key_empty:*** ~key_empty:___"#,
+                if case == "title" { "A" } else { "a" }
+            ),
+        );
+    }
+    // Not even under a prefix, since all such keys would be one.
+    check(
+        r#"{ "*": "${traits | case snake | prefix x_}" }"#,
+        r#"{"***":1,"€":2,"b":3}"#,
+        r#"{"x_b":3} ~key_empty:*** ~key_empty:€"#,
+    );
+    check(
+        r#"{ "*": "${traits | case upper}" }"#,
+        r#"{"***":1}"#,
+        r#"{"***":1}"#,
+    );
+}
+
+#[test]
 fn t6_a_field_beside_a_spread_is_never_written_by_a_trait() {
     let body =
         r#"{ token: T, id: "${groupId}", size: "${traits.employees}", "*": "${traits.rest}" }"#;
