@@ -505,7 +505,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 let value = event
                     .traits
                     .address()
-                    .part(*part)
+                    .field(*part)
                     .map_or(Value::Absent, Value::from_raw);
                 self.typed(value, TraitType::Text, subject)
             }

@@ -195,6 +195,23 @@ impl<'a> Address<'a> {
         stated.or_else(|| (self.shape == Shape::Null).then_some(Raw::NULL))
     }
 
+    /// Returns what fills a field for the part: the part, and for the street an address in one line, where no street stands
+    /// beside it.
+    #[must_use]
+    pub fn field(&self, part: Part) -> Option<Raw<'a>> {
+        let stated = self.part(part);
+        match self.shape {
+            Shape::Text(line)
+                if part == Part::Street
+                    && line.kind() == Kind::String
+                    && stated.is_none_or(Raw::is_null) =>
+            {
+                Some(line)
+            }
+            Shape::Absent | Shape::Null | Shape::Object | Shape::Text(_) => stated,
+        }
+    }
+
     /// Returns what stands in the address's place and is no object, if anything does: null or a text.
     #[must_use]
     pub fn whole(&self) -> Option<Raw<'a>> {

@@ -232,6 +232,58 @@ fn t4_a_string_address_has_no_parts_and_stays() {
 }
 
 #[test]
+fn t4_a_string_address_fills_the_street() {
+    let body = r#"{ street: "${traits.address.street}", city: "${traits.address.city}", rest: "${traits.rest}" }"#;
+    for (traits, expected) in [
+        (
+            r#"{"address":"1 Way, C","a":1}"#,
+            r#"{"street":"1 Way, C","rest":{"a":1}}"#,
+        ),
+        (
+            r#"{"address":"1 Way","city":"C","street":null}"#,
+            r#"{"street":"1 Way","city":"C","rest":{}}"#,
+        ),
+        // A street of its own goes first, and the line stays in the rest.
+        (
+            r#"{"address":"1 Way, C","street":"1 Way"}"#,
+            r#"{"street":"1 Way","rest":{"address":"1 Way, C"}}"#,
+        ),
+        // Only a text is a line.
+        (
+            r#"{"address":["1 Way"]}"#,
+            r#"{"rest":{"address":["1 Way"]}}"#,
+        ),
+        (r#"{"address":7}"#, r#"{"rest":{"address":7}}"#),
+        (
+            r#"{"address":null}"#,
+            r#"{"street":null,"city":null,"rest":{"address":null}}"#,
+        ),
+    ] {
+        check(body, traits, expected);
+    }
+    // Where no field takes a street, it stays where it was.
+    check(
+        r#"{ city: "${traits.address.city}", rest: "${traits.rest}" }"#,
+        r#"{"address":"1 Way"}"#,
+        r#"{"rest":{"address":"1 Way"}}"#,
+    );
+    for (definition, field) in [
+        ("hubspot", "address"),
+        ("salesforce", "BillingStreet"),
+        ("freshsales", "address"),
+        ("ortto", "str:o:address"),
+    ] {
+        let mut setup = Setup::new().built_in(definition, "{}");
+        setup.change_last(|instance| instance.enabled_by_default = Some(true));
+        let event = r#"{"type":"group","groupId":"g","traits":{"name":"N","address":"1 Way, C"}}"#;
+        let told = told(&setup.router(), &record(Some(event.as_bytes())));
+        let line = format!(r#""{field}":"1 Way, C""#);
+        assert_eq!(told.matches("1 Way").count(), 1, "{definition}: {told}");
+        assert!(told.contains(&line), "{definition}: {told}");
+    }
+}
+
+#[test]
 fn t5_custom_traits_keep_spelling_order_and_value() {
     check(
         "${traits}",
