@@ -7,10 +7,12 @@ mod destinations;
 mod difference;
 mod fields;
 mod merge;
+mod place;
 mod privacy;
 pub mod properties;
 mod read;
 mod secrets;
+mod traits;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -177,20 +177,18 @@ impl Playground {
 
     /// Offers the destinations of a configuration, their secrets masked.
     #[must_use]
-    pub fn of_routing(routing: Routing, samples: Vec<Sample>) -> Playground {
+    pub fn of_routing(routing: Routing, mut samples: Vec<Sample>) -> Playground {
         let Routing { destinations, .. } = routing.clone().redacted();
         let offer = |instance: Instance| {
             let text = settings_text(&instance.definition, Some(&instance.settings));
             Offer::new(instance, text, true)
         };
         let offers = destinations.into_iter().map(offer).collect();
-        let topic = routing.source_topics.first().map_or("", String::as_str);
-        let place = routing.event_at.get(topic);
-        let placed = |sample: Sample| Sample {
-            event: place.map_or_else(|| sample.event.clone(), |place| place.around(&sample.event)),
-            ..sample
-        };
-        let samples = samples.into_iter().map(placed).collect();
+        let topic = routing.source_topics.first();
+        if let Some(place) = topic.and_then(|topic| routing.event_at.get(topic)) {
+            let placed = samples.iter_mut();
+            placed.for_each(|sample| sample.event = place.around(&sample.event));
+        }
         Playground {
             routing: Routing {
                 destinations: Vec::new(),

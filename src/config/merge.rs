@@ -15,6 +15,7 @@ pub(super) const OPEN_MAPPINGS: &[&str] = &[
     "kafka.producer_properties",
     "source.event_at",
     "traits.aliases",
+    "traits.types",
 ];
 
 /// The lists of strings: outside the file they are written with commas.

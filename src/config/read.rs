@@ -1,6 +1,5 @@
 //! Reads the merged tree, section by section. Each reader reports what is wrong and goes on with the default.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -8,18 +7,19 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
+use crate::config::place::event_at;
 use crate::config::properties::Properties;
+use crate::config::traits;
 use crate::config::{
     Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap,
     OnUndecodable, Profile, Source, Start,
 };
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
-use crate::event::{Limits, Pointer};
+use crate::event::Limits;
 use crate::flags::FlagMatch;
 use crate::router::DeadLetterRules;
-use crate::traits::Vocabulary;
-use crate::yaml::{self, Entry, Fields, Node, Value};
+use crate::yaml::{self, Fields, Node, Value};
 
 /// Reads the whole tree. The result is only good if `diagnostics` has no errors.
 pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Config {
@@ -47,7 +47,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
         (&dead_letters, dead_letter_place),
         diagnostics,
     );
-    let traits = traits(&mut fields, diagnostics);
+    let traits = traits::vocabulary(&mut fields, diagnostics);
     let flags = flags(&mut fields, diagnostics);
     destinations::check_flags(&placed, &catalogue, flags, diagnostics);
     let limits = limits(&mut fields, diagnostics);
@@ -178,50 +178,6 @@ fn source_topics(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<
     topics
 }
 
-/// Reads where the events stand: one place for all topics, or one for each of some.
-fn event_at(
-    node: &Node,
-    topics: &[String],
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, Pointer> {
-    let Value::Map(entries) = &node.value else {
-        let pointer = pointer(node, "source.event_at", diagnostics);
-        let places = topics
-            .iter()
-            .map(|topic| Some((topic.clone(), pointer.clone()?)));
-        return places.flatten().collect();
-    };
-    let mut places = BTreeMap::new();
-    for entry in entries {
-        if !topics.contains(&entry.key) {
-            let message = format!("source.event_at: not a source topic: {}", entry.key);
-            diagnostics
-                .error(entry.key_place, message)
-                .suggest(&entry.key, topics.iter().map(String::as_str));
-        }
-        let name = format!("source.event_at.{}", entry.key);
-        if let Some(pointer) = pointer(&entry.value, &name, diagnostics) {
-            places.insert(entry.key.clone(), pointer);
-        }
-    }
-    places
-}
-
-fn pointer(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<Pointer> {
-    let written = node.as_scalar().filter(|_| !node.is_null());
-    let pointer = written.and_then(|scalar| Pointer::parse(&scalar.text));
-    if pointer.is_none() {
-        let found = written.map_or(node.describe(), |scalar| scalar.text.as_str());
-        diagnostics
-            .error(
-                node.place,
-                format!("{name} must be a JSON Pointer, not: {found}"),
-            )
-            .hint("write /data, or /payload/event; \"\" for a value that is a string of JSON");
-    }
-    pointer
-}
-
 fn start(node: &Node, diagnostics: &mut Diagnostics) -> Start {
     let written = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
     match (written, written.parse::<jiff::Timestamp>()) {
@@ -308,71 +264,6 @@ fn dead_letters(
         },
         place,
     )
-}
-
-fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
-    let mut fields = section(fields, "traits", diagnostics);
-    let known = fields
-        .node("known")
-        .map(|node| strings(node, "traits.known", diagnostics))
-        .unwrap_or_default();
-    let aliases = fields
-        .node("aliases")
-        .map(|node| aliases(node, diagnostics))
-        .unwrap_or_default();
-    fields.finish(diagnostics);
-    let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
-    let pairs: Vec<(String, String)> = aliases
-        .iter()
-        .map(|(entry, name)| (entry.key.clone(), name.clone()))
-        .collect();
-    Vocabulary::new(&names, &pairs).unwrap_or_else(|faults| {
-        for fault in faults {
-            // The culprit stands last in the message; of two alike the second is the one too many.
-            let is_culprit = |name: &str| {
-                fault
-                    .strip_suffix(name)
-                    .is_some_and(|rest| rest.ends_with(": "))
-            };
-            let alias = aliases
-                .iter()
-                .rfind(|(entry, _)| is_culprit(&entry.key))
-                .map(|(entry, _)| entry.key_place);
-            let place = alias.or_else(|| {
-                known
-                    .iter()
-                    .rfind(|(name, _)| is_culprit(name))
-                    .map(|(_, place)| *place)
-            });
-            diagnostics.error(place, format!("traits: {fault}"));
-        }
-        Vocabulary::default()
-    })
-}
-
-fn aliases<'n>(node: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(&'n Entry, String)> {
-    let Value::Map(entries) = &node.value else {
-        let message = format!("traits.aliases must be a mapping, not {}", node.describe());
-        diagnostics
-            .error(node.place, message)
-            .hint("write `alias: trait`");
-        return Vec::new();
-    };
-    let mut aliases = Vec::new();
-    for entry in entries {
-        match entry.value.as_scalar().filter(|_| !entry.value.is_null()) {
-            Some(scalar) => aliases.push((entry, scalar.text.clone())),
-            None => {
-                let message = format!(
-                    "traits.aliases.{} must be a trait's name, not {}",
-                    entry.key,
-                    entry.value.describe()
-                );
-                diagnostics.error(entry.value.place, message);
-            }
-        }
-    }
-    aliases
 }
 
 fn flags(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> FlagMatch {

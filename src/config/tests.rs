@@ -429,6 +429,26 @@ fn faults_of_values() {
             "g.yaml:1:21: error: traits.aliases.a must be a trait's name, not null",
         ),
         (
+            "traits: {types: [a]}",
+            "g.yaml:1:17: error: traits.types must be a mapping, not a list\n  hint: write `trait: date`",
+        ),
+        (
+            "traits: {types: {a: dat}}",
+            "g.yaml:1:21: error: traits.types.a must be one of date, number, text, not: dat\n  hint: did you mean: date",
+        ),
+        (
+            "traits: {types: {a: date, A: text}}",
+            "g.yaml:1:27: error: traits.types: has a type already: A",
+        ),
+        (
+            "traits: {types: {Employees: text}}",
+            "g.yaml:1:18: error: traits.types: has a type already: Employees",
+        ),
+        (
+            "traits: {types: {city: text}}",
+            "g.yaml:1:18: error: traits.types: has a type already: city",
+        ),
+        (
             "flags: {match: folded}",
             "g.yaml:1:16: error: flags.match must be one of fold, exact, not: folded\n  hint: did you mean: fold",
         ),

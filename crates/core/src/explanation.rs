@@ -40,7 +40,10 @@ impl Observer for Listener {
         let note = NotePart {
             code: code.code(),
             subject: subject.to_owned(),
-            sentence: code.sentence(),
+            sentence: match (code, destination) {
+                (NoteCode::TraitTypeMismatch, None) => UNDECLARED,
+                (code, _) => code.sentence(),
+            },
             destination,
         };
         // Two operations that leave the same out say so twice.
@@ -94,6 +97,10 @@ impl Listener {
             .collect()
     }
 }
+
+/// What is said of a value that has not its declared type, and stays (semantics T9).
+const UNDECLARED: &str =
+    "a value is not of the type that traits.types declares, and stays as it came";
 
 /// Returns what a reason says of one operation, where its own sentence is about a whole destination.
 fn operation_sentence(reason: Reason) -> &'static str {

@@ -184,12 +184,21 @@ impl<'r> Sample<'r> {
 
     fn mismatches(&self) -> Vec<Finding> {
         let mut fields: BTreeMap<&str, (usize, Vec<&str>)> = BTreeMap::new();
+        let mut undeclared = Vec::new();
         for (destination, subject, events) in self.notes.of(NoteCode::TraitTypeMismatch) {
+            let Some(destination) = destination else {
+                undeclared.push(Finding {
+                    kind: "type_mismatch",
+                    subject: subject.to_owned(),
+                    events,
+                    sentence: "its value is not of the type that traits.types declares, and stays as it came"
+                        .to_owned(),
+                });
+                continue;
+            };
             let (count, names) = fields.entry(subject).or_default();
             *count = events.max(*count);
-            names.push(
-                destination.map_or("", |destination| self.router.destination_name(destination)),
-            );
+            names.push(self.router.destination_name(destination));
         }
         by_count(
             fields
@@ -202,7 +211,8 @@ impl<'r> Sample<'r> {
                         "its value does not fit its field, and is left out for {}",
                         names.join(", ")
                     ),
-                }),
+                })
+                .chain(undeclared),
         )
     }
 

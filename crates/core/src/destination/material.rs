@@ -29,7 +29,7 @@ impl<'a> Material<'a> {
     #[must_use]
     pub fn new(event: &'a Event<'a>, arena: &'a Bump) -> Material<'a> {
         let items = event.traits.entries().iter().map(|entry| {
-            let role = Role::of(entry.id);
+            let role = Role::of(entry.id, &event.traits);
             let value = if role == Role::Address {
                 address(event, None, arena)
             } else {

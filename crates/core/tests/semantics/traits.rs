@@ -1,7 +1,7 @@
 //! T: trait keys. How a vocabulary resolves keys has rows of its own in `src/traits/tests.rs`; these are about what leaves.
 
 use groupcast_core::router::Router;
-use groupcast_core::traits::Vocabulary;
+use groupcast_core::traits::{DeclaredType, Vocabulary};
 
 use crate::routing::{Setup, one, operation, record, told};
 
@@ -463,6 +463,89 @@ fn t7_the_id_trait_is_no_identity() {
         told(&one(body).router(), &record(Some(event.as_bytes()))),
         r#"{"group":"a@example.com"}"#
     );
+}
+
+#[test]
+fn t9_a_declared_trait_has_its_type_everywhere() {
+    let check = |body: &str, traits: &str, expected: &str| {
+        let mut vocabulary = listed(&["Renewal Date"], &[("seat count", "seats")]);
+        for (name, declared) in [
+            ("renewal_date", DeclaredType::Date),
+            ("seats", DeclaredType::Number),
+            ("taxNumber", DeclaredType::Text),
+        ] {
+            vocabulary.declare(name, declared).expect("no type yet");
+        }
+        let setup = one(body).changed(|routing| routing.vocabulary = vocabulary);
+        check_with(&setup.router(), traits, expected);
+    };
+    for body in ["${traits}", r#"{ "*": "${traits.rest}" }"#] {
+        // Numbers and texts, in every spelling; a date keeps its bytes where the destination has no form for dates.
+        check(
+            body,
+            r#"{"seat_count":"50","TaxNumber":7.0,"renewalDate":"2026-01-31","other":"50"}"#,
+            r#"{"seats":50,"TaxNumber":"7.0","Renewal Date":"2026-01-31","other":"50"}"#,
+        );
+        // What has the type already keeps its bytes.
+        check(
+            body,
+            r#"{"seats":5e1,"taxNumber":"\u0037","renewalDate":1769817600}"#,
+            r#"{"seats":5e1,"taxNumber":"\u0037","Renewal Date":1769817600}"#,
+        );
+        // What does not fit stays, and is counted once.
+        check(
+            body,
+            r#"{"seats":"many","taxNumber":true,"renewalDate":"soon"}"#,
+            r#"{"seats":"many","taxNumber":true,"Renewal Date":"soon"} ~trait_type_mismatch:Renewal Date ~trait_type_mismatch:seats ~trait_type_mismatch:taxNumber"#,
+        );
+        check(
+            body,
+            r#"{"seats":null,"taxNumber":null,"renewalDate":null}"#,
+            r#"{"seats":null,"taxNumber":null,"Renewal Date":null}"#,
+        );
+    }
+    for (unit, expected) in [
+        ("iso8601", r#""2026-01-31T00:00:00Z""#),
+        ("unix_seconds", "1769817600"),
+    ] {
+        let map = format!(r#"{{ "*": "${{traits.rest | dates {unit} | case snake}}" }}"#);
+        for date in [r#""2026-01-31""#, "20260131", "1769817600000"] {
+            let expected = if date == "1769817600000" && unit == "iso8601" {
+                r#""2026-01-31T00:00:00.000Z""#
+            } else {
+                expected
+            };
+            check(
+                &map,
+                &format!(r#"{{"renewalDate":{date},"since":{date}}}"#),
+                &format!(r#"{{"renewal_date":{expected},"since":{date}}}"#),
+            );
+        }
+        check(
+            &map,
+            r#"{"renewalDate":"soon"}"#,
+            r#"{"renewal_date":"soon"} ~trait_type_mismatch:Renewal Date"#,
+        );
+    }
+    check(
+        r#"{ at: "${traits.renewalDate | date}", n: "${traits.seats}" }"#,
+        r#"{"Renewal_Date":1769817600,"seats":"7"}"#,
+        r#"{"at":"2026-01-31","n":7}"#,
+    );
+    let raw = r#"{"type":"group","groupId":"g","traits":{"seats":"50"}}"#;
+    check("${raw}", r#"{"seats":"50"}"#, raw);
+}
+
+#[test]
+fn t9_only_a_custom_trait_is_declared_and_once() {
+    let mut vocabulary = listed(&[], &[("headcount", "employees")]);
+    for name in ["employees", "Head Count", "created", "zip", "address.city"] {
+        let fault = vocabulary.declare(name, DeclaredType::Text);
+        assert_eq!(fault, Err(format!("has a type already: {name}")));
+    }
+    assert_eq!(vocabulary.declare("a b", DeclaredType::Date), Ok(()));
+    let fault = vocabulary.declare("A_B", DeclaredType::Date);
+    assert_eq!(fault, Err("has a type already: A_B".to_owned()));
 }
 
 #[test]

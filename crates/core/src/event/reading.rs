@@ -1,0 +1,154 @@
+//! From a record's bytes to the object that is its event, or the reason that there is none (semantics E9, E10, E12, E14).
+
+use bumpalo::Bump;
+
+use super::place::Pointer;
+use super::{Limits, Rejection, dead, ignored, lone_surrogate, shape};
+use crate::json::{self, Kind, LoneSurrogate, Object, Raw};
+use crate::record::Record;
+use crate::verdict::Reason;
+
+/// How the records of a topic are read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The most a record may be.
+    pub limits: Limits,
+    /// Where the value holds the event; absent where the value is the event (semantics E14).
+    pub event_at: Option<Pointer>,
+}
+
+impl Reading {
+    /// Returns what the record holds in the event's place, good event or not; `None` where it holds no JSON there.
+    #[must_use]
+    pub fn find<'a>(&self, record: &Record<'a>, arena: &'a Bump) -> Option<Raw<'a>> {
+        let whole = Raw::parse(text_of(record, &self.limits).ok()?).ok()?;
+        let Some(place) = &self.event_at else {
+            return Some(whole);
+        };
+        let found = place.find(whole, arena).ok().flatten()?;
+        match found.string(arena) {
+            Ok(Some(text)) => Raw::parse(text).ok(),
+            Ok(None) => Some(found),
+            Err(LoneSurrogate) => None,
+        }
+    }
+
+    /// Turns what stands in the event's place into JSON, or says why it is none (E9, E10, E12, E13, E14).
+    pub(super) fn object<'a>(
+        &self,
+        record: &Record<'a>,
+        arena: &'a Bump,
+    ) -> Result<Object<'a>, Rejection> {
+        let text = text_of(record, &self.limits)?;
+        let Some(place) = &self.event_at else {
+            return parse_object(text, self.limits.nesting, arena);
+        };
+        let whole = Raw::parse(text).map_err(|error| invalid_json(&error))?;
+        check_nesting(text, self.limits.nesting)?;
+        let found = place
+            .find(whole, arena)
+            .map_err(|_| lone_surrogate(&format!("a key on the way to {place}")))?;
+        let Some(found) = found else {
+            let but = if shape::is_group_call(whole, arena) {
+                ", but the record itself is a group event"
+            } else {
+                ""
+            };
+            return Err(dead(
+                Reason::NotAnObject,
+                format!("nothing at {place}{but}"),
+            ));
+        };
+        let text = match found.string(arena) {
+            Ok(Some(text)) => text,
+            Ok(None) => found.text(),
+            Err(LoneSurrogate) => return Err(lone_surrogate(&format!("the text at {place}"))),
+        };
+        parse_object(text, self.limits.nesting, arena)
+            .map_err(|rejection| rejection.at(Some(place)))
+    }
+}
+
+/// Returns the record's value as text.
+fn text_of<'a>(record: &Record<'a>, limits: &Limits) -> Result<&'a str, Rejection> {
+    let Some(value) = record.value else {
+        return Err(ignored(Reason::Tombstone));
+    };
+    let size = value.len() + record.key.map_or(0, <[u8]>::len);
+    if size > limits.record_bytes {
+        return Err(dead(
+            Reason::RecordTooLarge,
+            format!("{size} bytes, the limit is {}", limits.record_bytes),
+        ));
+    }
+    match value {
+        [] => return Err(dead(Reason::EmptyValue, "")),
+        [0x00, ..] => {
+            return Err(dead(
+                Reason::UnsupportedEnvelope,
+                "starts with 0x00: a schema registry frame",
+            ));
+        }
+        [0xC3, 0x01, ..] => {
+            return Err(dead(
+                Reason::UnsupportedEnvelope,
+                "starts with 0xC3 0x01: an Avro single object",
+            ));
+        }
+        _ => {}
+    }
+    std::str::from_utf8(value).map_err(|error| {
+        dead(
+            Reason::InvalidUtf8,
+            format!("first invalid byte at {}", error.valid_up_to()),
+        )
+    })
+}
+
+/// Reads a text as exactly one object.
+fn parse_object<'a>(
+    text: &'a str,
+    max_nesting: usize,
+    arena: &'a Bump,
+) -> Result<Object<'a>, Rejection> {
+    let object = Object::parse(text, "traits", arena);
+    if object.is_none() {
+        Raw::parse(text).map_err(|error| invalid_json(&error))?;
+    }
+    check_nesting(text, max_nesting)?;
+    object.ok_or_else(|| no_object(text))
+}
+
+fn check_nesting(text: &str, limit: usize) -> Result<(), Rejection> {
+    if json::is_nested_deeper(text, limit) {
+        return Err(dead(Reason::NestedTooDeep, format!("the limit is {limit}")));
+    }
+    Ok(())
+}
+
+fn invalid_json(error: &serde_json::Error) -> Rejection {
+    // serde_json's own message can quote the value; its category and place cannot.
+    let what = if error.is_eof() {
+        "ends too early"
+    } else {
+        "syntax error"
+    };
+    dead(
+        Reason::InvalidJson,
+        format!("{what} at line {} column {}", error.line(), error.column()),
+    )
+}
+
+/// Says why valid JSON is no object whose keys are text.
+fn no_object(text: &str) -> Rejection {
+    match Raw::parse(text).map_or(Kind::Null, Raw::kind) {
+        Kind::Object => lone_surrogate("a key of the event"),
+        Kind::Array => dead(
+            Reason::UnsupportedEnvelope,
+            "an array: its events must be produced one a record",
+        ),
+        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => {
+            dead(Reason::NotAnObject, kind.name())
+        }
+    }
+}
