@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use self::delivery::{Delivery, EpochBounds, Guarantee, Profile};
 use crate::config::properties::Properties;
 use crate::config::secrets::Secrets;
+use crate::consent;
 use crate::destination::{Catalogue, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
@@ -53,6 +54,8 @@ pub struct Config {
     pub traits: Vocabulary,
     /// How flags match names (`flags.match`).
     pub flags: FlagMatch,
+    /// What a category of consent means that an event has no preference for (`consent.missing`).
+    pub missing_consent: consent::Missing,
     /// What an event may not exceed.
     pub limits: Limits,
     /// Where metrics and health are served (`http.listen`); absent where it is `off`.
@@ -260,6 +263,7 @@ impl Config {
             known_names: names.cloned().collect(),
             vocabulary: self.traits.clone(),
             flag_match: self.flags,
+            missing_consent: self.missing_consent,
             format: self.format,
             dead_letters: self.dead_letters.clone(),
             limits: self.limits,

@@ -153,15 +153,7 @@ impl Playground {
             let text = settings_text(definition, None);
             // Whatever is wrong with it shows as soon as the page asks.
             let settings = read_settings(definition, &text, &mut Diagnostics::new(SETTINGS));
-            let instance = Instance {
-                name: definition.id.clone(),
-                is_named: false,
-                definition: Arc::clone(definition),
-                topic: None,
-                enabled_by_default: None,
-                traits: Default::default(),
-                settings,
-            };
+            let instance = Instance::new(Arc::clone(definition), settings);
             Offer::new(
                 instance,
                 text,

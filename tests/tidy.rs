@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 16] = [
     &["examples", "explanation", "suggestion"],
     &["router"],
     &["destination"],
-    &["selection", "latest"],
+    &["selection", "latest", "consent"],
     &["event"],
     &["traits", "flags", "envelope"],
     &["watermark", "verdict"],

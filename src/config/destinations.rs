@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::fields::text;
+use crate::config::fields::{strings, text};
 use crate::config::privacy;
 use crate::destination::{Catalogue, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
@@ -132,6 +132,10 @@ fn instance(
     let enabled_by_default = fields.boolean("enabled_by_default", diagnostics);
     let settings = fields.node("settings");
     let traits = privacy::rules(&mut fields, diagnostics);
+    let consent = fields
+        .node("consent")
+        .map(|node| strings(node, &fields.name_of("consent"), diagnostics))
+        .unwrap_or_default();
     fields.finish(diagnostics);
 
     let (definition, use_place) = definition?;
@@ -155,6 +159,7 @@ fn instance(
         enabled_by_default,
         settings: definition.read_settings(settings, settings_place, diagnostics),
         traits,
+        consent: consent.into_iter().map(|(name, _)| name).collect(),
         definition,
     };
     Some(Placed {

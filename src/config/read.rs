@@ -14,6 +14,7 @@ use crate::config::{
     Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap,
     OnUndecodable, Profile, Source, Start,
 };
+use crate::consent;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
 use crate::event::Limits;
@@ -50,6 +51,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
     let traits = traits::vocabulary(&mut fields, diagnostics);
     let flags = flags(&mut fields, diagnostics);
     destinations::check_flags(&placed, &catalogue, flags, diagnostics);
+    let missing_consent = missing_consent(&mut fields, diagnostics);
     let limits = limits(&mut fields, diagnostics);
     let http = http(&mut fields, diagnostics);
     let log = log(&mut fields, diagnostics);
@@ -64,6 +66,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
         dead_letters,
         traits,
         flags,
+        missing_consent,
         limits,
         http,
         log,
@@ -271,6 +274,13 @@ fn flags(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> FlagMatch {
     let flag_match = fields.choice("match", FlagMatch::WORDS, diagnostics);
     fields.finish(diagnostics);
     flag_match.unwrap_or_default()
+}
+
+fn missing_consent(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> consent::Missing {
+    let mut fields = section(fields, "consent", diagnostics);
+    let missing = fields.choice("missing", consent::Missing::WORDS, diagnostics);
+    fields.finish(diagnostics);
+    missing.unwrap_or_default()
 }
 
 fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {

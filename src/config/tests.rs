@@ -457,6 +457,14 @@ fn faults_of_values() {
             "g.yaml:1:18: error: limits.traits must be a whole number from 1 to 1000000, not: many",
         ),
         (
+            "consent: {missing: denied}",
+            "g.yaml:1:20: error: consent.missing must be one of allow, deny, not: denied\n  hint: did you mean: deny",
+        ),
+        (
+            "destinations: [{use: webhook, consent: [{a: b}]}]",
+            "g.yaml:1:41: error: destinations[0].consent must be a list of strings, not a mapping",
+        ),
+        (
             "http: {listen: localhost}",
             "g.yaml:1:16: error: http.listen must be an address and a port, or off, not: localhost\n  hint: write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere",
         ),

@@ -48,9 +48,26 @@ pub struct Instance {
     pub settings: Settings,
     /// Which traits it gets.
     pub traits: TraitRules,
+    /// The categories of consent that it needs (F10).
+    pub consent: Vec<String>,
 }
 
 impl Instance {
+    /// Returns an instance of which the configuration says nothing but its settings.
+    #[must_use]
+    pub fn new(definition: Arc<Definition>, settings: Settings) -> Instance {
+        Instance {
+            name: definition.id.clone(),
+            is_named: false,
+            definition,
+            topic: None,
+            enabled_by_default: None,
+            settings,
+            traits: TraitRules::default(),
+            consent: Vec::new(),
+        }
+    }
+
     /// Returns whether events reach it unless a flag says otherwise (semantics F1, F2).
     #[must_use]
     pub fn is_enabled_by_default(&self) -> bool {

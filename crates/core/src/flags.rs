@@ -363,7 +363,7 @@ fn decide_one<'a>(
 }
 
 /// Returns the letters and digits of a flag's name in lower case.
-fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
+pub(crate) fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
     if name
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

@@ -1,15 +1,18 @@
 //! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bumpalo::Bump;
 
+use crate::consent::{self, Categories};
 use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
 use crate::event::{Event, Limits, Pointer, Reading, Rejection};
 use crate::flags::{Decision, FlagMatch, Flags};
+use crate::json::{LoneSurrogate, Member};
 use crate::record::Record;
 use crate::selection::{Letters, Replay};
 use crate::traits::{Privacy, Vocabulary};
@@ -30,6 +33,8 @@ pub struct Routing {
     pub vocabulary: Vocabulary,
     /// Whether a flag in another spelling counts.
     pub flag_match: FlagMatch,
+    /// What a missing preference means for consent.
+    pub missing_consent: consent::Missing,
     /// How records are made.
     pub format: Format,
     /// Where dead letters go.
@@ -77,6 +82,7 @@ pub struct Router {
     topics: Vec<String>,
     vocabulary: Vocabulary,
     flags: std::sync::Arc<Flags>,
+    missing_consent: consent::Missing,
     format: Format,
     writes_event_dead_letters: bool,
     /// How an event is read that stands alone.
@@ -100,6 +106,7 @@ struct Destination {
     plan: std::sync::Arc<Plan>,
     labels: Vec<Labels>,
     privacy: Option<Privacy>,
+    consent: Categories,
 }
 
 /// How large a record each output topic takes.
@@ -169,6 +176,7 @@ impl Router {
             topics: Vec::new(),
             vocabulary,
             flags: std::sync::Arc::new(flags),
+            missing_consent: routing.missing_consent,
             format: routing.format,
             // What is no group event became a dead letter when it came first.
             writes_event_dead_letters: routing.dead_letters.events
@@ -361,6 +369,7 @@ impl Router {
             arena,
             material,
             shared,
+            preferences: OnceCell::new(),
         };
         let only = record
             .letter
@@ -371,9 +380,15 @@ impl Router {
             if only.is_some_and(|only| only != destination.name) {
                 continue;
             }
-            let outcome = match decision.excluded {
-                Some(reason) => Outcome::Skipped(reason),
-                None => call.emit(index, destination, decision, emissions, observer),
+            let outcome = match (call.is_denied(destination), decision.excluded) {
+                (Err(LoneSurrogate), _) => {
+                    let (reason, detail) = (Reason::InvalidString, "a key of consent preferences");
+                    call.dead_letter(index, destination, detail, reason, emissions);
+                    Outcome::DeadLettered(reason)
+                }
+                (Ok(true), _) => Outcome::Skipped(Reason::ConsentDenied),
+                (Ok(false), Some(reason)) => Outcome::Skipped(reason),
+                (Ok(false), None) => call.emit(index, destination, decision, emissions, observer),
             };
             observer.outcome(index, outcome);
         }
@@ -467,9 +482,24 @@ struct Call<'a, L> {
     arena: &'a Bump,
     material: &'a Material<'a>,
     shared: Shared<'a>,
+    /// What the event says of consent, once a destination asked for it.
+    preferences: OnceCell<Result<&'a [Member<'a>], LoneSurrogate>>,
 }
 
 impl<L: TopicLimits> Call<'_, L> {
+    /// Returns whether the event's consent keeps it from a destination, whatever its flags say (F10).
+    fn is_denied(&self, destination: &Destination) -> Result<bool, LoneSurrogate> {
+        if destination.consent.is_empty() {
+            return Ok(false);
+        }
+        let read = || consent::preferences(self.event, self.arena);
+        let preferences = (*self.preferences.get_or_init(read))?;
+        let missing = self.router.missing_consent;
+        Ok(destination
+            .consent
+            .are_denied(preferences, missing, self.arena))
+    }
+
     /// Has one destination's operations written, all or none of them.
     fn emit(
         &self,
@@ -492,7 +522,7 @@ impl<L: TopicLimits> Call<'_, L> {
             Some(privacy) => match self.keep_private(privacy, index, observer) {
                 Ok(material) => material,
                 Err(reason) => {
-                    self.dead_letter(index, destination, "", reason, emissions);
+                    self.dead_letter(index, destination, "operation ", reason, emissions);
                     return Outcome::DeadLettered(reason);
                 }
             },
@@ -547,7 +577,8 @@ impl<L: TopicLimits> Call<'_, L> {
                 }
                 Err(Refusal::DeadLettered(reason)) => {
                     emissions.roll_back(start);
-                    self.dead_letter(index, destination, &operation.id, reason, emissions);
+                    let detail = format!("operation {}", operation.id);
+                    self.dead_letter(index, destination, &detail, reason, emissions);
                     return Outcome::DeadLettered(reason);
                 }
             }
@@ -604,7 +635,7 @@ impl<L: TopicLimits> Call<'_, L> {
         &self,
         index: usize,
         destination: &Destination,
-        operation: &str,
+        detail: &str,
         reason: Reason,
         emissions: &mut Emissions,
     ) {
@@ -614,7 +645,7 @@ impl<L: TopicLimits> Call<'_, L> {
             max_bytes: self.topic_limits.max_bytes(topic),
             record: self.record,
             reason,
-            detail: &format!("operation {operation}"),
+            detail,
             destination: Some((index, &destination.name)),
         });
     }
@@ -630,6 +661,7 @@ impl Destination {
             labels: labels.collect(),
             plan: std::sync::Arc::new(plan),
             privacy,
+            consent: Categories::new(&instance.consent),
         }
     }
 }

@@ -118,6 +118,7 @@ codes! {
         FlagFalse = "flag_false": "a flag in integrations excludes it",
         AllFalse = "all_false": "integrations says All: false and does not name it",
         OptIn = "opt_in": "it is opt-in and no flag of its own includes it",
+        ConsentDenied = "consent_denied": "the event's consent preferences deny a category that it is in",
         MissingRequired = "missing_required": "a value that it requires is absent",
         NoMember = "no_member": "the event has neither userId nor anonymousId",
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
@@ -127,7 +128,7 @@ codes! {
 }
 
 impl Reason {
-    /// Why a destination of a routed event is skipped.
+    /// Why a destination of a routed event is skipped, as its definition and the event's flags say.
     pub const SKIPS: &'static [Reason] = &[
         Reason::FlagFalse,
         Reason::AllFalse,
@@ -136,6 +137,9 @@ impl Reason {
         Reason::NoMember,
         Reason::NothingToSend,
     ];
+
+    /// Why the configuration alone keeps a routed event from a destination.
+    pub const WITHHELD: &'static [Reason] = &[Reason::ConsentDenied];
 
     /// Why a whole record is a dead letter.
     pub const DEAD_LETTERS: &'static [Reason] = &[
@@ -231,7 +235,12 @@ mod tests {
             .position(|reason| *reason == Reason::RecordTooLarge)
             .unwrap();
         for reason in Reason::ALL.iter().skip(passed_by) {
-            let lists = [Reason::DEAD_LETTERS, Reason::SKIPS, Reason::UNFIT];
+            let lists = [
+                Reason::DEAD_LETTERS,
+                Reason::SKIPS,
+                Reason::WITHHELD,
+                Reason::UNFIT,
+            ];
             assert!(
                 lists.iter().any(|list| list.contains(reason)),
                 "{} is in none",

@@ -56,11 +56,7 @@ fn instance(catalogue: &Catalogue, index: usize) -> Instance {
     Instance {
         name: format!("{id}-{index}"),
         is_named: true,
-        definition,
-        topic: None,
-        enabled_by_default: None,
-        traits: Default::default(),
-        settings,
+        ..Instance::new(definition, settings)
     }
 }
 

@@ -1,5 +1,6 @@
 //! F: integration flags. How flags are matched has rows of its own in `src/flags.rs`; these are about what it does to events.
 
+use groupcast_core::consent::Missing;
 use groupcast_core::flags::FlagMatch;
 
 use crate::routing::{Setup, operation, record, told};
@@ -329,4 +330,113 @@ fn f9_each_decision_has_its_code() {
             &[&format!("skipped {code}")],
         );
     }
+}
+
+/// Returns `ads` and `both`, which need consent for one category and for two, and `none`.
+fn consenting(missing: Missing) -> Setup {
+    let named = |setup: Setup, id: &str, categories: &[&str]| {
+        let mut setup = setup.with(id, &operation(&format!("{{ to: {id} }}")));
+        let categories = categories.iter().map(ToString::to_string).collect();
+        setup.change_last(|instance| instance.consent = categories);
+        setup
+    };
+    let setup = named(Setup::new(), "ads", &["Marketing"]);
+    let setup = named(setup, "both", &["Marketing", "Analytics"]);
+    named(setup, "none", &[]).changed(|routing| routing.missing_consent = missing)
+}
+
+#[test]
+fn f10_consent_outweighs_flags() {
+    const ADS: &str = r#"{"to":"ads"}"#;
+    const BOTH: &str = r#"{"to":"both"}"#;
+    const NONE: &str = r#"{"to":"none"}"#;
+    const DENIED: &str = "skipped consent_denied";
+    let check = |missing: Missing, members: &str, expected: [&str; 3]| {
+        let event = format!(r#"{{"type":"group","groupId":"g",{members}}}"#);
+        assert_eq!(
+            told(
+                &consenting(missing).router(),
+                &record(Some(event.as_bytes()))
+            ),
+            expected.join(" "),
+            "{missing:?} {members}"
+        );
+    };
+    let preferences =
+        |text: &str| format!(r#""context":{{"consent":{{"categoryPreferences":{text}}}}}"#);
+    for (text, allow, deny) in [
+        (
+            r#"{"Marketing":true,"Analytics":true}"#,
+            [ADS, BOTH, NONE],
+            [ADS, BOTH, NONE],
+        ),
+        (
+            r#"{"Marketing":false,"Analytics":true}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true,"Analytics":false}"#,
+            [ADS, DENIED, NONE],
+            [ADS, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true}"#,
+            [ADS, BOTH, NONE],
+            [ADS, DENIED, NONE],
+        ),
+        // A denial is lost neither to spelling nor to quotes.
+        (
+            r#"{"marketing":"False"}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true,"MARKETING":false}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        // What is no preference is missing.
+        (
+            r#"{"Marketing":null,"Analytics":1}"#,
+            [ADS, BOTH, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        ("{}", [ADS, BOTH, NONE], [DENIED, DENIED, NONE]),
+        ("[]", [ADS, BOTH, NONE], [DENIED, DENIED, NONE]),
+    ] {
+        check(Missing::Allow, &preferences(text), allow);
+        check(Missing::Deny, &preferences(text), deny);
+    }
+    for members in [
+        r#""userId":"u""#,
+        r#""context":null"#,
+        r#""context":[]"#,
+        r#""context":{"consent":true}"#,
+    ] {
+        check(
+            Missing::Allow,
+            &members.replace(r#""userId":"u""#, r#""x":1"#),
+            [ADS, BOTH, NONE],
+        );
+        check(Missing::Deny, members, [DENIED, DENIED, NONE]);
+    }
+    let denied = preferences(r#"{"Marketing":false}"#);
+    for flags in [
+        r#"{"All":true}"#,
+        r#"{"ads":true,"both":{"a":1}}"#,
+        r#"{"ads":false,"both":false}"#,
+    ] {
+        check(
+            Missing::Allow,
+            &format!(r#"{denied},"integrations":{flags}"#),
+            [DENIED, DENIED, NONE],
+        );
+    }
+    let text = "dead_lettered invalid_string";
+    check(
+        Missing::Allow,
+        &preferences(r#"{"\ud800":true}"#),
+        [text, text, NONE],
+    );
 }
