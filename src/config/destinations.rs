@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::config::fields::{strings, text};
 use crate::config::privacy;
-use crate::destination::{Catalogue, Definition, Instance};
+use crate::destination::{Catalogue, Conditions, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::flags::{self, Claim, FlagMatch};
 use crate::router::DeadLetterRules;
@@ -136,9 +136,16 @@ fn instance(
         .node("consent")
         .map(|node| strings(node, &fields.name_of("consent"), diagnostics))
         .unwrap_or_default();
+    let Some((definition, use_place)) = definition else {
+        fields.node("when");
+        fields.finish(diagnostics);
+        return None;
+    };
+    let settings_place = settings.map_or(place, |settings| settings.place);
+    let settings = definition.read_settings(settings, settings_place, diagnostics);
+    let when = Conditions::read(&mut fields, &definition, &settings, diagnostics);
     fields.finish(diagnostics);
 
-    let (definition, use_place) = definition?;
     if enabled_by_default.is_none() && !definition.enabled_by_default {
         let message = format!(
             "only events whose `integrations` name it reach this opt-in destination: {}",
@@ -148,7 +155,6 @@ fn instance(
             .warning(use_place, message)
             .hint("write `enabled_by_default: true` beside it to include every event");
     }
-    let settings_place = settings.map_or(place, |settings| settings.place);
     let place_of =
         |written: &Option<(String, Place)>| written.as_ref().map_or(use_place, |(_, place)| *place);
     let (name_place, topic_place) = (place_of(&name), place_of(&topic));
@@ -157,7 +163,8 @@ fn instance(
         name: name.map_or_else(|| definition.id.clone(), |(name, _)| name),
         topic: topic.map(|(topic, _)| topic),
         enabled_by_default,
-        settings: definition.read_settings(settings, settings_place, diagnostics),
+        settings,
+        when,
         traits,
         consent: consent.into_iter().map(|(name, _)| name).collect(),
         definition,

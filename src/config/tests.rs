@@ -465,6 +465,14 @@ fn faults_of_values() {
             "g.yaml:1:41: error: destinations[0].consent must be a list of strings, not a mapping",
         ),
         (
+            "destinations: [{use: webhook, when: '${traits.plan | uper}'}]",
+            "g.yaml:1:54: error: unknown filter: uper\n  hint: did you mean: upper",
+        ),
+        (
+            "destinations: [{use: webhook, when: ['${cleared}', {a: b}]}]",
+            "g.yaml:1:41: error: there are no properties here: cleared\n  hint: write properties: beside operations:, and use it in operations only\ng.yaml:1:52: error: expected a string, not a mapping",
+        ),
+        (
             "http: {listen: localhost}",
             "g.yaml:1:16: error: http.listen must be an address and a port, or off, not: localhost\n  hint: write 127.0.0.1:9464, or 0.0.0.0:9464 to be seen from elsewhere",
         ),

@@ -19,8 +19,8 @@ use std::sync::{Arc, LazyLock};
 use rust_embed::RustEmbed;
 
 pub use self::definition::{
-    Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership,
-    NullPolicy, OperationSpec,
+    Batch, Conditions, Definition, Encoding, Example, Expected, ExpectedOperation, Layout,
+    Membership, NullPolicy, OperationSpec,
 };
 pub use self::material::Material;
 pub use self::plan::{Operation, Plan};
@@ -50,6 +50,8 @@ pub struct Instance {
     pub traits: TraitRules,
     /// The categories of consent that it needs (F10).
     pub consent: Vec<String>,
+    /// What must be present in an event for it to reach the destination (F11).
+    pub when: Conditions,
 }
 
 impl Instance {
@@ -65,6 +67,7 @@ impl Instance {
             settings,
             traits: TraitRules::default(),
             consent: Vec::new(),
+            when: Conditions::default(),
         }
     }
 
@@ -95,6 +98,7 @@ impl Instance {
         let plan = compile::compile(
             &self.definition,
             &self.settings,
+            &self.when,
             vocabulary,
             &mut diagnostics,
         );

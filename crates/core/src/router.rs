@@ -500,6 +500,27 @@ impl<L: TopicLimits> Call<'_, L> {
             .are_denied(preferences, missing, self.arena))
     }
 
+    /// Returns whether the configuration's conditions let the event reach a destination (F11). They see all of the event, also
+    /// what the destination does not get.
+    fn is_wanted(
+        &self,
+        index: usize,
+        destination: &Destination,
+        decision: &Decision<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<bool, Reason> {
+        if !destination.plan.is_conditional() {
+            return Ok(true);
+        }
+        let plan = &destination.plan;
+        let mut run = plan.start(self.material, decision.options, index, observer);
+        run.is_wanted().map_err(|refusal| match refusal {
+            Refusal::NotDue(reason) | Refusal::Skipped(reason) | Refusal::DeadLettered(reason) => {
+                reason
+            }
+        })
+    }
+
     /// Has one destination's operations written, all or none of them.
     fn emit(
         &self,
@@ -509,6 +530,14 @@ impl<L: TopicLimits> Call<'_, L> {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Outcome {
+        match self.is_wanted(index, destination, decision, observer) {
+            Ok(true) => {}
+            Ok(false) => return Outcome::Skipped(Reason::Filtered),
+            Err(reason) => {
+                self.dead_letter(index, destination, "when", reason, emissions);
+                return Outcome::DeadLettered(reason);
+            }
+        }
         let start = emissions.mark();
         let topic = self
             .source

@@ -119,6 +119,7 @@ codes! {
         AllFalse = "all_false": "integrations says All: false and does not name it",
         OptIn = "opt_in": "it is opt-in and no flag of its own includes it",
         ConsentDenied = "consent_denied": "the event's consent preferences deny a category that it is in",
+        Filtered = "filtered": "the configuration's `when` for it leaves the event out",
         MissingRequired = "missing_required": "a value that it requires is absent",
         NoMember = "no_member": "the event has neither userId nor anonymousId",
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
@@ -139,7 +140,7 @@ impl Reason {
     ];
 
     /// Why the configuration alone keeps a routed event from a destination.
-    pub const WITHHELD: &'static [Reason] = &[Reason::ConsentDenied];
+    pub const WITHHELD: &'static [Reason] = &[Reason::ConsentDenied, Reason::Filtered];
 
     /// Why a whole record is a dead letter.
     pub const DEAD_LETTERS: &'static [Reason] = &[

@@ -86,6 +86,17 @@ impl<'a, O: Observer> Run<'a, O> {
         due
     }
 
+    /// Decides whether the configuration's conditions let the event reach the destination (semantics F11).
+    ///
+    /// # Errors
+    /// A dead letter if a key that must be read is no text.
+    pub fn is_wanted(&mut self) -> Result<bool, Refusal> {
+        self.is_testing = true;
+        let is_wanted = self.are_present(&self.plan.when);
+        self.is_testing = false;
+        is_wanted
+    }
+
     fn test_all(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
         for test in &operation.when {
             if !self.is_present(test)? {

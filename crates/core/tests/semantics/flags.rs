@@ -1,7 +1,10 @@
 //! F: integration flags. How flags are matched has rows of its own in `src/flags.rs`; these are about what it does to events.
 
 use groupcast_core::consent::Missing;
+use groupcast_core::destination::Conditions;
+use groupcast_core::diagnostic::Diagnostics;
 use groupcast_core::flags::FlagMatch;
+use groupcast_core::yaml::{self, Fields};
 
 use crate::routing::{Setup, operation, record, told};
 
@@ -438,5 +441,100 @@ fn f10_consent_outweighs_flags() {
         Missing::Allow,
         &preferences(r#"{"\ud800":true}"#),
         [text, text, NONE],
+    );
+}
+
+/// Returns `d`, which only events reach that these conditions let pass.
+fn conditional(when: &str) -> Setup {
+    let mut setup = Setup::new().with(
+        "d",
+        &operation("{ name: \"${traits.name}\", id: \"${groupId}\" }"),
+    );
+    setup.change_last(|instance| {
+        let mut diagnostics = Diagnostics::new("config");
+        let node = yaml::parse(&format!("when: {when}"), &mut diagnostics).expect("YAML");
+        let mut fields = Fields::new(&node, "", &mut diagnostics);
+        let (definition, settings) = (&instance.definition, &instance.settings);
+        instance.when = Conditions::read(&mut fields, definition, settings, &mut diagnostics);
+        assert_eq!(diagnostics.into_sorted(), [], "{when}");
+    });
+    setup
+}
+
+#[test]
+fn f11_an_expression_over_the_event_filters() {
+    const SENT: &str = r#"{"id":"g"}"#;
+    const NAMED: &str = r#"{"name":"N","id":"g"}"#;
+    const FILTERED: &str = "skipped filtered";
+    for (when, members, expected) in [
+        ("${traits.name}", r#""traits":{"Name":"N"}"#, NAMED),
+        ("${traits.name}", r#""traits":{"Name":""}"#, FILTERED),
+        ("${traits.name}", r#""traits":{}"#, FILTERED),
+        (
+            r#"${traits.plan | if traits.plan "gold" "silver"}"#,
+            r#""traits":{"plan":"silver"}"#,
+            SENT,
+        ),
+        (
+            r#"${traits.plan | if traits.plan "gold" "silver"}"#,
+            r#""traits":{"plan":"free"}"#,
+            FILTERED,
+        ),
+        (
+            "${context.internal}",
+            r#""context":{"internal":true}"#,
+            SENT,
+        ),
+        (
+            "${context.internal}",
+            r#""context":{"internal":false}"#,
+            FILTERED,
+        ),
+        // Of several, all must be present.
+        (
+            "[\"${userId}\", \"${traits.name}\"]",
+            r#""userId":"u","traits":{"name":"N"}"#,
+            NAMED,
+        ),
+        (
+            "[\"${userId}\", \"${traits.name}\"]",
+            r#""traits":{"name":"N"}"#,
+            FILTERED,
+        ),
+        ("[]", r#""traits":{}"#, SENT),
+        // Its faults are not the destination's: nothing is noted.
+        (
+            "${traits.employees}",
+            r#""traits":{"employees":"many"}"#,
+            FILTERED,
+        ),
+        ("${options.on}", r#""integrations":{"d":{"on":1}}"#, SENT),
+        // The flag is asked first.
+        (
+            "${traits.name}",
+            r#""integrations":{"d":false}"#,
+            "skipped flag_false",
+        ),
+        (
+            "${context.x.y}",
+            r#""context":{"x":{"\ud800":1}}"#,
+            "dead_lettered invalid_string",
+        ),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g",{members}}}"#);
+        let router = conditional(when).router();
+        assert_eq!(
+            told(&router, &record(Some(event.as_bytes()))),
+            expected,
+            "{when} {members}"
+        );
+    }
+    // What the destination does not get may decide all the same.
+    let mut setup = conditional("${traits.name}");
+    setup.change_last(|instance| instance.traits.deny = vec!["name".to_owned()]);
+    let event = br#"{"type":"group","groupId":"g","traits":{"name":"N"}}"#;
+    assert_eq!(
+        told(&setup.router(), &record(Some(event))),
+        format!("{SENT} ~trait_denied:name")
     );
 }
