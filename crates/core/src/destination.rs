@@ -8,6 +8,7 @@ mod expression;
 mod filter;
 mod material;
 mod plan;
+mod request;
 mod run;
 mod schema;
 mod settings;

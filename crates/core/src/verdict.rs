@@ -124,6 +124,7 @@ codes! {
         NoMember = "no_member": "the event has neither userId nor anonymousId",
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
         // Dead letter of one destination.
+        UnsafePath = "unsafe_path": "a value in its request is empty, `.` or `..`, and could address another resource",
         TooLarge = "too_large": "the record that would leave is larger than its topic takes",
     }
 }
@@ -161,7 +162,8 @@ impl Reason {
     ];
 
     /// Why one destination's share of a routed event is a dead letter.
-    pub const UNFIT: &'static [Reason] = &[Reason::InvalidString, Reason::TooLarge];
+    pub const UNFIT: &'static [Reason] =
+        &[Reason::InvalidString, Reason::UnsafePath, Reason::TooLarge];
 }
 
 codes! {

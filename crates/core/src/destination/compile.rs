@@ -18,7 +18,7 @@ use super::plan::{
     Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
     TextPart,
 };
-use super::run::percent_encoded;
+use super::request::percent_encoded;
 use super::settings::{SettingSpec, SettingType, SettingValue, Settings};
 
 /// Reports every unknown name, filter and type fault of a definition.
