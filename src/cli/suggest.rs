@@ -92,7 +92,8 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
 }
 
 /// What each kind of finding is headed by.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
+    ("suspicious_id", "ids that stand for none"),
     ("lookalike", "keys that look like reserved traits"),
     ("spellings", "traits in several spellings"),
     ("type_drift", "traits whose type changes"),

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::consent;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
-use crate::event::Limits;
+use crate::event::{Limits, SuspiciousIds};
 use crate::flags::FlagMatch;
 use crate::router::DeadLetterRules;
 use crate::yaml::{self, Fields, Node, Value};
@@ -309,6 +309,9 @@ fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
             1..=1_000_000,
             diagnostics,
         ),
+        suspicious_ids: fields
+            .choice("suspicious_ids", SuspiciousIds::WORDS, diagnostics)
+            .unwrap_or_default(),
     };
     fields.finish(diagnostics);
     limits

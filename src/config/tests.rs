@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::SuspiciousIds;
 use crate::router::Router;
 
 const MINIMAL: &str =
@@ -247,7 +248,8 @@ log: {format: json, level: 'groupcast=debug,warn'}
         Limits {
             record_bytes: 8,
             nesting: 9,
-            traits: 10
+            traits: 10,
+            suspicious_ids: SuspiciousIds::Count,
         }
     );
     assert_eq!(config.http, None);
@@ -471,6 +473,10 @@ fn faults_of_values() {
         (
             "destinations: [{use: webhook, when: ['${cleared}', {a: b}]}]",
             "g.yaml:1:41: error: there are no properties here: cleared\n  hint: write properties: beside operations:, and use it in operations only\ng.yaml:1:52: error: expected a string, not a mapping",
+        ),
+        (
+            "limits: {suspicious_ids: drop}",
+            "g.yaml:1:26: error: limits.suspicious_ids must be one of count, reject, not: drop",
         ),
         (
             "http: {listen: localhost}",

@@ -137,6 +137,7 @@ impl<'r> Sample<'r> {
     #[must_use]
     pub fn report(&self) -> Report {
         let mut findings = self.customs.findings();
+        findings.extend(self.suspicious_ids());
         findings.extend(self.collisions());
         findings.extend(self.mismatches());
         findings.extend(self.flags());
@@ -165,6 +166,19 @@ impl<'r> Sample<'r> {
             findings,
             configuration: self.configuration(),
         }
+    }
+
+    fn suspicious_ids(&self) -> Vec<Finding> {
+        let told = self
+            .notes
+            .of(NoteCode::SuspiciousId)
+            .map(|(_, name, events)| Finding {
+                kind: "suspicious_id",
+                subject: name.to_owned(),
+                events,
+                sentence: "it is blank, or a word such as undefined, which puts many into one; limits.suspicious_ids: reject refuses it".to_owned(),
+            });
+        by_count(told)
     }
 
     fn collisions(&self) -> Vec<Finding> {

@@ -112,6 +112,7 @@ codes! {
         MissingGroupId = "missing_group_id": "groupId is absent, null or empty",
         InvalidGroupId = "invalid_group_id": "groupId is neither a string nor a number",
         GroupIdTooLong = "group_id_too_long": "groupId is longer than 500 characters",
+        SuspiciousGroupId = "suspicious_group_id": "groupId is a word that stands for no id, and limits.suspicious_ids refuses those",
         TraitsNotObject = "traits_not_object": "traits is not an object",
         TooManyTraits = "too_many_traits": "the event has more traits than the limit",
         // Skips of one destination.
@@ -157,6 +158,7 @@ impl Reason {
         Reason::MissingGroupId,
         Reason::InvalidGroupId,
         Reason::GroupIdTooLong,
+        Reason::SuspiciousGroupId,
         Reason::TraitsNotObject,
         Reason::TooManyTraits,
     ];
@@ -170,6 +172,7 @@ codes! {
     /// What was passed over, dropped or decided on the way, without changing the verdict; counted by code.
     NoteCode {
         InvalidMemberId = "invalid_member_id": "an id of the member is neither a string nor a number, and was taken as absent",
+        SuspiciousId = "suspicious_id": "an id is blank, or a word that stands for none",
         InvalidTimestamp = "invalid_timestamp": "a timestamp could not be read, and was passed over",
         TraitCollision = "trait_collision": "several keys mean one trait, and one of them won",
         TraitTypeMismatch = "trait_type_mismatch": "a value does not fit its field, and was left out",

@@ -1,6 +1,6 @@
 //! E: the event.
 
-use groupcast_core::event::Pointer;
+use groupcast_core::event::{Pointer, SuspiciousIds};
 use groupcast_core::record::Record;
 use groupcast_core::router::Router;
 
@@ -165,7 +165,6 @@ fn e3_the_group_id() {
         check_id(number, &format!(r#"{{"group":"{text}"}}"#));
     }
     for text in [
-        " ",
         " g ",
         "2015-02-23",
         "1424649600",
@@ -888,4 +887,59 @@ fn e14_each_topic_has_a_place_of_its_own_and_dead_letters_keep_the_record() {
     let seen = route(&router, &record(Some(bad.as_bytes())));
     let letter = seen.emissions.iter().next().expect("a dead letter");
     assert_eq!(letter.value, Some(bad.as_bytes()));
+}
+
+#[test]
+fn e16_ids_that_stand_for_none_are_counted_or_rejected() {
+    let rejecting = one(READ)
+        .changed(|routing| routing.limits.suspicious_ids = SuspiciousIds::Reject)
+        .router();
+    for word in [
+        "undefined",
+        "UNDEFINED",
+        "null",
+        "Null",
+        "NaN",
+        "nan",
+        "[object Object]",
+        " ",
+        " undefined ",
+        "\u{a0}",
+    ] {
+        check(
+            format!(r#"{{"type":"group","groupId":"{word}"}}"#),
+            &format!(r#"{{"group":"{word}"}} ~suspicious_id:groupId"#),
+        );
+        check_with(
+            &rejecting,
+            format!(r#"{{"type":"group","groupId":"{word}"}}"#),
+            "dead_lettered suspicious_group_id (blank, or a word such as undefined) ~suspicious_id:groupId",
+        );
+        let event =
+            format!(r#"{{"type":"group","groupId":"g","userId":"{word}","anonymousId":"a"}}"#);
+        check(
+            &event,
+            &format!(
+                r#"{{"group":"g","user":"{word}","anonymous":"a","member":"{word}"}} ~suspicious_id:userId"#
+            ),
+        );
+        // Without a member, the event is sent all the same (E4).
+        check_with(
+            &rejecting,
+            &event,
+            r#"{"group":"g","anonymous":"a","member":"a"} ~suspicious_id:userId"#,
+        );
+    }
+    for word in [
+        "0",
+        "none",
+        "nullable",
+        "object",
+        "undefined-1",
+        "[object]",
+        "-",
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"{word}"}}"#);
+        check_with(&rejecting, event, &format!(r#"{{"group":"{word}"}}"#));
+    }
 }
