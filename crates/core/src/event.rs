@@ -4,6 +4,8 @@ mod place;
 mod reading;
 mod shape;
 
+use std::borrow::Cow;
+
 use bumpalo::Bump;
 
 pub use self::place::Pointer;
@@ -103,6 +105,8 @@ pub struct Rejection {
     pub verdict: Verdict,
     /// Where and what, without trait values.
     pub detail: String,
+    /// What the value looks like and what to do about it, the same for all that look so; empty where nobody can tell.
+    pub looks: Cow<'static, str>,
 }
 
 impl<'a> Event<'a> {
@@ -143,7 +147,10 @@ impl<'a> Event<'a> {
         };
         check_type(members, member("type"), arena)?;
         let rejects = limits.suspicious_ids == SuspiciousIds::Reject;
-        let group_id = parse_group_id(member("groupId"), arena)?;
+        let group_id = match member("groupId") {
+            Some(raw) => parse_group_id(raw, arena)?,
+            None => return Err(absent(Reason::MissingGroupId, "groupId", members)),
+        };
         if note_suspicious("groupId", &group_id, observer) && rejects {
             let detail = "blank, or a word such as undefined";
             return Err(dead(Reason::SuspiciousGroupId, detail));
@@ -191,6 +198,27 @@ impl<'a> Event<'a> {
         self.user_id.as_ref().or(self.anonymous_id.as_ref())
     }
 
+    /// Returns where an event without traits has an object that may have been meant for them: `properties` or `context.traits`.
+    #[must_use]
+    pub fn traits_elsewhere(&self, arena: &'a Bump) -> Option<&'static str> {
+        let has_members = |value: Option<Raw<'a>>| {
+            let members = value.map_or(Ok(Default::default()), |value| value.members(arena));
+            members.is_ok_and(|members| !members.is_empty())
+        };
+        let of_context = || {
+            let members = self.field("context")?.members(arena).ok()?;
+            let member = members.iter().find(|member| member.key == "traits");
+            member.map(|member| member.value)
+        };
+        if !self.traits.is_empty() {
+            None
+        } else if has_members(self.field("properties")) {
+            Some("properties")
+        } else {
+            has_members(of_context()).then_some("context.traits")
+        }
+    }
+
     /// Returns the value of one of the event's own fields.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Raw<'a>> {
@@ -202,6 +230,14 @@ impl<'a> Event<'a> {
 }
 
 impl Rejection {
+    /// Says what the value looks like, behind what is known already.
+    fn looking(mut self, looks: impl Into<Cow<'static, str>>) -> Rejection {
+        self.looks = looks.into();
+        let colon = if self.detail.is_empty() { "" } else { ": " };
+        self.detail = format!("{}{colon}{}", self.detail, self.looks);
+        self
+    }
+
     /// Says where the event stood, if that is not the whole value.
     fn at(mut self, place: Option<&Pointer>) -> Rejection {
         if let (Some(place), Verdict::DeadLettered(_)) = (place, self.verdict) {
@@ -223,26 +259,20 @@ fn check_type<'a>(
     }
     let batch = members.iter().find(|member| member.key == "batch");
     if event_type.is_none() && batch.is_some_and(|batch| batch.value.kind() == Kind::Array) {
-        return Err(dead(
-            Reason::UnsupportedEnvelope,
-            "a batch body: its events must be produced one a record",
-        ));
+        return Err(dead(Reason::UnsupportedEnvelope, "").looking(shape::BATCH));
     }
-    if let Some(detail) = shape::envelope(members, arena) {
-        return Err(dead(Reason::UnsupportedEnvelope, detail));
+    if let Some(looks) = shape::envelope(members, arena) {
+        return Err(dead(Reason::UnsupportedEnvelope, "").looking(looks));
     }
     Err(match (event_type, name) {
-        (None, _) => dead(Reason::MissingType, "absent"),
+        (None, _) => absent(Reason::MissingType, "type", members),
         // A lone surrogate makes it no text, but certainly another type.
         (Some(_), Ok(Some(_)) | Err(LoneSurrogate)) => ignored(Reason::NotGroup),
         (Some(other), Ok(None)) => dead(Reason::MissingType, other.kind().name()),
     })
 }
 
-fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {
-    let Some(raw) = value else {
-        return Err(dead(Reason::MissingGroupId, "absent"));
-    };
+fn parse_group_id<'a>(raw: Raw<'a>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {
     let text = match raw.kind() {
         Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
         Kind::Boolean | Kind::Array | Kind::Object => {
@@ -382,6 +412,7 @@ fn ignored(reason: Reason) -> Rejection {
     Rejection {
         verdict: Verdict::Ignored(reason),
         detail: String::new(),
+        looks: Cow::default(),
     }
 }
 
@@ -389,6 +420,16 @@ fn dead(reason: Reason, detail: impl Into<String>) -> Rejection {
     Rejection {
         verdict: Verdict::DeadLettered(reason),
         detail: detail.into(),
+        looks: Cow::default(),
+    }
+}
+
+/// Says that a field is not there, and which key its writer may have meant for it.
+fn absent(reason: Reason, name: &str, members: &[Member<'_>]) -> Rejection {
+    let rejection = dead(reason, "absent");
+    match shape::meant_for(name, members) {
+        Some(looks) => rejection.looking(looks),
+        None => rejection,
     }
 }
 

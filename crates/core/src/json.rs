@@ -349,6 +349,13 @@ pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
     false
 }
 
+/// Returns whether `text` is several JSON values, one behind the other, or begins so.
+#[must_use]
+pub fn holds_several(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.value().is_some() && !scanner.is_at_end() && scanner.value().is_some()
+}
+
 /// Returns valid JSON without the white space between its tokens; strings and numbers stay as they are.
 #[must_use]
 pub fn compact(text: &str) -> String {

@@ -43,7 +43,7 @@ impl Reading {
         let Some(place) = &self.event_at else {
             return parse_object(text, self.limits.nesting, arena);
         };
-        let whole = Raw::parse(text).map_err(|error| invalid_json(&error))?;
+        let whole = Raw::parse(text).map_err(|error| invalid_json(&error, text))?;
         check_nesting(text, self.limits.nesting)?;
         let found = place
             .find(whole, arena)
@@ -83,26 +83,27 @@ fn text_of<'a>(record: &Record<'a>, limits: &Limits) -> Result<&'a str, Rejectio
     }
     match value {
         [] => return Err(dead(Reason::EmptyValue, "")),
-        [0x00, ..] => {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "starts with 0x00: a schema registry frame",
-            ));
+        [0x00, rest @ ..] => {
+            return Err(
+                dead(Reason::UnsupportedEnvelope, "starts with 0x00").looking(shape::frame(rest))
+            );
         }
         [0xC3, 0x01, ..] => {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "starts with 0xC3 0x01: an Avro single object",
-            ));
+            return Err(dead(Reason::UnsupportedEnvelope, "starts with 0xC3 0x01")
+                .looking(shape::AVRO_OBJECT));
         }
         _ => {}
     }
-    std::str::from_utf8(value).map_err(|error| {
-        dead(
-            Reason::InvalidUtf8,
-            format!("first invalid byte at {}", error.valid_up_to()),
-        )
-    })
+    let text = std::str::from_utf8(value).map_err(|error| {
+        let place = format!("first invalid byte at {}", error.valid_up_to());
+        let rejection = dead(Reason::InvalidUtf8, place);
+        match value {
+            [0x1F, 0x8B, ..] => rejection.looking(shape::GZIP),
+            _ => rejection,
+        }
+    })?;
+    // RFC 8259, section 8.1, lets a parser pass over a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Reads a text as exactly one object.
@@ -113,10 +114,10 @@ fn parse_object<'a>(
 ) -> Result<Object<'a>, Rejection> {
     let object = Object::parse(text, "traits", arena);
     if object.is_none() {
-        Raw::parse(text).map_err(|error| invalid_json(&error))?;
+        Raw::parse(text).map_err(|error| invalid_json(&error, text))?;
     }
     check_nesting(text, max_nesting)?;
-    object.ok_or_else(|| no_object(text))
+    object.ok_or_else(|| no_object(text, arena))
 }
 
 fn check_nesting(text: &str, limit: usize) -> Result<(), Rejection> {
@@ -126,27 +127,33 @@ fn check_nesting(text: &str, limit: usize) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn invalid_json(error: &serde_json::Error) -> Rejection {
+fn invalid_json(error: &serde_json::Error, text: &str) -> Rejection {
     // serde_json's own message can quote the value; its category and place cannot.
     let what = if error.is_eof() {
         "ends too early"
     } else {
         "syntax error"
     };
-    dead(
+    let (line, column) = (error.line(), error.column());
+    let rejection = dead(
         Reason::InvalidJson,
-        format!("{what} at line {} column {}", error.line(), error.column()),
-    )
+        format!("{what} at line {line} column {column}"),
+    );
+    match shape::syntax(text, line, column) {
+        Some(looks) => rejection.looking(looks),
+        None => rejection,
+    }
 }
 
 /// Says why valid JSON is no object whose keys are text.
-fn no_object(text: &str) -> Rejection {
-    match Raw::parse(text).map_or(Kind::Null, Raw::kind) {
+fn no_object<'a>(text: &'a str, arena: &'a Bump) -> Rejection {
+    let value = Raw::parse(text).unwrap_or(Raw::NULL);
+    match value.kind() {
         Kind::Object => lone_surrogate("a key of the event"),
-        Kind::Array => dead(
-            Reason::UnsupportedEnvelope,
-            "an array: its events must be produced one a record",
-        ),
+        Kind::Array => dead(Reason::UnsupportedEnvelope, "").looking(shape::ARRAY),
+        Kind::String if shape::json_inside(value, arena).is_some() => {
+            dead(Reason::NotAnObject, "a string").looking(shape::JSON_TEXT)
+        }
         kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => {
             dead(Reason::NotAnObject, kind.name())
         }

@@ -542,7 +542,7 @@ fn e10_what_is_no_json_object_is_a_dead_letter() {
     );
     check(
         r#"{"type":"group","groupId":"g"}{}"#,
-        "dead_lettered invalid_json (syntax error at line 1 column 31)",
+        "dead_lettered invalid_json (syntax error at line 1 column 31: several JSON documents: each must be produced as a record of its own)",
     );
     check(
         r#"{"type":"group","groupId":"g","x":01}"#,
@@ -553,13 +553,85 @@ fn e10_what_is_no_json_object_is_a_dead_letter() {
         "dead_lettered invalid_utf8 (first invalid byte at 6)",
     );
     check("null", "dead_lettered not_an_object (null)");
-    check("\"{}\"", "dead_lettered not_an_object (a string)");
+    check("\"x{}\"", "dead_lettered not_an_object (a string)");
     check("1", "dead_lettered not_an_object (a number)");
     check("true", "dead_lettered not_an_object (a boolean)");
     assert_eq!(
         told(&one(READ).router(), &record(None)),
         "ignored tombstone"
     );
+}
+
+#[test]
+fn e10_a_byte_order_mark_is_passed_over() {
+    check(
+        "\u{feff}{\"type\":\"group\",\"groupId\":\"g\"}",
+        r#"{"group":"g"}"#,
+    );
+    let event = r#"{"type":"group","groupId":"g"}"#;
+    check_with(&one("${raw}").router(), format!("\u{feff}{event}"), event);
+    check(
+        "\u{feff}",
+        "dead_lettered invalid_json (ends too early at line 1 column 0)",
+    );
+}
+
+#[test]
+fn e10_a_dead_letter_says_what_the_value_looks_like() {
+    const NUMBER: &str =
+        "NaN or Infinity, which JSON does not have: have it written as null or left out";
+    for (number, column) in [
+        ("NaN", 5),
+        ("nan", 6),
+        ("Infinity", 5),
+        ("-Infinity", 6),
+        ("-inf", 6),
+    ] {
+        for rest in ["", r#","b":1"#] {
+            check(
+                format!(r#"{{"a":{number}{rest}}}"#),
+                &format!(
+                    "dead_lettered invalid_json (syntax error at line 1 column {}: {NUMBER})",
+                    column + 1
+                ),
+            );
+        }
+    }
+    check(
+        "{\n\"a\": [1, NaN]}",
+        &format!("dead_lettered invalid_json (syntax error at line 2 column 10: {NUMBER})"),
+    );
+    check(
+        r#"{"a":NaNa}"#,
+        "dead_lettered invalid_json (syntax error at line 1 column 6)",
+    );
+    check(
+        r#""{\"type\":\"group\"}""#,
+        r#"dead_lettered not_an_object (a string: the event is JSON inside a string: source.event_at: "" reads it)"#,
+    );
+    check(
+        b"\x1f\x8b\x08\x00",
+        "dead_lettered invalid_utf8 (first invalid byte at 1: gzip: let Kafka's producer compress (compression.type), whose readers decompress)",
+    );
+    for key in ["group_id", "GroupId", "groupID", "Group Id"] {
+        check(
+            format!(r#"{{"type":"group","{key}":"g"}}"#),
+            &format!(
+                "dead_lettered missing_group_id (absent: there is {key}: the key must be groupId)"
+            ),
+        );
+    }
+    check(
+        r#"{"Type":"group"}"#,
+        "dead_lettered missing_type (absent: there is Type: the key must be type)",
+    );
+    // What is no plain key is not repeated in a header.
+    for key in [r"group\nid", "g______________roupid"] {
+        check(
+            format!(r#"{{"type":"group","{key}":"g"}}"#),
+            "dead_lettered missing_group_id (absent)",
+        );
+    }
 }
 
 #[test]
@@ -682,11 +754,17 @@ fn e12_one_record_is_one_event() {
     );
     check(
         b"\x00\x00\x00\x00\x01{}",
-        "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame)",
+        "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame around JSON: source.format: json_schema reads it)",
     );
+    for avro in [&b"\x00\x00\x00\x00\x01\x02g"[..], b"\x00", b"\x00{}"] {
+        check(
+            avro,
+            "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame around Avro or Protobuf: have it produced as JSON)",
+        );
+    }
     check(
         b"\xc3\x01{}",
-        "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object)",
+        "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object: have it produced as JSON)",
     );
     check(
         r#"{"type":"group","groupId":"g","batch":[]}"#,
