@@ -28,7 +28,7 @@ use crate::consent;
 use crate::destination::{Catalogue, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
-use crate::event::{Limits, Pointer};
+use crate::event::{Limits, Pointer, SourceFormat};
 use crate::flags::FlagMatch;
 use crate::router::{DeadLetterRules, Routing};
 use crate::traits::Vocabulary;
@@ -114,6 +114,8 @@ pub struct Source {
     pub topics: Vec<String>,
     /// Where the records of a topic hold their events; the value is the event for topics that are not here.
     pub event_at: BTreeMap<String, Pointer>,
+    /// What is around the JSON of a record's value.
+    pub format: SourceFormat,
     /// The consumer group.
     pub group_id: String,
     /// Where the group starts in a topic that it has no offset in; a partition that is added later starts at its beginning.
@@ -259,6 +261,7 @@ impl Config {
         Routing {
             source_topics: self.source.topics.clone(),
             event_at: self.source.event_at.clone(),
+            source_format: self.source.format,
             destinations: self.destinations.clone(),
             known_names: names.cloned().collect(),
             vocabulary: self.traits.clone(),

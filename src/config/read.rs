@@ -17,7 +17,7 @@ use crate::config::{
 use crate::consent;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::envelope::Format;
-use crate::event::{Limits, SuspiciousIds};
+use crate::event::{Limits, SourceFormat, SuspiciousIds};
 use crate::flags::FlagMatch;
 use crate::router::DeadLetterRules;
 use crate::yaml::{self, Fields, Node, Value};
@@ -122,6 +122,7 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
         .filter(|node| !node.is_null())
         .map(|node| event_at(node, &topics, diagnostics))
         .unwrap_or_default();
+    let format = fields.choice("format", SourceFormat::WORDS, diagnostics);
     let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields
         .node("start")
@@ -147,6 +148,7 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     Source {
         topics,
         event_at,
+        format: format.unwrap_or_default(),
         group_id,
         start,
         on_gap: on_gap.unwrap_or(OnGap::Stop),

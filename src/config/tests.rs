@@ -350,6 +350,10 @@ fn faults_of_values() {
             "g.yaml:1:39: error: source.event_at.in must be a JSON Pointer, not: a list\n  hint: write /data, or /payload/event; \"\" for a value that is a string of JSON",
         ),
         (
+            "source: {topics: [in], format: avro}",
+            "g.yaml:1:32: error: source.format must be one of json, json_schema, not: avro",
+        ),
+        (
             "source: {topics: [in], group_id: ' '}",
             "g.yaml:1:34: error: must not be empty: source.group_id",
         ),

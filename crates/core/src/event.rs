@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use bumpalo::Bump;
 
 pub use self::place::Pointer;
-pub use self::reading::Reading;
+pub use self::reading::{Reading, SourceFormat};
 use crate::date::Instant;
 use crate::json::{Kind, LoneSurrogate, Member, Object, Raw};
 use crate::record::Record;

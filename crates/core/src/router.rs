@@ -10,7 +10,7 @@ use crate::consent::{self, Categories};
 use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
-use crate::event::{Event, Limits, Pointer, Reading, Rejection};
+use crate::event::{Event, Limits, Pointer, Reading, Rejection, SourceFormat};
 use crate::flags::{Decision, FlagMatch, Flags};
 use crate::json::{LoneSurrogate, Member};
 use crate::record::Record;
@@ -25,6 +25,8 @@ pub struct Routing {
     pub source_topics: Vec<String>,
     /// Where the records of a topic hold their events; the value is the event for topics that are not here (semantics E14).
     pub event_at: BTreeMap<String, Pointer>,
+    /// What is around the JSON of a record's value (semantics E15).
+    pub source_format: SourceFormat,
     /// The destinations, in the configuration's order.
     pub destinations: Vec<Instance>,
     /// The exact names that flags may use for any known definition, configured or not (semantics F4).
@@ -186,6 +188,7 @@ impl Router {
                     .is_none_or(|replay| replay.letters.is_some()),
             bare: Reading {
                 limits: routing.limits,
+                format: routing.source_format,
                 event_at: None,
             },
             replay: routing.replay,

@@ -13,15 +13,35 @@ use crate::verdict::Reason;
 pub struct Reading {
     /// The most a record may be.
     pub limits: Limits,
+    /// What is around the JSON of a value.
+    pub format: SourceFormat,
     /// Where the value holds the event; absent where the value is the event (semantics E14).
     pub event_at: Option<Pointer>,
+}
+
+/// What is around the JSON of a record's value (semantics E15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SourceFormat {
+    /// Nothing.
+    #[default]
+    Json,
+    /// The frame of a schema registry: a zero byte and the schema's id in four.
+    JsonSchema,
+}
+
+impl SourceFormat {
+    /// The formats by the word that the configuration uses.
+    pub const WORDS: &'static [(&'static str, SourceFormat)] = &[
+        ("json", SourceFormat::Json),
+        ("json_schema", SourceFormat::JsonSchema),
+    ];
 }
 
 impl Reading {
     /// Returns what the record holds in the event's place, good event or not; `None` where it holds no JSON there.
     #[must_use]
     pub fn find<'a>(&self, record: &Record<'a>, arena: &'a Bump) -> Option<Raw<'a>> {
-        let whole = Raw::parse(text_of(record, &self.limits).ok()?).ok()?;
+        let whole = Raw::parse(self.text(record).ok()?).ok()?;
         let Some(place) = &self.event_at else {
             return Some(whole);
         };
@@ -39,7 +59,7 @@ impl Reading {
         record: &Record<'a>,
         arena: &'a Bump,
     ) -> Result<Object<'a>, Rejection> {
-        let text = text_of(record, &self.limits)?;
+        let text = self.text(record)?;
         let Some(place) = &self.event_at else {
             return parse_object(text, self.limits.nesting, arena);
         };
@@ -67,43 +87,46 @@ impl Reading {
         parse_object(text, self.limits.nesting, arena)
             .map_err(|rejection| rejection.at(Some(place)))
     }
-}
 
-/// Returns the record's value as text.
-fn text_of<'a>(record: &Record<'a>, limits: &Limits) -> Result<&'a str, Rejection> {
-    let Some(value) = record.value else {
-        return Err(ignored(Reason::Tombstone));
-    };
-    let size = value.len() + record.key.map_or(0, <[u8]>::len);
-    if size > limits.record_bytes {
-        return Err(dead(
-            Reason::RecordTooLarge,
-            format!("{size} bytes, the limit is {}", limits.record_bytes),
-        ));
-    }
-    match value {
-        [] => return Err(dead(Reason::EmptyValue, "")),
-        [0x00, rest @ ..] => {
-            return Err(
-                dead(Reason::UnsupportedEnvelope, "starts with 0x00").looking(shape::frame(rest))
-            );
+    /// Returns the record's value as text.
+    fn text<'a>(&self, record: &Record<'a>) -> Result<&'a str, Rejection> {
+        let Some(value) = record.value else {
+            return Err(ignored(Reason::Tombstone));
+        };
+        let size = value.len() + record.key.map_or(0, <[u8]>::len);
+        if size > self.limits.record_bytes {
+            return Err(dead(
+                Reason::RecordTooLarge,
+                format!("{size} bytes, the limit is {}", self.limits.record_bytes),
+            ));
         }
-        [0xC3, 0x01, ..] => {
-            return Err(dead(Reason::UnsupportedEnvelope, "starts with 0xC3 0x01")
-                .looking(shape::AVRO_OBJECT));
-        }
-        _ => {}
-    }
-    let text = std::str::from_utf8(value).map_err(|error| {
-        let place = format!("first invalid byte at {}", error.valid_up_to());
-        let rejection = dead(Reason::InvalidUtf8, place);
+        let value = match (self.format, value) {
+            (SourceFormat::JsonSchema, [0x00, _, _, _, _, framed @ ..]) => framed,
+            (SourceFormat::Json | SourceFormat::JsonSchema, _) => value,
+        };
         match value {
-            [0x1F, 0x8B, ..] => rejection.looking(shape::GZIP),
-            _ => rejection,
+            [] => return Err(dead(Reason::EmptyValue, "")),
+            [0x00, rest @ ..] => {
+                return Err(dead(Reason::UnsupportedEnvelope, "starts with 0x00")
+                    .looking(shape::frame(rest)));
+            }
+            [0xC3, 0x01, ..] => {
+                return Err(dead(Reason::UnsupportedEnvelope, "starts with 0xC3 0x01")
+                    .looking(shape::AVRO_OBJECT));
+            }
+            _ => {}
         }
-    })?;
-    // RFC 8259, section 8.1, lets a parser pass over a byte order mark.
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+        let text = std::str::from_utf8(value).map_err(|error| {
+            let place = format!("first invalid byte at {}", error.valid_up_to());
+            let rejection = dead(Reason::InvalidUtf8, place);
+            match value {
+                [0x1F, 0x8B, ..] => rejection.looking(shape::GZIP),
+                _ => rejection,
+            }
+        })?;
+        // RFC 8259, section 8.1, lets a parser pass over a byte order mark.
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    }
 }
 
 /// Reads a text as exactly one object.

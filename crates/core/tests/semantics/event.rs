@@ -1,6 +1,6 @@
 //! E: the event.
 
-use groupcast_core::event::{Pointer, SuspiciousIds};
+use groupcast_core::event::{Pointer, SourceFormat, SuspiciousIds};
 use groupcast_core::record::Record;
 use groupcast_core::router::Router;
 
@@ -1020,4 +1020,43 @@ fn e16_ids_that_stand_for_none_are_counted_or_rejected() {
         let event = format!(r#"{{"type":"group","groupId":"{word}"}}"#);
         check_with(&rejecting, event, &format!(r#"{{"group":"{word}"}}"#));
     }
+}
+
+#[test]
+fn e15_the_frame_of_a_schema_registry_is_passed_over() {
+    let setup =
+        |body: &str| one(body).changed(|routing| routing.source_format = SourceFormat::JsonSchema);
+    let event = r#"{"type":"group","groupId":"g"}"#;
+    let framed = [b"\x00\x00\x00\x00\x07", event.as_bytes()].concat();
+    check_with(&setup(READ).router(), &framed, r#"{"group":"g"}"#);
+    check_with(&setup("${raw}").router(), &framed, event);
+    // A value without a frame is read as it is.
+    check_with(&setup(READ).router(), event, r#"{"group":"g"}"#);
+    // A dead letter keeps the frame.
+    let bad = b"\x00\x00\x00\x00\x07{}";
+    let seen = route(&setup(READ).router(), &record(Some(bad)));
+    let letter = seen.emissions.iter().next().expect("a dead letter");
+    assert_eq!(letter.value, Some(&bad[..]));
+    check_with(
+        &setup(READ).router(),
+        b"\x00\x00\x00\x00\x07",
+        "dead_lettered empty_value ()",
+    );
+    for avro in [&b"\x00\x00\x00\x00\x07\x02g"[..], b"\x00{}"] {
+        let told = told(&setup(READ).router(), &record(Some(avro)));
+        assert!(told.starts_with("dead_lettered"), "{told}");
+    }
+    // Only where the configuration says so.
+    let told = told(&one(READ).router(), &record(Some(&framed)));
+    assert!(
+        told.starts_with("dead_lettered unsupported_envelope"),
+        "{told}"
+    );
+    // An envelope can stand in the frame.
+    let place = Pointer::parse("/data").expect("a pointer");
+    let nested = setup(READ).changed(|routing| {
+        routing.event_at.insert(SOURCE.to_owned(), place.clone());
+    });
+    let whole = [b"\x00\x00\x00\x00\x07", place.around(event).as_bytes()].concat();
+    check_with(&nested.router(), &whole, r#"{"group":"g"}"#);
 }
