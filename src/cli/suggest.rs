@@ -18,8 +18,9 @@ use crate::suggestion::{Finding, Report, Sample};
 
 /// Says what a sample of events tells about the configuration, with what to add to it
 ///
-/// Keys that look like reserved traits, spellings that differ, types that change, collisions, flags that name nobody, traits
-/// that a destination's settings do not list. Nothing is sent or changed, and the group is not joined.
+/// Records that cannot be read and why, keys that look like reserved traits, spellings that differ, types that change, collisions,
+/// ids that stand for none, flags that name nobody, traits that a destination's settings do not list. Nothing is sent or changed, and
+/// the group is not joined.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A file of events, one JSON a line; standard input without one, or with `-`
@@ -92,7 +93,9 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
 }
 
 /// What each kind of finding is headed by.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 11] = [
+    ("unreadable", "records that no group event can be read from"),
+    ("misplaced_traits", "traits that stand elsewhere"),
     ("suspicious_id", "ids that stand for none"),
     ("lookalike", "keys that look like reserved traits"),
     ("spellings", "traits in several spellings"),
@@ -129,6 +132,9 @@ fn write_report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             .filter(|finding| finding.kind == kind)
             .collect();
         write_findings(heading, &findings, out)?;
+    }
+    if report.records == 0 {
+        return writeln!(out, "\nthere is nothing to look at: no records were read");
     }
     if report.findings.is_empty() {
         return writeln!(

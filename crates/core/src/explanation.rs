@@ -153,7 +153,7 @@ pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
             let trace = trace.unwrap_or_default();
             explanation.destinations =
                 destinations(router, &listener, decisions, &emissions, &trace);
-            explanation.event = Some(EventPart::of(&event, &explanation.destinations));
+            explanation.event = Some(EventPart::of(&event, &explanation.destinations, &arena));
         }
         // All that can be wrong with an event that was read.
         Ok(_) => "a key of integrations".clone_into(&mut explanation.detail),
@@ -261,7 +261,7 @@ fn decision_sentence(decision: &Decision<'_>, matched: &str) -> String {
 }
 
 impl EventPart {
-    fn of(event: &Event<'_>, destinations: &[DestinationPart]) -> EventPart {
+    fn of<'a>(event: &Event<'a>, destinations: &[DestinationPart], arena: &'a Bump) -> EventPart {
         let traits = event.traits.entries().iter().map(|entry| {
             let is_address = entry.key().is_empty();
             TraitPart {
@@ -288,6 +288,7 @@ impl EventPart {
             member: event.member().map(|member| member.text.to_owned()),
             time: event.time.map(|time| time.instant.format(Unit::Iso8601)),
             traits: traits.collect(),
+            traits_elsewhere: event.traits_elsewhere(arena),
         }
     }
 }

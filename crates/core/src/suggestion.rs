@@ -16,7 +16,7 @@ use crate::envelope::Emissions;
 use crate::json;
 use crate::record::Record;
 use crate::router::{DefaultLimits, Router, Scratch};
-use crate::verdict::{Note, NoteCode, Observer, Verdict};
+use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
 
 /// Looks at events one after the other.
 pub struct Sample<'r> {
@@ -26,6 +26,10 @@ pub struct Sample<'r> {
     verdicts: BTreeMap<(&'static str, &'static str), usize>,
     customs: Customs,
     notes: Notes,
+    /// By reason and what they look like, the records that are no group events.
+    unreadable: BTreeMap<(Reason, String), usize>,
+    /// Where events without traits have an object that may have been meant for them.
+    misplaced: BTreeMap<&'static str, usize>,
     scratch: Scratch,
     emissions: Emissions,
 }
@@ -106,6 +110,8 @@ impl<'r> Sample<'r> {
             verdicts: BTreeMap::new(),
             customs: Customs::default(),
             notes: Notes::default(),
+            unreadable: BTreeMap::new(),
+            misplaced: BTreeMap::new(),
             scratch: Scratch::default(),
             emissions: Emissions::default(),
         }
@@ -124,19 +130,29 @@ impl<'r> Sample<'r> {
             &mut self.notes,
         );
         *self.verdicts.entry(verdict.labels()).or_default() += 1;
-        if verdict != Verdict::Routed {
-            return;
-        }
         let arena = Bump::new();
-        if let Ok(event) = self.router.read(record, &arena, &mut ()) {
-            self.customs.add(&event.traits);
+        match (verdict, self.router.read(record, &arena, &mut ())) {
+            (Verdict::Routed, Ok(event)) => {
+                self.customs.add(&event.traits);
+                if let Some(place) = event.traits_elsewhere(&arena) {
+                    *self.misplaced.entry(place).or_default() += 1;
+                }
+            }
+            (Verdict::DeadLettered(reason), read) => {
+                let looks = read.err().map(|rejection| rejection.looks.into_owned());
+                let kind = (reason, looks.unwrap_or_default());
+                *self.unreadable.entry(kind).or_default() += 1;
+            }
+            (Verdict::Routed | Verdict::Ignored(_), _) => {}
         }
     }
 
     /// Says what was found.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut findings = self.customs.findings();
+        let mut findings = self.unreadable();
+        findings.extend(self.misplaced());
+        findings.extend(self.customs.findings());
         findings.extend(self.suspicious_ids());
         findings.extend(self.collisions());
         findings.extend(self.mismatches());
@@ -166,6 +182,33 @@ impl<'r> Sample<'r> {
             findings,
             configuration: self.configuration(),
         }
+    }
+
+    fn unreadable(&self) -> Vec<Finding> {
+        by_count(self.unreadable.iter().map(|((reason, looks), events)| {
+            let sentence = if looks.is_empty() {
+                reason.sentence()
+            } else {
+                looks
+            };
+            Finding {
+                kind: "unreadable",
+                subject: reason.code().to_owned(),
+                events: *events,
+                sentence: sentence.to_owned(),
+            }
+        }))
+    }
+
+    fn misplaced(&self) -> Vec<Finding> {
+        by_count(self.misplaced.iter().map(|(place, events)| Finding {
+            kind: "misplaced_traits",
+            subject: (*place).to_owned(),
+            events: *events,
+            sentence: format!(
+                "these events have no traits, and members in {place}: the group's traits must be sent as traits"
+            ),
+        }))
     }
 
     fn suspicious_ids(&self) -> Vec<Finding> {

@@ -258,6 +258,29 @@ fn an_event_of_very_many_values_is_explained_without_origins() {
 }
 
 #[test]
+fn e7_traits_that_stand_elsewhere_are_pointed_out() {
+    for (members, expected) in [
+        (r#""properties":{"plan":"gold"}"#, Some("properties")),
+        (
+            r#""context":{"traits":{"plan":"gold"}}"#,
+            Some("context.traits"),
+        ),
+        (
+            r#""traits":{},"properties":{"plan":"gold"}"#,
+            Some("properties"),
+        ),
+        (r#""traits":{"a":1},"properties":{"plan":"gold"}"#, None),
+        (r#""properties":{},"context":{"traits":[]}"#, None),
+        (r#""properties":"gold","context":null"#, None),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g1",{members}}}"#);
+        let explanation = explain(&one("${traits}").router(), &record(Some(event.as_bytes())));
+        let found = explanation.event.expect("an event").traits_elsewhere;
+        assert_eq!(found, expected, "{members}");
+    }
+}
+
+#[test]
 fn e14_what_came_from_where_is_found_in_an_envelope_too() {
     let setup = one("{ n: \"${traits.name}\" }").changed(|routing| {
         let place = Pointer::parse("/data").expect("a pointer");
