@@ -48,11 +48,9 @@ pub(super) fn syntax(text: &str, line: usize, column: usize) -> Option<&'static 
             .count();
     let end = before.len() + after.iter().take_while(|byte| is_letter(byte)).count();
     let word = line.get(start..end)?;
-    let is_it = |name: &&str| word.eq_ignore_ascii_case(name.as_bytes());
-    ["NaN", "Infinity", "Inf"]
-        .iter()
-        .any(|name| is_it(&name))
-        .then_some(NO_NUMBER)
+    let is_word = |name: &&str| word.eq_ignore_ascii_case(name.as_bytes());
+    let names = ["NaN", "Infinity", "Inf"];
+    names.iter().find(|name| is_word(name)).map(|_| NO_NUMBER)
 }
 
 /// Says which key was probably meant for a field that is not there: `group_id` for `groupId`.
@@ -95,7 +93,9 @@ fn holds_group_call<'a>(value: Raw<'a>, arena: &'a Bump) -> bool {
         Kind::String => {
             json_inside(value, arena).is_some_and(|inside| is_group_call(inside, arena))
         }
-        _ => is_group_call(value, arena),
+        Kind::Null | Kind::Boolean | Kind::Number | Kind::Array | Kind::Object => {
+            is_group_call(value, arena)
+        }
     }
 }
 
