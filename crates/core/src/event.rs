@@ -3,6 +3,7 @@
 mod place;
 mod reading;
 mod shape;
+mod suspicious;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,7 @@ use bumpalo::Bump;
 
 pub use self::place::Pointer;
 pub use self::reading::{Reading, SourceFormat};
+pub use self::suspicious::SuspiciousIds;
 use crate::date::Instant;
 use crate::json::{Kind, LoneSurrogate, Member, Object, Raw};
 use crate::record::Record;
@@ -27,24 +29,6 @@ pub struct Limits {
     pub traits: usize,
     /// What becomes of an id that stands for none (semantics E16).
     pub suspicious_ids: SuspiciousIds,
-}
-
-/// What becomes of an id that stands for none (semantics E16).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SuspiciousIds {
-    /// It is counted, and is an id like any other.
-    #[default]
-    Count,
-    /// It is no id.
-    Reject,
-}
-
-impl SuspiciousIds {
-    /// The words of the configuration.
-    pub const WORDS: &'static [(&'static str, SuspiciousIds)] = &[
-        ("count", SuspiciousIds::Count),
-        ("reject", SuspiciousIds::Reject),
-    ];
 }
 
 impl Default for Limits {
@@ -151,13 +135,13 @@ impl<'a> Event<'a> {
             Some(raw) => parse_group_id(raw, arena)?,
             None => return Err(absent(Reason::MissingGroupId, "groupId", members)),
         };
-        if note_suspicious("groupId", &group_id, observer) && rejects {
+        if suspicious::is_noted("groupId", &group_id, observer) && rejects {
             let detail = "blank, or a word such as undefined";
             return Err(dead(Reason::SuspiciousGroupId, detail));
         }
         let mut member_id = |name: &str| {
             let id = parse_member_id(name, member(name), arena, observer)?;
-            Ok(id.filter(|id| !(note_suspicious(name, id, observer) && rejects)))
+            Ok(id.filter(|id| !(suspicious::is_noted(name, id, observer) && rejects)))
         };
         let user_id = member_id("userId")?;
         let anonymous_id = member_id("anonymousId")?;
@@ -323,28 +307,6 @@ fn parse_member_id<'a>(
             .unwrap_or_default(),
     };
     Ok(Some(Id { text, raw }).filter(|id| !id.text.is_empty()))
-}
-
-/// What programs write for an id that they do not have.
-const NO_IDS: [&str; 4] = ["undefined", "null", "NaN", "[object Object]"];
-
-/// Notes an id that stands for none, and returns whether it is one (E16).
-fn note_suspicious(name: &str, id: &Id<'_>, observer: &mut impl Observer) -> bool {
-    // None of them is longer, and nearly all ids begin otherwise.
-    let may_be =
-        id.text.len() <= 64 && !matches!(id.text.as_bytes(), [first, ..] if first.is_ascii_digit());
-    let text = if may_be { id.text.trim() } else { return false };
-    let is_one = text.is_empty() || NO_IDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if is_one {
-        observer.note(
-            None,
-            Note {
-                code: NoteCode::SuspiciousId,
-                subject: name,
-            },
-        );
-    }
-    is_one
 }
 
 fn parse_traits<'a>(
