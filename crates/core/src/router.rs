@@ -512,9 +512,6 @@ impl<L: TopicLimits> Call<'_, L> {
         decision: &Decision<'_>,
         observer: &mut impl Observer,
     ) -> Result<bool, Reason> {
-        if !destination.plan.is_conditional() {
-            return Ok(true);
-        }
         let plan = &destination.plan;
         let mut run = plan.start(self.material, decision.options, index, observer);
         run.is_wanted().map_err(|refusal| match refusal {
@@ -533,12 +530,14 @@ impl<L: TopicLimits> Call<'_, L> {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Outcome {
-        match self.is_wanted(index, destination, decision, observer) {
-            Ok(true) => {}
-            Ok(false) => return Outcome::Skipped(Reason::Filtered),
-            Err(reason) => {
-                self.dead_letter(index, destination, "when", reason, emissions);
-                return Outcome::DeadLettered(reason);
+        if destination.plan.is_conditional() {
+            match self.is_wanted(index, destination, decision, observer) {
+                Ok(true) => {}
+                Ok(false) => return Outcome::Skipped(Reason::Filtered),
+                Err(reason) => {
+                    self.dead_letter(index, destination, "when", reason, emissions);
+                    return Outcome::DeadLettered(reason);
+                }
             }
         }
         let start = emissions.mark();

@@ -26,10 +26,16 @@ const NO_IDS: [&str; 4] = ["undefined", "null", "NaN", "[object Object]"];
 
 /// Notes an id that stands for none, and returns whether it is one (E16).
 pub(super) fn is_noted(name: &str, id: &Id<'_>, observer: &mut impl Observer) -> bool {
-    // None of them is longer, and nearly all ids begin otherwise.
-    let may_be =
-        id.text.len() <= 64 && !matches!(id.text.as_bytes(), [first, ..] if first.is_ascii_digit());
-    let text = if may_be { id.text.trim() } else { return false };
+    // Nearly all ids begin otherwise.
+    let may_be = match id.text.as_bytes().first() {
+        Some(b'u' | b'U' | b'n' | b'N' | b'[') => true,
+        Some(first) => *first <= b' ' || !first.is_ascii(),
+        None => false,
+    };
+    if !may_be {
+        return false;
+    }
+    let text = id.text.trim();
     let is_one = text.is_empty() || NO_IDS.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one {
         observer.note(

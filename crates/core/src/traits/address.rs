@@ -201,12 +201,10 @@ impl<'a> Address<'a> {
     pub fn field(&self, part: Part) -> Option<Raw<'a>> {
         let stated = self.part(part);
         match self.shape {
-            Shape::Text(line)
-                if part == Part::Street
-                    && line.kind() == Kind::String
-                    && stated.is_none_or(Raw::is_null) =>
-            {
+            Shape::Text(line) if part == Part::Street && stated.is_none_or(Raw::is_null) => {
                 Some(line)
+                    .filter(|line| line.kind() == Kind::String)
+                    .or(stated)
             }
             Shape::Absent | Shape::Null | Shape::Object | Shape::Text(_) => stated,
         }
