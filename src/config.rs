@@ -7,11 +7,14 @@ mod destinations;
 mod difference;
 mod fields;
 mod merge;
+mod place;
 mod privacy;
 pub mod properties;
 mod read;
 mod secrets;
+mod traits;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::fs;
@@ -22,10 +25,11 @@ use std::path::{Path, PathBuf};
 pub use self::delivery::{Delivery, EpochBounds, Guarantee, Profile};
 use crate::config::properties::Properties;
 use crate::config::secrets::Secrets;
+use crate::consent;
 use crate::destination::{Catalogue, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics, has_errors};
 use crate::envelope::Format;
-use crate::event::Limits;
+use crate::event::{Limits, Pointer, SourceFormat};
 use crate::flags::FlagMatch;
 use crate::router::{DeadLetterRules, Routing};
 use crate::traits::Vocabulary;
@@ -51,6 +55,8 @@ pub struct Config {
     pub traits: Vocabulary,
     /// How flags match names (`flags.match`).
     pub flags: FlagMatch,
+    /// What a category of consent means that an event has no preference for (`consent.missing`).
+    pub missing_consent: consent::Missing,
     /// What an event may not exceed.
     pub limits: Limits,
     /// Where metrics and health are served (`http.listen`); absent where it is `off`.
@@ -107,6 +113,10 @@ impl Kafka {
 pub struct Source {
     /// The topics, by literal name; at least one.
     pub topics: Vec<String>,
+    /// Where the records of a topic hold their events; the value is the event for topics that are not here.
+    pub event_at: BTreeMap<String, Pointer>,
+    /// What is around the JSON of a record's value.
+    pub format: SourceFormat,
     /// The consumer group.
     pub group_id: String,
     /// Where the group starts in a topic that it has no offset in; a partition that is added later starts at its beginning.
@@ -256,10 +266,13 @@ impl Config {
             .flat_map(|definition| [&definition.name].into_iter().chain(&definition.aliases));
         Routing {
             source_topics: self.source.topics.clone(),
+            event_at: self.source.event_at.clone(),
+            source_format: self.source.format,
             destinations: self.destinations.clone(),
             known_names: names.cloned().collect(),
             vocabulary: self.traits.clone(),
             flag_match: self.flags,
+            missing_consent: self.missing_consent,
             format: self.format,
             dead_letters: self.dead_letters.clone(),
             limits: self.limits,

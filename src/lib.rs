@@ -2,8 +2,8 @@
 
 // The core, crates/core: what becomes of a record.
 pub use groupcast_core::{
-    cases, date, destination, diagnostic, envelope, event, examples, explanation, flags, json,
-    latest, record, router, selection, suggestion, traits, verdict, watermark, yaml,
+    cases, consent, date, destination, diagnostic, envelope, event, examples, explanation, flags,
+    json, latest, record, router, selection, suggestion, traits, verdict, watermark, yaml,
 };
 
 // The shell: effects, and no decisions about events.

@@ -53,7 +53,7 @@ pub struct Sample {
     /// What it shows.
     pub title: &'static str,
     /// The event, or what is none.
-    pub event: &'static str,
+    pub event: String,
 }
 
 /// What the page shows before the first question.
@@ -153,15 +153,7 @@ impl Playground {
             let text = settings_text(definition, None);
             // Whatever is wrong with it shows as soon as the page asks.
             let settings = read_settings(definition, &text, &mut Diagnostics::new(SETTINGS));
-            let instance = Instance {
-                name: definition.id.clone(),
-                is_named: false,
-                definition: Arc::clone(definition),
-                topic: None,
-                enabled_by_default: None,
-                traits: Default::default(),
-                settings,
-            };
+            let instance = Instance::new(Arc::clone(definition), settings);
             Offer::new(
                 instance,
                 text,
@@ -177,13 +169,18 @@ impl Playground {
 
     /// Offers the destinations of a configuration, their secrets masked.
     #[must_use]
-    pub fn of_routing(routing: Routing, samples: Vec<Sample>) -> Playground {
+    pub fn of_routing(routing: Routing, mut samples: Vec<Sample>) -> Playground {
         let Routing { destinations, .. } = routing.clone().redacted();
         let offer = |instance: Instance| {
             let text = settings_text(&instance.definition, Some(&instance.settings));
             Offer::new(instance, text, true)
         };
         let offers = destinations.into_iter().map(offer).collect();
+        let topic = routing.source_topics.first();
+        if let Some(place) = topic.and_then(|topic| routing.event_at.get(topic)) {
+            let placed = samples.iter_mut();
+            placed.for_each(|sample| sample.event = place.around(&sample.event));
+        }
         Playground {
             routing: Routing {
                 destinations: Vec::new(),
@@ -414,7 +411,7 @@ mod tests {
     fn playground() -> Playground {
         let samples = vec![Sample {
             title: "one",
-            event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#,
+            event: r#"{"type":"group","groupId":"g1","traits":{"Name":"A"}}"#.to_owned(),
         }];
         Playground::of_catalogue(&Catalogue::built_in(), samples)
     }

@@ -125,6 +125,7 @@ fn reasons(page: &str) -> String {
         let lists = [
             (Reason::DEAD_LETTERS, "dead letter"),
             (Reason::SKIPS, "a destination skipped"),
+            (Reason::WITHHELD, "a destination skipped"),
             (Reason::UNFIT, "a destination's dead letter"),
         ];
         let ends: Vec<&str> = lists

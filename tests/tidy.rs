@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 18] = [
     &["examples", "explanation", "suggestion"],
     &["router"],
     &["destination"],
-    &["selection", "latest"],
+    &["selection", "latest", "consent"],
     &["event"],
     &["traits", "flags", "envelope"],
     &["watermark", "verdict"],

@@ -59,7 +59,10 @@ pub(super) fn samples() -> Vec<Sample> {
     TITLES
         .iter()
         .zip(EVENTS.lines())
-        .map(|(title, event)| Sample { title, event })
+        .map(|(title, event)| Sample {
+            title,
+            event: event.to_owned(),
+        })
         .collect()
 }
 

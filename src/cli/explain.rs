@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use bumpalo::Bump;
 use clap::{ArgGroup, Args};
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::OwnedMessage;
 
 use self::text::Page;
 use super::report::Failure;
@@ -17,7 +17,7 @@ use super::terminal::{self, Disarmed};
 use super::{ConfigArguments, check_names, position};
 use crate::config::Config;
 use crate::explanation::{Explanation, explain};
-use crate::json::{Kind, Raw};
+use crate::json::{Kind, Member};
 use crate::kafka;
 use crate::kafka::lookup::Lookup;
 use crate::record::{Position, Record};
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map(|instance| instance.name.as_str()),
     )?;
     let router = Router::new(routing)?;
-    let mut explanation = match on_kafka(arguments, &config)? {
+    let mut explanation = match on_kafka(arguments, &config, &router)? {
         Some(message) => {
             if !arguments.json {
                 let position = kafka::record(&message).position;
@@ -120,12 +120,18 @@ pub(super) fn write_explanation(explanation: &Explanation, out: &mut impl Write)
 }
 
 /// Returns the record on Kafka that the arguments name, if they name one.
-fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessage>, Failure> {
+fn on_kafka(
+    arguments: &Arguments,
+    config: &Config,
+    router: &Router,
+) -> Result<Option<OwnedMessage>, Failure> {
     let depth = arguments.depth;
-    let latest = |what: &str, id: &str, is_wanted: &dyn Fn(&[u8]) -> bool| {
+    let latest = |what: &str, id: &str, is_wanted: &dyn Fn(&[Member<'_>]) -> bool| {
         let lookup = Lookup::open(config)?;
         let found = lookup.latest(&config.source.topics, depth, |message| {
-            message.payload().is_some_and(is_wanted)
+            let (record, arena) = (kafka::record(message), Bump::new());
+            let event = router.reading(&record).find(&record, &arena);
+            event.is_some_and(|event| is_wanted(event.members(&arena).unwrap_or_default()))
         })?;
         found.map(Some).ok_or_else(|| {
             kafka::fault::Fault::Fatal(format!(
@@ -149,30 +155,27 @@ fn on_kafka(arguments: &Arguments, config: &Config) -> Result<Option<OwnedMessag
         Arguments {
             message_id: Some(id),
             ..
-        } => latest("messageId", id, &|event| says(event, "messageId", id)),
+        } => latest("messageId", id, &|event| {
+            says(event, "messageId", |text| text == id)
+        }),
         Arguments {
             group_id: Some(id), ..
         } => latest("groupId", id, &|event| {
-            says(event, "groupId", id) && says(event, "type", "group")
+            says(event, "groupId", |text| text == id)
+                && says(event, "type", |text| text.eq_ignore_ascii_case("group"))
         }),
         Arguments { .. } => Ok(None),
     };
     Ok(found?)
 }
 
-/// Returns whether the event's field is that text, or a number of those digits; the event need not be a good one.
-fn says(event: &[u8], field: &str, wanted: &str) -> bool {
+/// Returns whether the event's field is such a text, or a number of such digits; the event need not be a good one.
+fn says(event: &[Member<'_>], field: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
     let arena = Bump::new();
-    let event = std::str::from_utf8(event)
-        .ok()
-        .and_then(|event| Raw::parse(event).ok());
-    let members = event
-        .and_then(|event| event.members(&arena).ok())
-        .unwrap_or_default();
-    let member = members.iter().find(|member| member.key == field);
+    let member = event.iter().find(|member| member.key == field);
     member.is_some_and(|member| match member.value.string(&arena) {
-        Ok(Some(text)) => text == wanted,
-        Ok(None) => member.value.kind() == Kind::Number && member.value.text() == wanted,
+        Ok(Some(text)) => is_wanted(text),
+        Ok(None) => member.value.kind() == Kind::Number && is_wanted(member.value.text()),
         Err(_) => false,
     })
 }

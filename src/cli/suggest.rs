@@ -18,8 +18,9 @@ use crate::suggestion::{Finding, Report, Sample, VerdictCount};
 
 /// Says what a sample of events tells about the configuration, with what to add to it
 ///
-/// Keys that look like reserved traits, spellings that differ, types that change, collisions, flags that name nobody, traits
-/// that a destination's settings do not list. Nothing is sent or changed, and the group is not joined.
+/// Records that cannot be read and why, keys that look like reserved traits, spellings that differ, types that change, collisions,
+/// ids that stand for none, flags that name nobody, traits that a destination's settings do not list. Nothing is sent or changed, and
+/// the group is not joined.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A file of events, one JSON a line; standard input without one, or with `-`
@@ -92,7 +93,10 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
 }
 
 /// What each kind of finding is headed by.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 11] = [
+    ("unreadable", "records that no group event can be read from"),
+    ("misplaced_traits", "traits that stand elsewhere"),
+    ("suspicious_id", "ids that stand for none"),
     ("lookalike", "keys that look like reserved traits"),
     ("spellings", "traits in several spellings"),
     ("type_drift", "traits whose type changes"),
@@ -129,11 +133,11 @@ fn write_report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             .collect();
         write_findings(heading, &findings, out)?;
     }
-    let is_routed = |count: &VerdictCount| count.verdict == "routed" && count.records > 0;
     if report.records == 0 {
         return writeln!(out, "\nno events were read, so there is nothing to say");
     }
-    if !report.verdicts.iter().any(is_routed) {
+    let is_routed = |count: &VerdictCount| count.verdict == "routed" && count.records > 0;
+    if report.findings.is_empty() && !report.verdicts.iter().any(is_routed) {
         return writeln!(
             out,
             "\n{BAD}no record is a group event{BAD:#}: `groupcast explain` on one of them says why"

@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::fields::text;
+use crate::config::fields::{strings, text};
 use crate::config::{privacy, read_text};
-use crate::destination::{Catalogue, Definition, Instance};
+use crate::destination::{Catalogue, Conditions, Definition, Instance};
 use crate::diagnostic::{Diagnostics, Place};
 use crate::flags::{self, Claim, FlagMatch};
 use crate::router::DeadLetterRules;
@@ -132,9 +132,20 @@ fn instance(
     let enabled_by_default = fields.boolean("enabled_by_default", diagnostics);
     let settings = fields.node("settings");
     let traits = privacy::rules(&mut fields, diagnostics);
+    let consent = fields
+        .node("consent")
+        .map(|node| strings(node, &fields.name_of("consent"), diagnostics))
+        .unwrap_or_default();
+    let Some((definition, use_place)) = definition else {
+        fields.node("when");
+        fields.finish(diagnostics);
+        return None;
+    };
+    let settings_place = settings.map_or(place, |settings| settings.place);
+    let settings = definition.read_settings(settings, settings_place, diagnostics);
+    let when = Conditions::read(&mut fields, &definition, &settings, diagnostics);
     fields.finish(diagnostics);
 
-    let (definition, use_place) = definition?;
     if enabled_by_default.is_none() && !definition.enabled_by_default {
         let message = format!(
             "only events whose `integrations` name it reach this opt-in destination: {}",
@@ -144,7 +155,6 @@ fn instance(
             .warning(use_place, message)
             .hint("write `enabled_by_default: true` beside it to include every event");
     }
-    let settings_place = settings.map_or(place, |settings| settings.place);
     let place_of =
         |written: &Option<(String, Place)>| written.as_ref().map_or(use_place, |(_, place)| *place);
     let (name_place, topic_place) = (place_of(&name), place_of(&topic));
@@ -153,8 +163,10 @@ fn instance(
         name: name.map_or_else(|| definition.id.clone(), |(name, _)| name),
         topic: topic.map(|(topic, _)| topic),
         enabled_by_default,
-        settings: definition.read_settings(settings, settings_place, diagnostics),
+        settings,
+        when,
         traits,
+        consent: consent.into_iter().map(|(name, _)| name).collect(),
         definition,
     };
     Some(Placed {

@@ -13,7 +13,9 @@ pub(super) const OPEN_MAPPINGS: &[&str] = &[
     "kafka.properties",
     "kafka.consumer_properties",
     "kafka.producer_properties",
+    "source.event_at",
     "traits.aliases",
+    "traits.types",
 ];
 
 /// The lists of strings: outside the file they are written with commas.

@@ -8,18 +8,20 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::destinations::{self, Placed};
 use crate::config::fields::{filled, milliseconds, section, strings, text, whole};
+use crate::config::place::event_at;
 use crate::config::properties::Properties;
+use crate::config::traits;
 use crate::config::{
     Config, Delivery, EpochBounds, Guarantee, Kafka, Log, LogFormat, MAX_BATCH_BYTES, OnGap,
     OnUndecodable, Profile, Source, Start,
 };
+use crate::consent;
 use crate::diagnostic::{Diagnostics, Place, nearest};
 use crate::envelope::Format;
-use crate::event::Limits;
+use crate::event::{Limits, SourceFormat, SuspiciousIds};
 use crate::flags::FlagMatch;
 use crate::router::DeadLetterRules;
-use crate::traits::Vocabulary;
-use crate::yaml::{self, Entry, Fields, Node, Value};
+use crate::yaml::{self, Fields, Node, Value};
 
 /// Reads the whole tree. The result is only good if `diagnostics` has no errors.
 pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) -> Config {
@@ -47,9 +49,10 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
         (&dead_letters, dead_letter_place),
         diagnostics,
     );
-    let traits = traits(&mut fields, diagnostics);
+    let traits = traits::vocabulary(&mut fields, diagnostics);
     let flags = flags(&mut fields, diagnostics);
     destinations::check_flags(&placed, &catalogue, flags, diagnostics);
+    let missing_consent = missing_consent(&mut fields, diagnostics);
     let limits = limits(&mut fields, diagnostics);
     let http = http(&mut fields, diagnostics);
     let log = log(&mut fields, diagnostics);
@@ -64,6 +67,7 @@ pub(super) fn config(tree: &Node, folder: &Path, diagnostics: &mut Diagnostics) 
         dead_letters,
         traits,
         flags,
+        missing_consent,
         limits,
         http,
         log,
@@ -114,6 +118,12 @@ fn brokers(node: &Node, diagnostics: &mut Diagnostics) -> String {
 fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     let mut fields = section(fields, "source", diagnostics);
     let topics = source_topics(&mut fields, diagnostics);
+    let event_at = fields
+        .node("event_at")
+        .filter(|node| !node.is_null())
+        .map(|node| event_at(node, &topics, diagnostics))
+        .unwrap_or_default();
+    let format = fields.choice("format", SourceFormat::WORDS, diagnostics);
     let (group_id, _) = filled(&mut fields, "group_id", "groupcast", diagnostics);
     let start = fields
         .node("start")
@@ -138,6 +148,8 @@ fn source(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Source {
     fields.finish(diagnostics);
     Source {
         topics,
+        event_at,
+        format: format.unwrap_or_default(),
         group_id,
         start,
         on_gap: on_gap.unwrap_or(OnGap::Stop),
@@ -260,76 +272,18 @@ fn dead_letters(
     )
 }
 
-fn traits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Vocabulary {
-    let mut fields = section(fields, "traits", diagnostics);
-    let known = fields
-        .node("known")
-        .map(|node| strings(node, "traits.known", diagnostics))
-        .unwrap_or_default();
-    let aliases = fields
-        .node("aliases")
-        .map(|node| aliases(node, diagnostics))
-        .unwrap_or_default();
-    fields.finish(diagnostics);
-    let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
-    let pairs: Vec<(String, String)> = aliases
-        .iter()
-        .map(|(entry, name)| (entry.key.clone(), name.clone()))
-        .collect();
-    Vocabulary::new(&names, &pairs).unwrap_or_else(|faults| {
-        for fault in faults {
-            // The culprit stands last in the message; of two alike the second is the one too many.
-            let is_culprit = |name: &str| {
-                fault
-                    .strip_suffix(name)
-                    .is_some_and(|rest| rest.ends_with(": "))
-            };
-            let alias = aliases
-                .iter()
-                .rfind(|(entry, _)| is_culprit(&entry.key))
-                .map(|(entry, _)| entry.key_place);
-            let place = alias.or_else(|| {
-                known
-                    .iter()
-                    .rfind(|(name, _)| is_culprit(name))
-                    .map(|(_, place)| *place)
-            });
-            diagnostics.error(place, format!("traits: {fault}"));
-        }
-        Vocabulary::default()
-    })
-}
-
-fn aliases<'n>(node: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(&'n Entry, String)> {
-    let Value::Map(entries) = &node.value else {
-        let message = format!("traits.aliases must be a mapping, not {}", node.describe());
-        diagnostics
-            .error(node.place, message)
-            .hint("write `alias: trait`");
-        return Vec::new();
-    };
-    let mut aliases = Vec::new();
-    for entry in entries {
-        match entry.value.as_scalar().filter(|_| !entry.value.is_null()) {
-            Some(scalar) => aliases.push((entry, scalar.text.clone())),
-            None => {
-                let message = format!(
-                    "traits.aliases.{} must be a trait's name, not {}",
-                    entry.key,
-                    entry.value.describe()
-                );
-                diagnostics.error(entry.value.place, message);
-            }
-        }
-    }
-    aliases
-}
-
 fn flags(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> FlagMatch {
     let mut fields = section(fields, "flags", diagnostics);
     let flag_match = fields.choice("match", FlagMatch::WORDS, diagnostics);
     fields.finish(diagnostics);
     flag_match.unwrap_or_default()
+}
+
+fn missing_consent(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> consent::Missing {
+    let mut fields = section(fields, "consent", diagnostics);
+    let missing = fields.choice("missing", consent::Missing::WORDS, diagnostics);
+    fields.finish(diagnostics);
+    missing.unwrap_or_default()
 }
 
 fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
@@ -358,6 +312,9 @@ fn limits(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Limits {
             1..=1_000_000,
             diagnostics,
         ),
+        suspicious_ids: fields
+            .choice("suspicious_ids", SuspiciousIds::WORDS, diagnostics)
+            .unwrap_or_default(),
     };
     fields.finish(diagnostics);
     limits

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::SuspiciousIds;
 use crate::router::Router;
 
 const MINIMAL: &str =
@@ -247,7 +248,8 @@ log: {format: json, level: 'groupcast=debug,warn'}
         Limits {
             record_bytes: 8,
             nesting: 9,
-            traits: 10
+            traits: 10,
+            suspicious_ids: SuspiciousIds::Count,
         }
     );
     assert_eq!(config.http, None);
@@ -296,6 +298,23 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn e14_the_place_of_events_is_of_all_topics_or_of_each() {
+    let at = |written: &str| {
+        let text = MINIMAL.replace("topics:", &format!("event_at: {written}, topics:"));
+        let (config, _) = load(&text, &[("GROUPCAST__SOURCE__TOPICS", "a.b,c")], &[]).unwrap();
+        let places = config.routing().event_at;
+        places
+            .iter()
+            .map(|(topic, place)| format!("{topic} {place}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(at("/data"), ["a.b /data", "c /data"]);
+    assert_eq!(at("{ a.b: /x/y }"), ["a.b /x/y"]);
+    assert_eq!(at("\"\""), ["a.b \"\"", "c \"\""]);
+    assert_eq!(at(""), [""; 0]);
+}
+
+#[test]
 fn faults_of_values() {
     let rows = [
         (
@@ -317,6 +336,22 @@ fn faults_of_values() {
         (
             "source: {topics: a/b}",
             "g.yaml:1:18: error: not a legal topic name: a/b\n  hint: a topic name has 1 to 249 letters, digits, `.`, `_` and `-`",
+        ),
+        (
+            "source: {topics: [in], event_at: data}",
+            "g.yaml:1:34: error: source.event_at must be a JSON Pointer, not: data\n  hint: write /data, or /payload/event; \"\" for a value that is a string of JSON",
+        ),
+        (
+            "source: {topics: [in], event_at: {im: /data}}",
+            "g.yaml:1:35: error: source.event_at: not a source topic: im",
+        ),
+        (
+            "source: {topics: [in], event_at: {in: [a]}}",
+            "g.yaml:1:39: error: source.event_at.in must be a JSON Pointer, not: a list\n  hint: write /data, or /payload/event; \"\" for a value that is a string of JSON",
+        ),
+        (
+            "source: {topics: [in], format: avro}",
+            "g.yaml:1:32: error: source.format must be one of json, json_schema, not: avro",
         ),
         (
             "source: {topics: [in], group_id: ' '}",
@@ -400,12 +435,52 @@ fn faults_of_values() {
             "g.yaml:1:21: error: traits.aliases.a must be a trait's name, not null",
         ),
         (
+            "traits: {types: [a]}",
+            "g.yaml:1:17: error: traits.types must be a mapping, not a list\n  hint: write `trait: date`",
+        ),
+        (
+            "traits: {types: {a: dat}}",
+            "g.yaml:1:21: error: traits.types.a must be one of date, number, text, not: dat\n  hint: did you mean: date",
+        ),
+        (
+            "traits: {types: {a: date, A: text}}",
+            "g.yaml:1:27: error: traits.types: has a type already: A",
+        ),
+        (
+            "traits: {types: {Employees: text}}",
+            "g.yaml:1:18: error: traits.types: has a type already: Employees",
+        ),
+        (
+            "traits: {types: {city: text}}",
+            "g.yaml:1:18: error: traits.types: has a type already: city",
+        ),
+        (
             "flags: {match: folded}",
             "g.yaml:1:16: error: flags.match must be one of fold, exact, not: folded\n  hint: did you mean: fold",
         ),
         (
             "limits: {traits: many}",
             "g.yaml:1:18: error: limits.traits must be a whole number from 1 to 1000000, not: many",
+        ),
+        (
+            "consent: {missing: denied}",
+            "g.yaml:1:20: error: consent.missing must be one of allow, deny, not: denied\n  hint: did you mean: deny",
+        ),
+        (
+            "destinations: [{use: webhook, consent: [{a: b}]}]",
+            "g.yaml:1:41: error: destinations[0].consent must be a list of strings, not a mapping",
+        ),
+        (
+            "destinations: [{use: webhook, when: '${traits.plan | uper}'}]",
+            "g.yaml:1:54: error: unknown filter: uper\n  hint: did you mean: upper",
+        ),
+        (
+            "destinations: [{use: webhook, when: ['${cleared}', {a: b}]}]",
+            "g.yaml:1:41: error: there are no properties here: cleared\n  hint: write properties: beside operations:, and use it in operations only\ng.yaml:1:52: error: expected a string, not a mapping",
+        ),
+        (
+            "limits: {suspicious_ids: drop}",
+            "g.yaml:1:26: error: limits.suspicious_ids must be one of count, reject, not: drop",
         ),
         (
             "http: {listen: localhost}",

@@ -209,7 +209,7 @@ static OTHERS: &[Other] = &[
     ignored(300, "not_group", || bytes(r#"{"type":"track","event":"Signed Up","userId":"u","properties":{"groupId":"g"}}"#)),
     ignored(150, "not_group", || bytes(r#"{"type":"page","name":"Home","anonymousId":"a"}"#)),
     ignored(150, "not_group", || bytes(r#"{"type":"identify","userId":"u","traits":{"name":"Ann"}}"#)),
-    ignored(20, "not_group", || bytes(r#"{"type":"Group","groupId":"g"}"#)),
+    ignored(20, "not_group", || bytes(r#"{"type":"Groups","groupId":"g"}"#)),
     dead(20, "empty_value", || bytes("")),
     dead(20, "invalid_utf8", || bytes(b"{\"type\":\"group\",\"groupId\":\"\xff\xfe\"}")),
     dead(30, "invalid_json", || bytes(r#"{"type":"group","groupId":"g","traits":{"name":"cut o"#)),

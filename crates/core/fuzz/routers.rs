@@ -29,15 +29,10 @@ pub fn few() -> Router {
 pub fn one(definition: Arc<Definition>) -> Option<Router> {
     let mut diagnostics = Diagnostics::new("fuzz");
     let settings = definition.read_settings(None, Default::default(), &mut diagnostics);
-    let name = "fuzz".to_owned();
     let instance = Instance {
-        name,
-        is_named: false,
-        definition,
-        topic: None,
+        name: "fuzz".to_owned(),
         enabled_by_default: Some(true),
-        traits: Default::default(),
-        settings,
+        ..Instance::new(definition, settings)
     };
     (!diagnostics.has_errors()).then(|| of([instance]))
 }
@@ -70,12 +65,8 @@ fn instances(definition: &Arc<Definition>) -> Vec<Instance> {
         );
         instances.push(Instance {
             name: format!("{}-{}", definition.id, seen.len()),
-            is_named: false,
-            definition: definition.clone(),
-            topic: None,
             enabled_by_default: Some(true),
-            traits: Default::default(),
-            settings,
+            ..Instance::new(definition.clone(), settings)
         });
     }
     instances

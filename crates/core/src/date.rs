@@ -71,6 +71,12 @@ impl Instant {
         .in_calendar()
     }
 
+    /// Returns whether it is after 1970-01-01T00:00:00Z, which is what clocks and code say that do not know the time.
+    #[must_use]
+    pub fn is_after_epoch(self) -> bool {
+        self.seconds > 0 || (self.seconds == 0 && self.fraction > 0)
+    }
+
     /// Returns the instant in Unix milliseconds, rounded towards the past.
     #[must_use]
     pub fn unix_ms(self) -> i64 {
@@ -98,6 +104,11 @@ impl Instant {
     pub fn from_text(text: &str) -> Option<Instant> {
         if text.as_bytes().get(4) == Some(&b'-') {
             return from_calendar(text);
+        }
+        if text.len() == 8
+            && let Some(day) = from_compact(text)
+        {
+            return Some(day);
         }
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (integer, fraction) = unsigned
@@ -192,6 +203,27 @@ fn from_number(text: &str) -> Option<Instant> {
     from_decimal(negative, &integer, &fraction)
 }
 
+/// Reads eight digits that are a day of the years 1900 to 2199; as Unix seconds they would be one of the year 1970 or 1971
+/// (semantics D2).
+fn from_compact(text: &str) -> Option<Instant> {
+    let mut input = Input(text);
+    let (year, month, day) = (input.digits(4)?, input.digits(2)?, input.digits(2)?);
+    if !input.0.is_empty() || !(1900..2200).contains(&year) {
+        return None;
+    }
+    let midnight = civil_day(year, month, day)?.to_datetime(civil::Time::midnight());
+    Some(Instant {
+        seconds: Offset::UTC.to_timestamp(midnight).ok()?.as_second(),
+        fraction: 0,
+        digits: 0,
+    })
+}
+
+/// Returns a day of the calendar; jiff refuses what the month lacks, as D3 wants.
+fn civil_day(year: i16, month: i16, day: i16) -> Option<civil::Date> {
+    civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
 /// Reads Unix seconds, or milliseconds from [`FIRST_MILLISECOND`] on, given as the digits on either side of the point.
 fn from_decimal(negative: bool, integer: &str, fraction: &str) -> Option<Instant> {
     let whole: u64 = integer.parse().ok()?;
@@ -266,9 +298,8 @@ fn from_calendar(text: &str) -> Option<Instant> {
         return None;
     }
     let small = |number: i16| i8::try_from(number).ok();
-    // jiff refuses 24:00, :60 and days that the month lacks, as D3 wants.
-    let civil = civil::Date::new(year, small(month)?, small(day)?)
-        .ok()?
+    // jiff refuses 24:00 and :60, as D3 wants.
+    let civil = civil_day(year, month, day)?
         .to_datetime(civil::Time::new(small(hour)?, small(minute)?, small(second)?, 0).ok()?);
     let seconds = Offset::UTC.to_timestamp(civil).ok()?.as_second() - i64::from(offset);
     let (fraction, digits) = read_fraction(fraction, MAX_DIGITS)?;
@@ -381,6 +412,22 @@ mod tests {
             ("31557600000", "1971-01-01T06:00:00.000Z"),
             ("-31557600000", "1968-12-31T18:00:00.000Z"),
             ("0", "1970-01-01T00:00:00Z"),
+            // Eight digits that are a day of this age.
+            ("20150223", "2015-02-23T00:00:00Z"),
+            (r#""20150223""#, "2015-02-23T00:00:00Z"),
+            ("19000101", "1900-01-01T00:00:00Z"),
+            ("21991231", "2199-12-31T00:00:00Z"),
+            ("20160229", "2016-02-29T00:00:00Z"),
+            // No day, or not eight digits: seconds.
+            ("20150229", "1970-08-22T05:17:09Z"),
+            ("20151301", "1970-08-22T05:35:01Z"),
+            ("18991231", "1970-08-08T19:20:31Z"),
+            ("22000101", "1970-09-12T15:08:21Z"),
+            ("-20150223", "1969-05-12T18:42:57Z"),
+            ("20150223.5", "1970-08-22T05:17:03.5Z"),
+            ("20150223e0", "1970-08-22T05:17:03Z"),
+            (r#""0020150223""#, "1970-08-22T05:17:03Z"),
+            (r#""2015.022""#, "1970-01-01T00:33:35.022Z"),
         ] {
             check(json, Some(iso8601));
         }

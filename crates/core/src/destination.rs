@@ -8,6 +8,7 @@ mod expression;
 mod filter;
 mod material;
 mod plan;
+mod request;
 mod run;
 mod schema;
 mod settings;
@@ -19,8 +20,8 @@ use std::sync::{Arc, LazyLock};
 use rust_embed::RustEmbed;
 
 pub use self::definition::{
-    Batch, Definition, Encoding, Example, Expected, ExpectedOperation, Layout, Membership,
-    NullPolicy, OperationSpec,
+    Batch, Conditions, Definition, Encoding, Example, Expected, ExpectedOperation, Layout,
+    Membership, NullPolicy, OperationSpec,
 };
 pub(crate) use self::definition::{event_text, read_list, read_outcome, required};
 pub use self::material::Material;
@@ -49,9 +50,29 @@ pub struct Instance {
     pub settings: Settings,
     /// Which traits it gets.
     pub traits: TraitRules,
+    /// The categories of consent that it needs (F10).
+    pub consent: Vec<String>,
+    /// What must be present in an event for it to reach the destination (F11).
+    pub when: Conditions,
 }
 
 impl Instance {
+    /// Returns an instance of which the configuration says nothing but its settings.
+    #[must_use]
+    pub fn new(definition: Arc<Definition>, settings: Settings) -> Instance {
+        Instance {
+            name: definition.id.clone(),
+            is_named: false,
+            definition,
+            topic: None,
+            enabled_by_default: None,
+            settings,
+            traits: TraitRules::default(),
+            consent: Vec::new(),
+            when: Conditions::default(),
+        }
+    }
+
     /// Returns whether events reach it unless a flag says otherwise (semantics F1, F2).
     #[must_use]
     pub fn is_enabled_by_default(&self) -> bool {
@@ -79,6 +100,7 @@ impl Instance {
         let plan = compile::compile(
             &self.definition,
             &self.settings,
+            &self.when,
             vocabulary,
             &mut diagnostics,
         );

@@ -1,9 +1,19 @@
 //! One group call, read once from a record's bytes, or the reason that it is none (semantics E).
 
+mod place;
+mod reading;
+mod shape;
+mod suspicious;
+
+use std::borrow::Cow;
+
 use bumpalo::Bump;
 
+pub use self::place::Pointer;
+pub use self::reading::{Reading, SourceFormat};
+pub use self::suspicious::SuspiciousIds;
 use crate::date::Instant;
-use crate::json::{self, Kind, LoneSurrogate, Member, Object, Raw};
+use crate::json::{Kind, LoneSurrogate, Member, Object, Raw};
 use crate::record::Record;
 use crate::traits::{Traits, Vocabulary};
 use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
@@ -17,6 +27,8 @@ pub struct Limits {
     pub nesting: usize,
     /// Traits of one event.
     pub traits: usize,
+    /// What becomes of an id that stands for none (semantics E16).
+    pub suspicious_ids: SuspiciousIds,
 }
 
 impl Default for Limits {
@@ -25,6 +37,7 @@ impl Default for Limits {
             record_bytes: 1024 * 1024,
             nesting: 64,
             traits: 10_000,
+            suspicious_ids: SuspiciousIds::Count,
         }
     }
 }
@@ -76,6 +89,8 @@ pub struct Rejection {
     pub verdict: Verdict,
     /// Where and what, without trait values.
     pub detail: String,
+    /// What the value looks like and what to do about it, the same for all that look so; empty where nobody can tell.
+    pub looks: Cow<'static, str>,
 }
 
 impl<'a> Event<'a> {
@@ -84,6 +99,19 @@ impl<'a> Event<'a> {
     /// # Errors
     /// The [`Rejection`] of a record that is no group event.
     pub fn parse(
+        record: &Record<'a>,
+        reading: &Reading,
+        vocabulary: &'a Vocabulary,
+        arena: &'a Bump,
+        observer: &mut impl Observer,
+    ) -> Result<Event<'a>, Rejection> {
+        let object = reading.object(record, arena)?;
+        Event::of(object, record, &reading.limits, vocabulary, arena, observer)
+            .map_err(|rejection| rejection.at(reading.event_at.as_ref()))
+    }
+
+    fn of(
+        object: Object<'a>,
         record: &Record<'a>,
         limits: &Limits,
         vocabulary: &'a Vocabulary,
@@ -94,26 +122,39 @@ impl<'a> Event<'a> {
             raw,
             members,
             inner,
-        } = parse_json(record, limits, arena)?;
+        } = object;
         let member = |name: &str| {
             members
                 .iter()
                 .find(|member| member.key == name)
                 .map(|member| member.value)
         };
-        let event_type = member("type");
-        if event_type.is_none() && member("batch").is_some_and(|batch| batch.kind() == Kind::Array)
-        {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "a batch body: its events must be produced one a record",
-            ));
+        check_type(members, member("type"), arena)?;
+        let rejects = limits.suspicious_ids == SuspiciousIds::Reject;
+        let group_id = match member("groupId") {
+            Some(raw) => parse_group_id(raw, arena)?,
+            None => return Err(absent(Reason::MissingGroupId, "groupId", members)),
+        };
+        if suspicious::is_noted("groupId", &group_id, observer) && rejects {
+            let detail = "blank, or a word such as undefined";
+            return Err(dead(Reason::SuspiciousGroupId, detail));
         }
-        check_type(event_type, arena)?;
-        let group_id = parse_group_id(member("groupId"), arena)?;
-        let user_id = parse_member_id("userId", member("userId"), arena, observer)?;
-        let anonymous_id = parse_member_id("anonymousId", member("anonymousId"), arena, observer)?;
-        let traits = parse_traits(member("traits"), inner, limits, vocabulary, arena)?;
+        let mut member_id = |name: &str| {
+            let id = parse_member_id(name, member(name), arena, observer)?;
+            Ok(id.filter(|id| !(suspicious::is_noted(name, id, observer) && rejects)))
+        };
+        let user_id = member_id("userId")?;
+        let anonymous_id = member_id("anonymousId")?;
+        let mut traits = parse_traits(member("traits"), inner, limits, vocabulary, arena)?;
+        traits.convert_declared(|name| {
+            observer.note(
+                None,
+                Note {
+                    code: NoteCode::TraitTypeMismatch,
+                    subject: name,
+                },
+            );
+        });
         for collision in traits.collisions() {
             observer.note(
                 None,
@@ -141,6 +182,27 @@ impl<'a> Event<'a> {
         self.user_id.as_ref().or(self.anonymous_id.as_ref())
     }
 
+    /// Returns where an event without traits has an object that may have been meant for them: `properties` or `context.traits`.
+    #[must_use]
+    pub fn traits_elsewhere(&self, arena: &'a Bump) -> Option<&'static str> {
+        let has_members = |value: Option<Raw<'a>>| {
+            let members = value.map_or(Ok(Default::default()), |value| value.members(arena));
+            members.is_ok_and(|members| !members.is_empty())
+        };
+        let of_context = || {
+            let members = self.field("context")?.members(arena).ok()?;
+            let member = members.iter().find(|member| member.key == "traits");
+            member.map(|member| member.value)
+        };
+        if !self.traits.is_empty() {
+            None
+        } else if has_members(self.field("properties")) {
+            Some("properties")
+        } else {
+            has_members(of_context()).then_some("context.traits")
+        }
+    }
+
     /// Returns the value of one of the event's own fields.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Raw<'a>> {
@@ -151,100 +213,50 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Turns the record's value into JSON, or says why it is none (E9, E10, E12, E13).
-fn parse_json<'a>(
-    record: &Record<'a>,
-    limits: &Limits,
+impl Rejection {
+    /// Says what the value looks like, behind what is known already.
+    fn looking(mut self, looks: impl Into<Cow<'static, str>>) -> Rejection {
+        self.looks = looks.into();
+        let colon = if self.detail.is_empty() { "" } else { ": " };
+        self.detail = format!("{}{colon}{}", self.detail, self.looks);
+        self
+    }
+
+    /// Says where the event stood, if that is not the whole value.
+    fn at(mut self, place: Option<&Pointer>) -> Rejection {
+        if let (Some(place), Verdict::DeadLettered(_)) = (place, self.verdict) {
+            let comma = if self.detail.is_empty() { "" } else { ", " };
+            self.detail = format!("{}{comma}in the event at {place}", self.detail);
+        }
+        self
+    }
+}
+
+fn check_type<'a>(
+    members: &[Member<'a>],
+    event_type: Option<Raw<'a>>,
     arena: &'a Bump,
-) -> Result<Object<'a>, Rejection> {
-    let Some(value) = record.value else {
-        return Err(ignored(Reason::Tombstone));
-    };
-    let size = value.len() + record.key.map_or(0, <[u8]>::len);
-    if size > limits.record_bytes {
-        return Err(dead(
-            Reason::RecordTooLarge,
-            format!("{size} bytes, the limit is {}", limits.record_bytes),
-        ));
+) -> Result<(), Rejection> {
+    let name = event_type.map_or(Ok(None), |event_type| event_type.string(arena));
+    if matches!(name, Ok(Some(name)) if shape::is_group(name)) {
+        return Ok(());
     }
-    match value {
-        [] => return Err(dead(Reason::EmptyValue, "")),
-        [0x00, ..] => {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "starts with 0x00: a schema registry frame",
-            ));
-        }
-        [0xC3, 0x01, ..] => {
-            return Err(dead(
-                Reason::UnsupportedEnvelope,
-                "starts with 0xC3 0x01: an Avro single object",
-            ));
-        }
-        _ => {}
+    let batch = members.iter().find(|member| member.key == "batch");
+    if event_type.is_none() && batch.is_some_and(|batch| batch.value.kind() == Kind::Array) {
+        return Err(dead(Reason::UnsupportedEnvelope, "").looking(shape::BATCH));
     }
-    let text = std::str::from_utf8(value).map_err(|error| {
-        dead(
-            Reason::InvalidUtf8,
-            format!("first invalid byte at {}", error.valid_up_to()),
-        )
-    })?;
-    let object = Object::parse(text, "traits", arena);
-    if object.is_none() {
-        Raw::parse(text).map_err(|error| invalid_json(&error))?;
+    if let Some(looks) = shape::envelope(members, arena) {
+        return Err(dead(Reason::UnsupportedEnvelope, "").looking(looks));
     }
-    if json::is_nested_deeper(text, limits.nesting) {
-        return Err(dead(
-            Reason::NestedTooDeep,
-            format!("the limit is {}", limits.nesting),
-        ));
-    }
-    object.ok_or_else(|| no_object(text))
-}
-
-fn invalid_json(error: &serde_json::Error) -> Rejection {
-    // serde_json's own message can quote the value; its category and place cannot.
-    let what = if error.is_eof() {
-        "ends too early"
-    } else {
-        "syntax error"
-    };
-    dead(
-        Reason::InvalidJson,
-        format!("{what} at line {} column {}", error.line(), error.column()),
-    )
-}
-
-/// Says why valid JSON is no object whose keys are text.
-fn no_object(text: &str) -> Rejection {
-    match Raw::parse(text).map_or(Kind::Null, Raw::kind) {
-        Kind::Object => lone_surrogate("a key of the event"),
-        Kind::Array => dead(
-            Reason::UnsupportedEnvelope,
-            "an array: its events must be produced one a record",
-        ),
-        kind @ (Kind::Null | Kind::Boolean | Kind::Number | Kind::String) => {
-            dead(Reason::NotAnObject, kind.name())
-        }
-    }
-}
-
-fn check_type<'a>(event_type: Option<Raw<'a>>, arena: &'a Bump) -> Result<(), Rejection> {
-    let Some(event_type) = event_type else {
-        return Err(dead(Reason::MissingType, "absent"));
-    };
-    match event_type.string(arena) {
-        Ok(Some("group")) => Ok(()),
+    Err(match (event_type, name) {
+        (None, _) => absent(Reason::MissingType, "type", members),
         // A lone surrogate makes it no text, but certainly another type.
-        Ok(Some(_)) | Err(LoneSurrogate) => Err(ignored(Reason::NotGroup)),
-        Ok(None) => Err(dead(Reason::MissingType, event_type.kind().name())),
-    }
+        (Some(_), Ok(Some(_)) | Err(LoneSurrogate)) => ignored(Reason::NotGroup),
+        (Some(other), Ok(None)) => dead(Reason::MissingType, other.kind().name()),
+    })
 }
 
-fn parse_group_id<'a>(value: Option<Raw<'a>>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {
-    let Some(raw) = value else {
-        return Err(dead(Reason::MissingGroupId, "absent"));
-    };
+fn parse_group_id<'a>(raw: Raw<'a>, arena: &'a Bump) -> Result<Id<'a>, Rejection> {
     let text = match raw.kind() {
         Kind::Null => return Err(dead(Reason::MissingGroupId, "null")),
         Kind::Boolean | Kind::Array | Kind::Object => {
@@ -310,6 +322,7 @@ fn parse_traits<'a>(
     match raw.kind() {
         Kind::Null => return Ok(Traits::none(vocabulary, arena)),
         Kind::Object => {}
+        Kind::Array if raw.is_empty_array() => return Ok(Traits::none(vocabulary, arena)),
         kind @ (Kind::Boolean | Kind::Number | Kind::String | Kind::Array) => {
             return Err(dead(Reason::TraitsNotObject, kind.name()));
         }
@@ -335,7 +348,7 @@ fn find_time<'a>(
         let Some(raw) = member(name).filter(|raw| !raw.is_null()) else {
             continue;
         };
-        match Instant::from_json(raw) {
+        match Instant::from_json(raw).filter(|instant| instant.is_after_epoch()) {
             Some(instant) => {
                 return Some(Time {
                     instant,
@@ -352,13 +365,16 @@ fn find_time<'a>(
         }
     }
     let instant = Instant::from_unix_ms(record_timestamp?)?;
-    Some(Time { instant, raw: None })
+    instant
+        .is_after_epoch()
+        .then_some(Time { instant, raw: None })
 }
 
 fn ignored(reason: Reason) -> Rejection {
     Rejection {
         verdict: Verdict::Ignored(reason),
         detail: String::new(),
+        looks: Cow::default(),
     }
 }
 
@@ -366,6 +382,16 @@ fn dead(reason: Reason, detail: impl Into<String>) -> Rejection {
     Rejection {
         verdict: Verdict::DeadLettered(reason),
         detail: detail.into(),
+        looks: Cow::default(),
+    }
+}
+
+/// Says that a field is not there, and which key its writer may have meant for it.
+fn absent(reason: Reason, name: &str, members: &[Member<'_>]) -> Rejection {
+    let rejection = dead(reason, "absent");
+    match shape::meant_for(name, members) {
+        Some(looks) => rejection.looking(looks),
+        None => rejection,
     }
 }
 

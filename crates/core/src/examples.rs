@@ -39,15 +39,7 @@ fn check_one(
     diagnostics: &mut Diagnostics,
 ) {
     let settings = definition.read_settings(example.settings.as_ref(), example.place, diagnostics);
-    let instance = Instance {
-        name: definition.id.clone(),
-        is_named: false,
-        definition: Arc::clone(definition),
-        topic: None,
-        enabled_by_default: None,
-        traits: Default::default(),
-        settings,
-    };
+    let instance = Instance::new(Arc::clone(definition), settings);
     let router = match Router::new(Routing {
         source_topics: vec![TOPIC.to_owned()],
         destinations: vec![instance],

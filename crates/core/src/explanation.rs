@@ -40,7 +40,10 @@ impl Observer for Listener {
         let note = NotePart {
             code: code.code(),
             subject: subject.to_owned(),
-            sentence: code.sentence(),
+            sentence: match (code, destination) {
+                (NoteCode::TraitTypeMismatch, None) => UNDECLARED,
+                (code, _) => code.sentence(),
+            },
             destination,
         };
         // Two operations that leave the same out say so twice.
@@ -95,6 +98,10 @@ impl Listener {
     }
 }
 
+/// What is said of a value that has not its declared type, and stays (semantics T9).
+const UNDECLARED: &str =
+    "a value is not of the type that traits.types declares, and stays as it came";
+
 /// Returns what a reason says of one operation, where its own sentence is about a whole destination.
 fn operation_sentence(reason: Reason) -> &'static str {
     if reason == Reason::NothingToSend {
@@ -135,13 +142,7 @@ pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
     };
     // The same parser and the same flags again, for what the router keeps to itself.
     let arena = Bump::new();
-    match Event::parse(
-        record,
-        router.limits(),
-        router.vocabulary(),
-        &arena,
-        &mut (),
-    ) {
+    match router.read(record, &arena, &mut ()) {
         Ok(event) if verdict == Verdict::Routed => {
             let decisions = router
                 .flags()
@@ -152,7 +153,7 @@ pub fn explain(router: &Router, record: &Record<'_>) -> Explanation {
             let trace = trace.unwrap_or_default();
             explanation.destinations =
                 destinations(router, &listener, decisions, &emissions, &trace);
-            explanation.event = Some(EventPart::of(&event, &explanation.destinations));
+            explanation.event = Some(EventPart::of(&event, &explanation.destinations, &arena));
         }
         // All that can be wrong with an event that was read.
         Ok(_) => "a key of integrations".clone_into(&mut explanation.detail),
@@ -260,7 +261,7 @@ fn decision_sentence(decision: &Decision<'_>, matched: &str) -> String {
 }
 
 impl EventPart {
-    fn of(event: &Event<'_>, destinations: &[DestinationPart]) -> EventPart {
+    fn of<'a>(event: &Event<'a>, destinations: &[DestinationPart], arena: &'a Bump) -> EventPart {
         let traits = event.traits.entries().iter().map(|entry| {
             let is_address = entry.key().is_empty();
             TraitPart {
@@ -287,6 +288,7 @@ impl EventPart {
             member: event.member().map(|member| member.text.to_owned()),
             time: event.time.map(|time| time.instant.format(Unit::Iso8601)),
             traits: traits.collect(),
+            traits_elsewhere: event.traits_elsewhere(arena),
         }
     }
 }

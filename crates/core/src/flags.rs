@@ -164,7 +164,7 @@ impl Flags {
         let Some(integrations) = integrations.filter(|integrations| !integrations.is_null()) else {
             return Ok(decisions);
         };
-        if integrations.kind() != Kind::Object {
+        if integrations.kind() != Kind::Object && !integrations.is_empty_array() {
             observer.note(
                 None,
                 Note {
@@ -176,7 +176,7 @@ impl Flags {
         }
         let members = integrations.members(arena)?;
         for member in members {
-            let Some(flag) = Flag::parse(member.value) else {
+            let Some(flag) = Flag::parse(member.value, arena) else {
                 observer.note(
                     None,
                     Note {
@@ -263,7 +263,8 @@ impl Flags {
         decisions: &mut [Decision<'a>],
         arena: &'a Bump,
     ) {
-        let valid = |member: &Member<'a>| Flag::parse(member.value).map(|flag| (member.key, flag));
+        let valid =
+            |member: &Member<'a>| Flag::parse(member.value, arena).map(|flag| (member.key, flag));
         let exact = members
             .iter()
             .find(|member| member.key == ALL)
@@ -314,12 +315,19 @@ enum Flag<'a> {
 }
 
 impl<'a> Flag<'a> {
-    fn parse(value: Raw<'a>) -> Option<Flag<'a>> {
+    fn parse(value: Raw<'a>, arena: &'a Bump) -> Option<Flag<'a>> {
         match value.kind() {
             Kind::Boolean if value.text() == "true" => Some(Flag::Include(None)),
             Kind::Boolean => Some(Flag::Exclude),
             Kind::Object => Some(Flag::Include(Some(value))),
-            Kind::Null | Kind::Number | Kind::String | Kind::Array => None,
+            Kind::Array if value.is_empty_array() => Some(Flag::Include(Some(Raw::EMPTY_OBJECT))),
+            // An exclusion is not lost because its writer quoted it.
+            Kind::String => match value.string(arena).ok()?? {
+                text if text.eq_ignore_ascii_case("true") => Some(Flag::Include(None)),
+                text if text.eq_ignore_ascii_case("false") => Some(Flag::Exclude),
+                _ => None,
+            },
+            Kind::Null | Kind::Number | Kind::Array => None,
         }
     }
 
@@ -355,7 +363,7 @@ fn decide_one<'a>(
 }
 
 /// Returns the letters and digits of a flag's name in lower case.
-fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
+pub(crate) fn fold<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
     if name
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -456,13 +464,13 @@ mod tests {
     fn f3_objects_include_and_are_options_and_the_rest_is_absent() {
         check(r#"{"Mixpanel":{"a":1}}"#, r#"{"a":1} {"a":1} opt_in"#);
         check(r#"{"Mixpanel":{}}"#, "{} {} opt_in");
-        for value in ["null", r#""false""#, "0", "[]"] {
+        for value in ["null", r#""no""#, "0", "[0]"] {
             check(
                 &format!(r#"{{"Mixpanel":{value},"All":false}}"#),
                 "all_false all_false all_false flag_invalid:Mixpanel",
             );
         }
-        for integrations in ["true", "[]", r#""x""#, "1"] {
+        for integrations in ["true", "[0]", r#""x""#, "1"] {
             check(integrations, "yes yes opt_in flag_invalid:integrations");
         }
         check("null", "yes yes opt_in");

@@ -68,6 +68,8 @@ pub struct LoneSurrogate;
 impl<'a> Raw<'a> {
     /// The value `null`.
     pub const NULL: Raw<'static> = Raw("null");
+    /// The value `{}`.
+    pub const EMPTY_OBJECT: Raw<'static> = Raw("{}");
 
     /// Checks that `text` is exactly one JSON value.
     ///
@@ -98,6 +100,16 @@ impl<'a> Raw<'a> {
             Some(b'{') => Kind::Object,
             Some(_) | None => Kind::Number,
         }
+    }
+
+    /// Returns whether it is an array without elements, which is how PHP writes an object without members.
+    #[must_use]
+    pub fn is_empty_array(self) -> bool {
+        let inner = self
+            .0
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        inner.is_some_and(|inner| inner.trim_ascii().is_empty())
     }
 
     /// Returns whether it is `null`.
@@ -335,6 +347,13 @@ pub fn is_nested_deeper(text: &str, limit: usize) -> bool {
         }
     }
     false
+}
+
+/// Returns whether `text` is several JSON values, one behind the other, or begins so.
+#[must_use]
+pub fn holds_several(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.value().is_some() && !scanner.is_at_end() && scanner.value().is_some()
 }
 
 /// Returns valid JSON without the white space between its tokens; strings and numbers stay as they are.

@@ -293,7 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::Limits;
+    use crate::event::Reading;
     use crate::record::Record;
     use crate::traits::Vocabulary;
 
@@ -315,7 +315,7 @@ mod tests {
             letter: None,
         };
         let event =
-            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+            Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         State::of(&event, order, Some(offset))
     }
 

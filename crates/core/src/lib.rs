@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod traits;
 pub mod flags;
 pub mod event;
+pub mod consent;
 pub mod destination;
 pub mod latest;
 pub mod selection;

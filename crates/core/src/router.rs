@@ -1,14 +1,18 @@
 //! From a record to its verdict and what leaves: the whole meaning of the program on one screen.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bumpalo::Bump;
 
+use crate::consent::{self, Categories};
 use crate::destination::{Instance, Material, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::envelope::{Attributes, DeadLetter, Emissions, Envelope, Format, Labels, TopicId};
-use crate::event::{Event, Limits, Rejection};
+use crate::event::{Event, Limits, Pointer, Reading, Rejection, SourceFormat};
 use crate::flags::{Decision, FlagMatch, Flags};
+use crate::json::{LoneSurrogate, Member};
 use crate::record::Record;
 use crate::selection::{Letters, Replay};
 use crate::traits::{Privacy, Vocabulary};
@@ -19,6 +23,10 @@ use crate::verdict::{Note, Observer, Outcome, Reason, Refusal, Verdict};
 pub struct Routing {
     /// The topics that are read.
     pub source_topics: Vec<String>,
+    /// Where the records of a topic hold their events; the value is the event for topics that are not here (semantics E14).
+    pub event_at: BTreeMap<String, Pointer>,
+    /// What is around the JSON of a record's value (semantics E15).
+    pub source_format: SourceFormat,
     /// The destinations, in the configuration's order.
     pub destinations: Vec<Instance>,
     /// The exact names that flags may use for any known definition, configured or not (semantics F4).
@@ -27,6 +35,8 @@ pub struct Routing {
     pub vocabulary: Vocabulary,
     /// Whether a flag in another spelling counts.
     pub flag_match: FlagMatch,
+    /// What a missing preference means for consent.
+    pub missing_consent: consent::Missing,
     /// How records are made.
     pub format: Format,
     /// Where dead letters go.
@@ -74,15 +84,19 @@ pub struct Router {
     topics: Vec<String>,
     vocabulary: Vocabulary,
     flags: std::sync::Arc<Flags>,
+    missing_consent: consent::Missing,
     format: Format,
     writes_event_dead_letters: bool,
-    limits: Limits,
+    /// How an event is read that stands alone.
+    bare: Reading,
     replay: Option<Replay>,
 }
 
 #[derive(Debug, Clone)]
 struct Source {
     topic: String,
+    /// How its records are read.
+    reading: Reading,
     dead_letters: TopicId,
     /// The output topic of each destination.
     outputs: Vec<TopicId>,
@@ -94,6 +108,7 @@ struct Destination {
     plan: std::sync::Arc<Plan>,
     labels: Vec<Labels>,
     privacy: Option<Privacy>,
+    consent: Categories,
 }
 
 /// How large a record each output topic takes.
@@ -163,6 +178,7 @@ impl Router {
             topics: Vec::new(),
             vocabulary,
             flags: std::sync::Arc::new(flags),
+            missing_consent: routing.missing_consent,
             format: routing.format,
             // What is no group event became a dead letter when it came first.
             writes_event_dead_letters: routing.dead_letters.events
@@ -170,7 +186,11 @@ impl Router {
                     .replay
                     .as_ref()
                     .is_none_or(|replay| replay.letters.is_some()),
-            limits: routing.limits,
+            bare: Reading {
+                limits: routing.limits,
+                format: routing.source_format,
+                event_at: None,
+            },
             replay: routing.replay,
         };
         for source in &routing.source_topics {
@@ -182,6 +202,10 @@ impl Router {
             let dead_letters = router.topic(&routing.dead_letters.topic_for(source));
             router.sources.push(Source {
                 topic: source.clone(),
+                reading: Reading {
+                    event_at: routing.event_at.get(source).cloned(),
+                    ..router.bare.clone()
+                },
                 dead_letters,
                 outputs,
             });
@@ -247,7 +271,35 @@ impl Router {
     /// Returns the most that a record may be.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.bare.limits
+    }
+
+    /// Reads the event of a record, as its topic's records are read.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of a record that holds no group event.
+    pub fn read<'a>(
+        &'a self,
+        record: &Record<'a>,
+        arena: &'a Bump,
+        observer: &mut impl Observer,
+    ) -> Result<Event<'a>, Rejection> {
+        let reading = self.reading(record);
+        Event::parse(record, reading, &self.vocabulary, arena, observer)
+    }
+
+    /// Returns how the record's topic is read.
+    #[must_use]
+    pub fn reading(&self, record: &Record<'_>) -> &Reading {
+        self.source(record)
+            .map_or(&self.bare, |source| &source.reading)
+    }
+
+    fn source(&self, record: &Record<'_>) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|source| source.topic == record.position.topic)
+            .or(self.sources.first())
     }
 
     /// Decides what becomes of one record and appends what leaves; what is larger than `topic_limits` allow does not. Total: no
@@ -270,17 +322,13 @@ impl Router {
             Some(Err(reason)) => return Verdict::Ignored(reason),
         };
         let record = opened.as_ref().unwrap_or(record);
-        let Some(source) = self
-            .sources
-            .iter()
-            .find(|source| source.topic == record.position.topic)
-            .or(self.sources.first())
-        else {
+        let Some(source) = self.source(record) else {
             return Verdict::Routed;
         };
+        let reading = &source.reading;
         scratch.arena.reset();
         let arena = &scratch.arena;
-        let event = match Event::parse(record, &self.limits, &self.vocabulary, arena, observer) {
+        let event = match Event::parse(record, reading, &self.vocabulary, arena, observer) {
             Ok(event) => event,
             Err(rejection) => {
                 return self.reject(
@@ -324,6 +372,7 @@ impl Router {
             arena,
             material,
             shared,
+            preferences: OnceCell::new(),
         };
         let only = record
             .letter
@@ -334,9 +383,15 @@ impl Router {
             if only.is_some_and(|only| only != destination.name) {
                 continue;
             }
-            let outcome = match decision.excluded {
-                Some(reason) => Outcome::Skipped(reason),
-                None => call.emit(index, destination, decision, emissions, observer),
+            let outcome = match (call.is_denied(destination), decision.excluded) {
+                (Err(LoneSurrogate), _) => {
+                    let (reason, detail) = (Reason::InvalidString, "a key of consent preferences");
+                    call.dead_letter(index, destination, detail, reason, emissions);
+                    Outcome::DeadLettered(reason)
+                }
+                (Ok(true), _) => Outcome::Skipped(Reason::ConsentDenied),
+                (Ok(false), Some(reason)) => Outcome::Skipped(reason),
+                (Ok(false), None) => call.emit(index, destination, decision, emissions, observer),
             };
             observer.outcome(index, outcome);
         }
@@ -430,9 +485,42 @@ struct Call<'a, L> {
     arena: &'a Bump,
     material: &'a Material<'a>,
     shared: Shared<'a>,
+    /// What the event says of consent, once a destination asked for it.
+    preferences: OnceCell<Result<&'a [Member<'a>], LoneSurrogate>>,
 }
 
 impl<L: TopicLimits> Call<'_, L> {
+    /// Returns whether the event's consent keeps it from a destination, whatever its flags say (F10).
+    fn is_denied(&self, destination: &Destination) -> Result<bool, LoneSurrogate> {
+        if destination.consent.is_empty() {
+            return Ok(false);
+        }
+        let read = || consent::preferences(self.event, self.arena);
+        let preferences = (*self.preferences.get_or_init(read))?;
+        let missing = self.router.missing_consent;
+        Ok(destination
+            .consent
+            .are_denied(preferences, missing, self.arena))
+    }
+
+    /// Returns whether the configuration's conditions let the event reach a destination (F11). They see all of the event, also
+    /// what the destination does not get.
+    fn is_wanted(
+        &self,
+        index: usize,
+        destination: &Destination,
+        decision: &Decision<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<bool, Reason> {
+        let plan = &destination.plan;
+        let mut run = plan.start(self.material, decision.options, index, observer);
+        run.is_wanted().map_err(|refusal| match refusal {
+            Refusal::NotDue(reason) | Refusal::Skipped(reason) | Refusal::DeadLettered(reason) => {
+                reason
+            }
+        })
+    }
+
     /// Has one destination's operations written, all or none of them.
     fn emit(
         &self,
@@ -442,6 +530,16 @@ impl<L: TopicLimits> Call<'_, L> {
         emissions: &mut Emissions,
         observer: &mut impl Observer,
     ) -> Outcome {
+        if destination.plan.is_conditional() {
+            match self.is_wanted(index, destination, decision, observer) {
+                Ok(true) => {}
+                Ok(false) => return Outcome::Skipped(Reason::Filtered),
+                Err(reason) => {
+                    self.dead_letter(index, destination, "when", reason, emissions);
+                    return Outcome::DeadLettered(reason);
+                }
+            }
+        }
         let start = emissions.mark();
         let topic = self
             .source
@@ -455,7 +553,7 @@ impl<L: TopicLimits> Call<'_, L> {
             Some(privacy) => match self.keep_private(privacy, index, observer) {
                 Ok(material) => material,
                 Err(reason) => {
-                    self.dead_letter(index, destination, "", reason, emissions);
+                    self.dead_letter(index, destination, "operation ", reason, emissions);
                     return Outcome::DeadLettered(reason);
                 }
             },
@@ -510,7 +608,8 @@ impl<L: TopicLimits> Call<'_, L> {
                 }
                 Err(Refusal::DeadLettered(reason)) => {
                     emissions.roll_back(start);
-                    self.dead_letter(index, destination, &operation.id, reason, emissions);
+                    let detail = format!("operation {}", operation.id);
+                    self.dead_letter(index, destination, &detail, reason, emissions);
                     return Outcome::DeadLettered(reason);
                 }
             }
@@ -540,13 +639,17 @@ impl<L: TopicLimits> Call<'_, L> {
         // It was within the limits as it came; hashes may be longer than what they stand for.
         let limits = Limits {
             record_bytes: usize::MAX,
-            ..router.limits
+            ..router.bare.limits
+        };
+        let reading = Reading {
+            limits,
+            ..router.bare.clone()
         };
         let record = Record {
             value: Some(value),
             ..*self.record
         };
-        match Event::parse(&record, &limits, &router.vocabulary, arena, &mut ()) {
+        match Event::parse(&record, &reading, &router.vocabulary, arena, &mut ()) {
             Ok(event) => Ok(arena.alloc(Material::new(arena.alloc(event), arena))),
             Err(Rejection {
                 verdict: Verdict::DeadLettered(reason) | Verdict::Ignored(reason),
@@ -563,7 +666,7 @@ impl<L: TopicLimits> Call<'_, L> {
         &self,
         index: usize,
         destination: &Destination,
-        operation: &str,
+        detail: &str,
         reason: Reason,
         emissions: &mut Emissions,
     ) {
@@ -573,7 +676,7 @@ impl<L: TopicLimits> Call<'_, L> {
             max_bytes: self.topic_limits.max_bytes(topic),
             record: self.record,
             reason,
-            detail: &format!("operation {operation}"),
+            detail,
             destination: Some((index, &destination.name)),
         });
     }
@@ -589,6 +692,7 @@ impl Destination {
             labels: labels.collect(),
             plan: std::sync::Arc::new(plan),
             privacy,
+            consent: Categories::new(&instance.consent),
         }
     }
 }

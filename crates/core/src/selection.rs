@@ -240,7 +240,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Limits;
+    use crate::event::Reading;
     use crate::record::{Letter, Position};
     use crate::traits::Vocabulary;
 
@@ -263,7 +263,7 @@ mod tests {
             letter: None,
         };
         let event =
-            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+            Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         assert_eq!(
             selection.leaves_out(&event, &arena),
             expected,

@@ -13,11 +13,10 @@ use self::custom::Customs;
 use crate::destination::Instance;
 use crate::diagnostic::nearest;
 use crate::envelope::Emissions;
-use crate::event::Event;
 use crate::json;
 use crate::record::Record;
 use crate::router::{DefaultLimits, Router, Scratch};
-use crate::verdict::{Note, NoteCode, Observer, Verdict};
+use crate::verdict::{Note, NoteCode, Observer, Reason, Verdict};
 
 /// Looks at events one after the other.
 pub struct Sample<'r> {
@@ -27,6 +26,10 @@ pub struct Sample<'r> {
     verdicts: BTreeMap<(&'static str, &'static str), usize>,
     customs: Customs,
     notes: Notes,
+    /// By reason and what they look like, the records that are no group events.
+    unreadable: BTreeMap<(Reason, String), usize>,
+    /// Where events without traits have an object that may have been meant for them.
+    misplaced: BTreeMap<&'static str, usize>,
     scratch: Scratch,
     emissions: Emissions,
 }
@@ -107,6 +110,8 @@ impl<'r> Sample<'r> {
             verdicts: BTreeMap::new(),
             customs: Customs::default(),
             notes: Notes::default(),
+            unreadable: BTreeMap::new(),
+            misplaced: BTreeMap::new(),
             scratch: Scratch::default(),
             emissions: Emissions::default(),
         }
@@ -125,25 +130,30 @@ impl<'r> Sample<'r> {
             &mut self.notes,
         );
         *self.verdicts.entry(verdict.labels()).or_default() += 1;
-        if verdict != Verdict::Routed {
-            return;
-        }
         let arena = Bump::new();
-        if let Ok(event) = Event::parse(
-            record,
-            self.router.limits(),
-            self.router.vocabulary(),
-            &arena,
-            &mut (),
-        ) {
-            self.customs.add(&event.traits);
+        match (verdict, self.router.read(record, &arena, &mut ())) {
+            (Verdict::Routed, Ok(event)) => {
+                self.customs.add(&event.traits);
+                if let Some(place) = event.traits_elsewhere(&arena) {
+                    *self.misplaced.entry(place).or_default() += 1;
+                }
+            }
+            (Verdict::DeadLettered(reason), read) => {
+                let looks = read.err().map(|rejection| rejection.looks.into_owned());
+                let kind = (reason, looks.unwrap_or_default());
+                *self.unreadable.entry(kind).or_default() += 1;
+            }
+            (Verdict::Routed | Verdict::Ignored(_), _) => {}
         }
     }
 
     /// Says what was found.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut findings = self.customs.findings();
+        let mut findings = self.unreadable();
+        findings.extend(self.misplaced());
+        findings.extend(self.customs.findings());
+        findings.extend(self.suspicious_ids());
         findings.extend(self.collisions());
         findings.extend(self.mismatches());
         findings.extend(self.flags());
@@ -174,6 +184,46 @@ impl<'r> Sample<'r> {
         }
     }
 
+    fn unreadable(&self) -> Vec<Finding> {
+        by_count(self.unreadable.iter().map(|((reason, looks), events)| {
+            let sentence = if looks.is_empty() {
+                reason.sentence()
+            } else {
+                looks
+            };
+            Finding {
+                kind: "unreadable",
+                subject: reason.code().to_owned(),
+                events: *events,
+                sentence: sentence.to_owned(),
+            }
+        }))
+    }
+
+    fn misplaced(&self) -> Vec<Finding> {
+        by_count(self.misplaced.iter().map(|(place, events)| Finding {
+            kind: "misplaced_traits",
+            subject: (*place).to_owned(),
+            events: *events,
+            sentence: format!(
+                "these events have no traits, and members in {place}: the group's traits must be sent as traits"
+            ),
+        }))
+    }
+
+    fn suspicious_ids(&self) -> Vec<Finding> {
+        let told = self
+            .notes
+            .of(NoteCode::SuspiciousId)
+            .map(|(_, name, events)| Finding {
+                kind: "suspicious_id",
+                subject: name.to_owned(),
+                events,
+                sentence: "it is blank, or a word such as undefined, which puts many into one; limits.suspicious_ids: reject refuses it".to_owned(),
+            });
+        by_count(told)
+    }
+
     fn collisions(&self) -> Vec<Finding> {
         let told = self
             .notes
@@ -191,12 +241,21 @@ impl<'r> Sample<'r> {
 
     fn mismatches(&self) -> Vec<Finding> {
         let mut fields: BTreeMap<&str, (usize, Vec<&str>)> = BTreeMap::new();
+        let mut undeclared = Vec::new();
         for (destination, subject, events) in self.notes.of(NoteCode::TraitTypeMismatch) {
+            let Some(destination) = destination else {
+                undeclared.push(Finding {
+                    kind: "type_mismatch",
+                    subject: subject.to_owned(),
+                    events,
+                    sentence: "its value is not of the type that traits.types declares, and stays as it came"
+                        .to_owned(),
+                });
+                continue;
+            };
             let (count, names) = fields.entry(subject).or_default();
             *count = events.max(*count);
-            names.push(
-                destination.map_or("", |destination| self.router.destination_name(destination)),
-            );
+            names.push(self.router.destination_name(destination));
         }
         by_count(
             fields
@@ -209,7 +268,8 @@ impl<'r> Sample<'r> {
                         "its value does not fit its field, and is left out for {}",
                         names.join(", ")
                     ),
-                }),
+                })
+                .chain(undeclared),
         )
     }
 

@@ -1,6 +1,7 @@
 //! One trait per fold: which keys mean the same, which of them wins, and where address parts belong (semantics T).
 
 mod address;
+mod declared;
 mod privacy;
 mod vocabulary;
 
@@ -9,6 +10,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use hashbrown::HashTable;
 
 pub use self::address::{Address, AddressItem};
+pub use self::declared::DeclaredType;
 pub use self::privacy::{Privacy, TraitRules};
 use self::vocabulary::Target;
 pub use self::vocabulary::{Fold, Mention, PARTS, Part, TraitId, TraitType, Vocabulary};

@@ -101,33 +101,37 @@ codes! {
         NotConfigured = "not_configured": "its destination is not configured any more",
         // Dead letters of a whole record, in the order of semantics E13.
         RecordTooLarge = "record_too_large": "the record is larger than the limit",
-        UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array or a binary frame, not one event",
+        UnsupportedEnvelope = "unsupported_envelope": "the value is a batch, an array, a binary frame or an envelope, not one event",
         EmptyValue = "empty_value": "the record's value is empty",
         InvalidUtf8 = "invalid_utf8": "the value is not UTF-8",
         InvalidJson = "invalid_json": "the value is not JSON",
         NestedTooDeep = "nested_too_deep": "the value is nested deeper than the limit",
-        NotAnObject = "not_an_object": "the value is JSON but not an object",
+        NotAnObject = "not_an_object": "the value is JSON but not an object, or holds none in the event's place",
         InvalidString = "invalid_string": "a key or an id holds a lone surrogate, which is no text",
         MissingType = "missing_type": "the event has no type, or one that is not a string",
         MissingGroupId = "missing_group_id": "groupId is absent, null or empty",
         InvalidGroupId = "invalid_group_id": "groupId is neither a string nor a number",
         GroupIdTooLong = "group_id_too_long": "groupId is longer than 500 characters",
+        SuspiciousGroupId = "suspicious_group_id": "groupId is a word that stands for no id, and limits.suspicious_ids refuses those",
         TraitsNotObject = "traits_not_object": "traits is not an object",
         TooManyTraits = "too_many_traits": "the event has more traits than the limit",
         // Skips of one destination.
         FlagFalse = "flag_false": "a flag in integrations excludes it",
         AllFalse = "all_false": "integrations says All: false and does not name it",
         OptIn = "opt_in": "it is opt-in and no flag of its own includes it",
+        ConsentDenied = "consent_denied": "the event's consent preferences deny a category that it is in",
+        Filtered = "filtered": "the configuration's `when` for it leaves the event out",
         MissingRequired = "missing_required": "a value that it requires is absent",
         NoMember = "no_member": "the event has neither userId nor anonymousId",
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
         // Dead letter of one destination.
+        UnsafePath = "unsafe_path": "a value in its request is empty, `.` or `..`, and could address another resource",
         TooLarge = "too_large": "the record that would leave is larger than its topic takes",
     }
 }
 
 impl Reason {
-    /// Why a destination of a routed event is skipped.
+    /// Why a destination of a routed event is skipped, as its definition and the event's flags say.
     pub const SKIPS: &'static [Reason] = &[
         Reason::FlagFalse,
         Reason::AllFalse,
@@ -136,6 +140,9 @@ impl Reason {
         Reason::NoMember,
         Reason::NothingToSend,
     ];
+
+    /// Why the configuration alone keeps a routed event from a destination.
+    pub const WITHHELD: &'static [Reason] = &[Reason::ConsentDenied, Reason::Filtered];
 
     /// Why a whole record is a dead letter.
     pub const DEAD_LETTERS: &'static [Reason] = &[
@@ -151,22 +158,26 @@ impl Reason {
         Reason::MissingGroupId,
         Reason::InvalidGroupId,
         Reason::GroupIdTooLong,
+        Reason::SuspiciousGroupId,
         Reason::TraitsNotObject,
         Reason::TooManyTraits,
     ];
 
     /// Why one destination's share of a routed event is a dead letter.
-    pub const UNFIT: &'static [Reason] = &[Reason::InvalidString, Reason::TooLarge];
+    pub const UNFIT: &'static [Reason] =
+        &[Reason::InvalidString, Reason::UnsafePath, Reason::TooLarge];
 }
 
 codes! {
     /// What was passed over, dropped or decided on the way, without changing the verdict; counted by code.
     NoteCode {
         InvalidMemberId = "invalid_member_id": "an id of the member is neither a string nor a number, and was taken as absent",
+        SuspiciousId = "suspicious_id": "an id is blank, or a word that stands for none",
         InvalidTimestamp = "invalid_timestamp": "a timestamp could not be read, and was passed over",
         TraitCollision = "trait_collision": "several keys mean one trait, and one of them won",
         TraitTypeMismatch = "trait_type_mismatch": "a value does not fit its field, and was left out",
         KeyCollision = "key_collision": "two traits meet in one output key, and one of them won",
+        KeyEmpty = "key_empty": "nothing is left of a trait's key under the destination's rules for keys, and the trait was left out",
         NullNotExpressible = "null_not_expressible": "the destination cannot clear a property, and the null was left out",
         UnlistedTrait = "unlisted_trait": "the destination takes listed traits only, and this one is not listed",
         TraitDenied = "trait_denied": "the destination's rules leave this trait out",
@@ -230,7 +241,12 @@ mod tests {
             .position(|reason| *reason == Reason::RecordTooLarge)
             .unwrap();
         for reason in Reason::ALL.iter().skip(passed_by) {
-            let lists = [Reason::DEAD_LETTERS, Reason::SKIPS, Reason::UNFIT];
+            let lists = [
+                Reason::DEAD_LETTERS,
+                Reason::SKIPS,
+                Reason::WITHHELD,
+                Reason::UNFIT,
+            ];
             assert!(
                 lists.iter().any(|list| list.contains(reason)),
                 "{} is in none",

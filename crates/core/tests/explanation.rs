@@ -1,10 +1,11 @@
 //! What explain says of single events, one row a case: what came from where, what an operation is due to, which flag decided.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+use groupcast_core::event::Pointer;
 use groupcast_core::explanation::{Explanation, Origin, explain};
 use groupcast_core::record::Record;
 
-use crate::routing::{Setup, one, record};
+use crate::routing::{SOURCE, Setup, one, record};
 
 mod routing;
 
@@ -254,4 +255,38 @@ fn an_event_of_very_many_values_is_explained_without_origins() {
         "x".repeat(900_000)
     );
     assert!(explain(&router, &record(Some(long.as_bytes()))).is_traced);
+}
+
+#[test]
+fn e7_traits_that_stand_elsewhere_are_pointed_out() {
+    for (members, expected) in [
+        (r#""properties":{"plan":"gold"}"#, Some("properties")),
+        (
+            r#""context":{"traits":{"plan":"gold"}}"#,
+            Some("context.traits"),
+        ),
+        (
+            r#""traits":{},"properties":{"plan":"gold"}"#,
+            Some("properties"),
+        ),
+        (r#""traits":{"a":1},"properties":{"plan":"gold"}"#, None),
+        (r#""properties":{},"context":{"traits":[]}"#, None),
+        (r#""properties":"gold","context":null"#, None),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g1",{members}}}"#);
+        let explanation = explain(&one("${traits}").router(), &record(Some(event.as_bytes())));
+        let found = explanation.event.expect("an event").traits_elsewhere;
+        assert_eq!(found, expected, "{members}");
+    }
+}
+
+#[test]
+fn e14_what_came_from_where_is_found_in_an_envelope_too() {
+    let setup = one("{ n: \"${traits.name}\" }").changed(|routing| {
+        let place = Pointer::parse("/data").expect("a pointer");
+        routing.event_at.insert(SOURCE.to_owned(), place);
+    });
+    let text = serde_json::Value::from(event(r#""Name":"A""#));
+    let envelope = format!(r#"{{"id":1,"data":{text}}}"#);
+    assert_eq!(origins(setup, &envelope), ["/n <- traits.name"]);
 }

@@ -42,18 +42,16 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
                 .iter()
                 .for_each(|settings| settings.write_json(&mut json));
             if seen.insert(json) {
+                let settings = definition.read_settings(
+                    example.settings.as_ref(),
+                    example.place,
+                    &mut Diagnostics::new("s"),
+                );
                 destinations.push(Instance {
                     name: format!("{}-{}", definition.id, seen.len()),
-                    is_named: false,
-                    settings: definition.read_settings(
-                        example.settings.as_ref(),
-                        example.place,
-                        &mut Diagnostics::new("s"),
-                    ),
-                    definition: definition.clone(),
-                    topic: None,
                     enabled_by_default: Some(true),
                     traits: rules.clone(),
+                    ..Instance::new(definition.clone(), settings)
                 });
             }
         }

@@ -8,7 +8,6 @@ use rdkafka::message::OwnedMessage;
 
 use crate::cli::terminal::{HEADING, columns};
 use crate::envelope::{Emission, Emissions};
-use crate::event::Event;
 use crate::json;
 use crate::kafka;
 use crate::kafka::topics::Topics;
@@ -23,13 +22,7 @@ const EXAMPLES: usize = 3;
 /// Adds the group of an event to `groups`; what is no group event has none.
 pub(super) fn add_group(router: &Router, message: &OwnedMessage, groups: &mut Groups) {
     let (arena, record) = (Bump::new(), kafka::record(message));
-    if let Ok(event) = Event::parse(
-        &record,
-        router.limits(),
-        router.vocabulary(),
-        &arena,
-        &mut (),
-    ) {
+    if let Ok(event) = router.read(&record, &arena, &mut ()) {
         groups.add(event.group_id.text);
     }
 }
@@ -168,13 +161,7 @@ impl<'a> Counts<'a> {
 
     fn add_superseded(&mut self, record: &Record<'_>) {
         let arena = Bump::new();
-        let event = Event::parse(
-            record,
-            self.router.limits(),
-            self.router.vocabulary(),
-            &arena,
-            &mut (),
-        );
+        let event = self.router.read(record, &arena, &mut ());
         if let Some(event) = event
             .ok()
             .filter(|event| self.newer.holds(event.group_id.text))

@@ -14,7 +14,6 @@ use super::{Place, Plan};
 use crate::cli::report::{Failure, say};
 use crate::config::{Config, Guarantee};
 use crate::envelope::Emissions;
-use crate::event::Event;
 use crate::kafka;
 use crate::kafka::delivery::Delivery;
 use crate::kafka::ends::Outlet;
@@ -47,6 +46,8 @@ pub(super) fn run(plan: &Plan<'_>, place: &Place, newer: Groups) -> Result<(), F
     whole.selection = Default::default();
     let routing = Routing {
         replay: Some(whole),
+        // What is put together stands alone, whatever the records held their events in.
+        event_at: Default::default(),
         ..plan.job.routing.clone()
     };
     let shown = Router::new(routing.clone().redacted())?;
@@ -159,8 +160,7 @@ fn add(
     arena: &Bump,
     shelf: &mut Shelf,
 ) -> Result<(), ShelfError> {
-    let Ok(event) = Event::parse(record, router.limits(), router.vocabulary(), arena, &mut ())
-    else {
+    let Ok(event) = router.read(record, arena, &mut ()) else {
         return Ok(());
     };
     if router.leaves_out(&event, arena).is_some() {

@@ -162,7 +162,7 @@ mod tests {
     use bumpalo::Bump;
 
     use super::*;
-    use crate::event::{Event, Limits};
+    use crate::event::{Event, Reading};
     use crate::latest::Order;
     use crate::record::Record;
     use crate::traits::Vocabulary;
@@ -187,7 +187,7 @@ mod tests {
         };
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
         State::of(
-            &Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap(),
+            &Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap(),
             order,
             None,
         )

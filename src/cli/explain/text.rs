@@ -186,6 +186,10 @@ impl<W: Write> Page<'_, W> {
         if event.traits.is_empty() {
             writeln!(self.out, "  none")?;
         }
+        if let Some(place) = event.traits_elsewhere {
+            let hint = format!("the group's traits must be sent as traits, not as {place}");
+            self.line("  hint: ", &hint)?;
+        }
         event
             .traits
             .iter()

@@ -10,7 +10,7 @@ use bumpalo::Bump;
 use groupcast_core::destination::{Catalogue, Instance, Material, Plan};
 use groupcast_core::diagnostic::{Diagnostics, Place};
 use groupcast_core::envelope::{Emissions, TopicId};
-use groupcast_core::event::Event;
+use groupcast_core::event::{Event, Reading};
 use groupcast_core::json::Object;
 use groupcast_core::record::{Position, Record};
 use groupcast_core::router::{Router, Routing, Scratch, TopicLimits};
@@ -56,11 +56,7 @@ fn instance(catalogue: &Catalogue, index: usize) -> Instance {
     Instance {
         name: format!("{id}-{index}"),
         is_named: true,
-        definition,
-        topic: None,
-        enabled_by_default: None,
-        traits: Default::default(),
-        settings,
+        ..Instance::new(definition, settings)
     }
 }
 
@@ -166,10 +162,10 @@ impl Worker {
     pub(crate) fn read(&mut self, observer: &mut impl Observer) {
         let index = self.advance();
         let record = record(&self.events[index], index);
-        let (limits, vocabulary) = (self.router.limits(), self.router.vocabulary());
         self.arena.reset();
         black_box(
-            Event::parse(&record, limits, vocabulary, &self.arena, observer)
+            self.router
+                .read(&record, &self.arena, observer)
                 .expect("a group event"),
         );
     }
@@ -199,7 +195,7 @@ impl Readings {
             let record = record(value, 0);
             Event::parse(
                 &record,
-                router.limits(),
+                leaked(Reading::default()),
                 vocabulary,
                 leaked(Bump::new()),
                 &mut (),

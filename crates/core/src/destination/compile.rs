@@ -8,7 +8,7 @@ use crate::json;
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
 use super::case::Case;
-use super::definition::{Body, BodyField, Definition, NullPolicy, OperationSpec};
+use super::definition::{Body, BodyField, Conditions, Definition, NullPolicy, OperationSpec};
 use super::entries::EntryFilter;
 use super::expression::{
     Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text,
@@ -18,7 +18,7 @@ use super::plan::{
     Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
     TextPart,
 };
-use super::run::percent_encoded;
+use super::request::percent_encoded;
 use super::settings::{SettingSpec, SettingType, SettingValue, Settings};
 
 /// Reports every unknown name, filter and type fault of a definition.
@@ -27,26 +27,33 @@ pub(super) fn check(definition: &Definition, diagnostics: &mut Diagnostics) {
     compile(
         definition,
         &settings,
+        &Conditions::default(),
         &mut Vocabulary::default(),
         diagnostics,
     );
+}
+
+/// Reports every unknown name, filter and type fault of an instance's conditions.
+pub(super) fn check_conditions(
+    definition: &Definition,
+    settings: &Settings,
+    conditions: &Conditions,
+    diagnostics: &mut Diagnostics,
+) {
+    let vocabulary = &mut Vocabulary::default();
+    Compiler::new(definition, settings, vocabulary, diagnostics).tests(&conditions.0);
 }
 
 /// Makes the plan of an instance. Traits that the definition mentions become known to `vocabulary`.
 pub(super) fn compile(
     definition: &Definition,
     settings: &Settings,
+    conditions: &Conditions,
     vocabulary: &mut Vocabulary,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let mut compiler = Compiler {
-        definition,
-        settings,
-        vocabulary,
-        diagnostics,
-        named: Named::default(),
-        has_properties: false,
-    };
+    let mut compiler = Compiler::new(definition, settings, vocabulary, diagnostics);
+    let when = compiler.tests(&conditions.0);
     let properties = definition.properties.as_deref().unwrap_or_default();
     compiler.named = compiler.named_in_fields(properties);
     let properties = compiler.steps(properties);
@@ -58,6 +65,7 @@ pub(super) fn compile(
         .collect();
     Plan {
         nulls: definition.nulls,
+        when,
         properties,
         operations,
     }
@@ -148,7 +156,23 @@ pub(super) const FILTERS: [&str; 27] = [
     "nulls",
 ];
 
-impl Compiler<'_> {
+impl<'d> Compiler<'d> {
+    fn new(
+        definition: &'d Definition,
+        settings: &'d Settings,
+        vocabulary: &'d mut Vocabulary,
+        diagnostics: &'d mut Diagnostics,
+    ) -> Compiler<'d> {
+        Compiler {
+            definition,
+            settings,
+            vocabulary,
+            diagnostics,
+            named: Named::default(),
+            has_properties: false,
+        }
+    }
+
     fn operation(&mut self, spec: &OperationSpec) -> Operation {
         self.named = self.named_in_body(&spec.body);
         self.name_in_text(&spec.request);

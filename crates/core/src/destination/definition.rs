@@ -523,6 +523,24 @@ fn word<T: Clone>(node: &Node, words: &[(&'static str, T)]) -> Option<T> {
         .map(|(_, value)| value.clone())
 }
 
+/// Values that must all be present for an event to reach a destination, as the configuration writes them (semantics F11).
+#[derive(Debug, Clone, Default)]
+pub struct Conditions(pub(super) Vec<(Text, Place)>);
+
+impl Conditions {
+    /// Reads `when`, and reports what an instance of `definition` with these settings could not ask of an event.
+    pub fn read(
+        fields: &mut Fields<'_>,
+        definition: &Definition,
+        settings: &Settings,
+        diagnostics: &mut Diagnostics,
+    ) -> Conditions {
+        let conditions = Conditions(read_conditions(fields, "when", diagnostics));
+        compile::check_conditions(definition, settings, &conditions, diagnostics);
+        conditions
+    }
+}
+
 fn read_conditions(
     fields: &mut Fields<'_>,
     key: &'static str,

@@ -85,7 +85,14 @@ pub(super) fn pass<'a>(
             }
             EntryFilter::Prefix(prefix) => key = joined([prefix, key, ""], arena),
             EntryFilter::Suffix(suffix) => key = joined([key, suffix, ""], arena),
-            EntryFilter::Case(case) => key = case.apply(key, arena),
+            EntryFilter::Case(case) => {
+                let cased = case.apply(key, arena);
+                if cased.is_empty() {
+                    sink.note(NoteCode::KeyEmpty, Some(key));
+                    return Ok(());
+                }
+                key = cased;
+            }
             EntryFilter::Flatten(separator) => {
                 if value.is_map() {
                     let filters = filters.get(index..).unwrap_or_default();
@@ -99,12 +106,17 @@ pub(super) fn pass<'a>(
                 }
             }
             EntryFilter::Dates(unit) => {
-                if item.role == Role::CreatedAt && value.is_given() {
-                    let Some(date) = date(&value, *unit, arena) else {
-                        sink.note(NoteCode::TraitTypeMismatch, Some(key));
-                        return Ok(());
-                    };
-                    value = date;
+                let is_date = matches!(item.role, Role::CreatedAt | Role::DeclaredDate);
+                if is_date && value.is_given() {
+                    match date(&value, *unit, arena) {
+                        Some(date) => value = date,
+                        // It was noted when the event was read, and stays (semantics T9).
+                        None if item.role == Role::DeclaredDate => {}
+                        None => {
+                            sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                            return Ok(());
+                        }
+                    }
                 }
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),

@@ -6,8 +6,8 @@ use bumpalo::Bump;
 
 use crate::date::Instant;
 use crate::event::{Event, Time};
-use crate::json::Raw;
-use crate::traits::{AddressItem, PARTS};
+use crate::json::{Kind, Raw};
+use crate::traits::{AddressItem, PARTS, Part};
 use crate::verdict::Reason;
 
 use super::plan::Named;
@@ -29,7 +29,7 @@ impl<'a> Material<'a> {
     #[must_use]
     pub fn new(event: &'a Event<'a>, arena: &'a Bump) -> Material<'a> {
         let items = event.traits.entries().iter().map(|entry| {
-            let role = Role::of(entry.id);
+            let role = Role::of(entry.id, &event.traits);
             let value = if role == Role::Address {
                 address(event, None, arena)
             } else {
@@ -107,9 +107,14 @@ pub(super) fn address<'a>(
 ) -> Value<'a> {
     let address = event.traits.address();
     if let Some(whole) = address.whole() {
-        // Null says no more than its parts do, so that nothing is left of it where each of them is named.
-        let is_said = whole.is_null()
-            && named.is_some_and(|named| PARTS.iter().all(|part| named.parts.contains(part)));
+        // Null says no more than its parts do, so that nothing is left of it where each of them is named. A line that fills the
+        // street's field stands there.
+        let is_said = named.is_some_and(|named| {
+            let fills_street =
+                whole.kind() == Kind::String && address.field(Part::Street) == Some(whole);
+            (fills_street && named.parts.contains(&Part::Street))
+                || (whole.is_null() && PARTS.iter().all(|part| named.parts.contains(part)))
+        });
         return if is_said {
             Value::Absent
         } else {

@@ -11,6 +11,8 @@ use super::filter::Filter;
 #[derive(Debug)]
 pub struct Plan {
     pub(super) nulls: NullPolicy,
+    /// What must be present for any operation to be asked.
+    pub(super) when: Vec<Test>,
     pub(super) properties: Vec<Step>,
     pub(super) operations: Vec<Operation>,
 }
@@ -328,6 +330,12 @@ impl Named {
 }
 
 impl Plan {
+    /// Returns whether some events do not reach it at all (semantics F11).
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        !self.when.is_empty()
+    }
+
     /// Returns the operations in order.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {

@@ -3,7 +3,6 @@
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use hashbrown::{DefaultHashBuilder, HashMap};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::event::{Event, Id};
 use crate::json::{self, Raw};
@@ -18,6 +17,7 @@ use super::plan::{
     Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
     TextPart,
 };
+use super::request::{Segment, percent_encoded};
 use super::value::{Item, Value, append_key};
 
 impl Plan {
@@ -86,6 +86,17 @@ impl<'a, O: Observer> Run<'a, O> {
         due
     }
 
+    /// Decides whether the configuration's conditions let the event reach the destination (semantics F11).
+    ///
+    /// # Errors
+    /// A dead letter if a key that must be read is no text.
+    pub fn is_wanted(&mut self) -> Result<bool, Refusal> {
+        self.is_testing = true;
+        let is_wanted = self.are_present(&self.plan.when);
+        self.is_testing = false;
+        is_wanted
+    }
+
     fn test_all(&mut self, operation: &'a Operation) -> Result<(), Refusal> {
         for test in &operation.when {
             if !self.is_present(test)? {
@@ -136,15 +147,25 @@ impl<'a, O: Observer> Run<'a, O> {
     /// Appends the operation's method and path, values percent-encoded.
     ///
     /// # Errors
-    /// The whole destination is skipped if a value is absent.
+    /// The whole destination is skipped if a value is absent, and its share a dead letter if one could address another
+    /// resource (semantics K4).
     pub fn write_request(
         &mut self,
         operation: &'a Operation,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        // Nearly all are the same for every event.
+        if let [TextPart::Literal(text)] = operation.request.as_slice() {
+            out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        let mut segment = Segment::default();
         for part in &operation.request {
             match part {
-                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                TextPart::Literal(text) => {
+                    segment.add_literal(text)?;
+                    out.extend_from_slice(text.as_bytes());
+                }
                 TextPart::Value(pipeline) => {
                     let value = self.evaluate(pipeline)?;
                     let Some(text) = value.text(self.arena) else {
@@ -152,11 +173,12 @@ impl<'a, O: Observer> Run<'a, O> {
                         self.observer.missing(self.destination, &pipeline.subject);
                         return Err(Refusal::Skipped(Reason::MissingRequired));
                     };
+                    segment.add_value(text);
                     percent_encoded(text).for_each(|piece| out.extend_from_slice(piece.as_bytes()));
                 }
             }
         }
-        Ok(())
+        segment.end()
     }
 
     /// Appends the operation's body.
@@ -505,7 +527,7 @@ impl<'a, O: Observer> Run<'a, O> {
                 let value = event
                     .traits
                     .address()
-                    .part(*part)
+                    .field(*part)
                     .map_or(Value::Absent, Value::from_raw);
                 self.typed(value, TraitType::Text, subject)
             }
@@ -723,18 +745,6 @@ fn append_member(member: &str, is_first: &mut bool, out: &mut Vec<u8>) {
         member
     };
     out.extend_from_slice(member);
-}
-
-/// What stands unescaped in one path segment or query value (RFC 3986, unreserved).
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// Encodes a value for a request.
-pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, PATH_SEGMENT)
 }
 
 fn id<'a>(id: Option<&'a Id<'a>>) -> Value<'a> {

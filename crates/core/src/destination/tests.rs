@@ -51,15 +51,7 @@ fn told(text: &str, settings: &str, members: &str) -> String {
         "{}",
         lines(&diagnostics.into_sorted())
     );
-    let instance = Instance {
-        name: "test".to_owned(),
-        is_named: false,
-        definition: Arc::new(definition),
-        topic: None,
-        enabled_by_default: None,
-        traits: Default::default(),
-        settings,
-    };
+    let instance = Instance::new(Arc::new(definition), settings);
     let router = Router::new(Routing {
         source_topics: vec!["events".to_owned()],
         destinations: vec![instance],

@@ -6,7 +6,7 @@ use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use crate::date::{Instant, Unit};
 use crate::event::Time;
 use crate::json::{self, Kind, Member, Raw};
-use crate::traits::TraitId;
+use crate::traits::{TraitId, Traits};
 
 use super::definition::NullPolicy;
 
@@ -49,17 +49,20 @@ pub(super) struct Item<'a> {
 pub(super) enum Role {
     /// None of them.
     Other,
-    /// `createdAt`, the one date (semantics D1).
+    /// `createdAt`, the one reserved date (semantics D1).
     CreatedAt,
+    /// A custom trait that is declared a date (semantics T9).
+    DeclaredDate,
     /// `address`, whose parts may be named elsewhere (semantics T4).
     Address,
 }
 
 impl Role {
-    pub(super) fn of(id: Option<TraitId>) -> Role {
+    pub(super) fn of(id: Option<TraitId>, traits: &Traits<'_>) -> Role {
         match id {
             Some(TraitId::ADDRESS) => Role::Address,
             Some(TraitId::CREATED_AT) => Role::CreatedAt,
+            Some(id) if traits.is_declared_date(id) => Role::DeclaredDate,
             Some(_) | None => Role::Other,
         }
     }

@@ -50,6 +50,9 @@ pub struct EventPart {
     pub time: Option<String>,
     /// Its traits in order.
     pub traits: Vec<TraitPart>,
+    /// Where an event without traits has an object that may have been meant for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traits_elsewhere: Option<&'static str>,
 }
 
 /// One trait.

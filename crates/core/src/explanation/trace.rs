@@ -47,6 +47,12 @@ impl Trace {
         if (values.len() + keys.len()).saturating_mul(n_bytes) > MAX_BYTES {
             return None;
         }
+        // An event that stood in an envelope stands in a plain one, which is read the same.
+        let place = router.reading(record).event_at.as_ref();
+        let whole = |event: String| match place {
+            Some(place) => place.around(&event),
+            None => event,
+        };
         let arena = Bump::new();
         let before: Vec<Places<'_>> = emissions
             .iter()
@@ -65,7 +71,7 @@ impl Trace {
             }
         };
         for change in &values {
-            let text = change.applied(event.raw.text());
+            let text = whole(change.applied(event.raw.text()));
             let record = Record {
                 value: Some(text.as_bytes()),
                 ..*record
@@ -75,7 +81,7 @@ impl Trace {
             });
         }
         for change in &keys {
-            let text = change.applied(event.raw.text());
+            let text = whole(change.applied(event.raw.text()));
             let record = Record {
                 value: Some(text.as_bytes()),
                 ..*record

@@ -67,6 +67,7 @@ impl<'a> Address<'a> {
             None => Shape::Absent,
             Some((_, Kind::Null)) => Shape::Null,
             Some((_, Kind::Object)) => Shape::Object,
+            Some((value, Kind::Array)) if value.is_empty_array() => Shape::Object,
             Some((value, Kind::Boolean | Kind::Number | Kind::String | Kind::Array)) => {
                 Shape::Text(value)
             }
@@ -192,6 +193,21 @@ impl<'a> Address<'a> {
             .find(|item| item.part == Some(part))
             .map(|item| item.value);
         stated.or_else(|| (self.shape == Shape::Null).then_some(Raw::NULL))
+    }
+
+    /// Returns what fills a field for the part: the part, and for the street an address in one line, where no street stands
+    /// beside it.
+    #[must_use]
+    pub fn field(&self, part: Part) -> Option<Raw<'a>> {
+        let stated = self.part(part);
+        match self.shape {
+            Shape::Text(line) if part == Part::Street && stated.is_none_or(Raw::is_null) => {
+                Some(line)
+                    .filter(|line| line.kind() == Kind::String)
+                    .or(stated)
+            }
+            Shape::Absent | Shape::Null | Shape::Object | Shape::Text(_) => stated,
+        }
     }
 
     /// Returns what stands in the address's place and is no object, if anything does: null or a text.

@@ -201,7 +201,7 @@ mod tests {
     use hmac::Mac;
 
     use super::*;
-    use crate::event::{Event, Limits};
+    use crate::event::{Event, Reading};
     use crate::record::{Position, Record};
     use crate::verdict::Note;
 
@@ -250,7 +250,7 @@ mod tests {
             letter: None,
         };
         let event =
-            Event::parse(&record, &Limits::default(), &vocabulary, &arena, &mut ()).unwrap();
+            Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         let mut notes = Vec::new();
         let noted = |note: Note<'_>| {
             notes.push(format!(

@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use heck::{ToKebabCase, ToLowerCamelCase, ToSnakeCase, ToTitleCase, ToUpperCamelCase};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::Rank;
+use super::{DeclaredType, Rank};
 
 /// A key without what its writers differ in: NFC, lower case, then without white space, `_`, `-` and a leading `$` (T1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -261,6 +261,8 @@ pub struct Vocabulary {
     /// The usual spellings of those names, with their folds: found without folding, as nearly all keys of the vocabulary are.
     by_spelling: HashMap<Box<str>, (Fold, Target, Rank), DefaultHashBuilder>,
     names: Vec<Name>,
+    /// The custom traits that the configuration declares the type of (T9).
+    declared: Vec<(TraitId, DeclaredType)>,
 }
 
 #[derive(Debug, Clone)]
@@ -281,6 +283,7 @@ impl Vocabulary {
             by_fold: HashMap::default(),
             by_spelling: HashMap::default(),
             names: Vec::new(),
+            declared: Vec::new(),
         };
         for (name, trait_type) in RESERVED {
             let id = vocabulary.add(Some(Cow::Borrowed(name)), trait_type);
@@ -380,6 +383,32 @@ impl Vocabulary {
         Some(format!("means {means} already: {written}"))
     }
 
+    /// Declares the type of a custom trait (T9), which keeps the spelling that it has or comes with.
+    ///
+    /// # Errors
+    /// A message if the trait has a type already.
+    pub fn declare(&mut self, name: &str, declared: DeclaredType) -> Result<(), String> {
+        match self.intern(name) {
+            Mention::Trait(id)
+                if self.trait_type(id) == TraitType::Any && self.declared_type(id).is_none() =>
+            {
+                self.declared.push((id, declared));
+                Ok(())
+            }
+            Mention::Trait(_) | Mention::Part(_) => Err(format!("has a type already: {name}")),
+        }
+    }
+
+    fn declared_type(&self, id: TraitId) -> Option<DeclaredType> {
+        let found = self.declared.iter().find(|(declared, _)| *declared == id);
+        found.map(|(_, declared)| *declared)
+    }
+
+    /// Returns the traits whose types the configuration declares.
+    pub(super) fn declared(&self) -> &[(TraitId, DeclaredType)] {
+        &self.declared
+    }
+
     /// Returns the id of a trait that a definition mentions; a name not yet known becomes a custom trait that keeps the
     /// spelling it comes with.
     pub fn intern(&mut self, name: &str) -> Mention {
@@ -448,6 +477,7 @@ impl Default for Vocabulary {
             by_fold: HashMap::default(),
             by_spelling: HashMap::default(),
             names: Vec::new(),
+            declared: Vec::new(),
         })
     }
 }

@@ -124,12 +124,8 @@ fn routing(definitions: &[std::sync::Arc<Definition>]) -> Routing {
             assert!(!diagnostics.has_errors(), "{}", definition.id);
             destinations.push(Instance {
                 name: format!("{}-{}", definition.id, seen.len()),
-                is_named: false,
-                definition: definition.clone(),
-                topic: None,
                 enabled_by_default: Some(true),
-                traits: Default::default(),
-                settings,
+                ..Instance::new(definition.clone(), settings)
             });
         }
     }

@@ -82,15 +82,8 @@ impl Setup {
             "{}",
             lines(&diagnostics.into_sorted())
         );
-        self.routing.destinations.push(Instance {
-            name: id.to_owned(),
-            is_named: false,
-            definition,
-            topic: None,
-            enabled_by_default: None,
-            traits: Default::default(),
-            settings,
-        });
+        let instance = Instance::new(definition, settings);
+        self.routing.destinations.push(instance);
         self
     }
 

@@ -1,9 +1,10 @@
 //! E: the event.
 
+use groupcast_core::event::{Pointer, SourceFormat, SuspiciousIds};
 use groupcast_core::record::Record;
 use groupcast_core::router::Router;
 
-use crate::routing::{Setup, one, operation, record, told};
+use crate::routing::{SOURCE, Setup, one, operation, record, route, told};
 
 /// What the event was read as.
 const READ: &str = r#"{ group: "${groupId}", user: "${userId}", anonymous: "${anonymousId}", member: "${member}", time: "${timestamp | iso8601}" }"#;
@@ -44,15 +45,18 @@ fn e1_one_object_unknown_fields_kept() {
 
 #[test]
 fn e2_another_type_is_ignored_and_no_type_is_a_dead_letter() {
-    for other in [
-        "track", "identify", "Group", "GROUP", "group ", "", r"\ud800",
-    ] {
+    for other in ["track", "identify", "groups", "group ", "", r"\ud800"] {
         check(
             format!(r#"{{"type":"{other}","groupId":"g"}}"#),
             "ignored not_group",
         );
     }
-    check(r#"{"type":"gr\u006fup","groupId":"g"}"#, r#"{"group":"g"}"#);
+    for group in [r"gr\u006fup", "Group", "GROUP"] {
+        check(
+            format!(r#"{{"type":"{group}","groupId":"g"}}"#),
+            r#"{"group":"g"}"#,
+        );
+    }
     check(r#"{"groupId":"g"}"#, "dead_lettered missing_type (absent)");
     for (value, kind) in [
         ("null", "null"),
@@ -69,6 +73,86 @@ fn e2_another_type_is_ignored_and_no_type_is_a_dead_letter() {
 }
 
 #[test]
+fn e2_an_event_in_an_envelope_is_never_ignored() {
+    let event = r#"{"traits":{},"type":"Group","groupId":"g"}"#;
+    let text = r#"" {\"type\":\"group\",\"groupId\":\"g\"}""#;
+    for key in [
+        "data",
+        "message",
+        "event",
+        "payload",
+        "body",
+        "httpPayload",
+        "Message",
+    ] {
+        let expected = format!(
+            "dead_lettered unsupported_envelope (an envelope with a group event at /{key}: source.event_at: /{key} reads it)"
+        );
+        for inner in [event, text] {
+            check(format!(r#"{{"{key}":{inner}}}"#), &expected);
+            check(
+                format!(r#"{{"type":"Notification","{key}":{inner}}}"#),
+                &expected,
+            );
+            check(format!(r#"{{"type":1,"{key}":{inner}}}"#), &expected);
+        }
+    }
+    // What holds no group event is what it was, and a group event is one whatever it holds.
+    for other in [
+        r#""Signed Up""#,
+        r#""{""#,
+        r#""[]""#,
+        r#"{"type":"track"}"#,
+        r#"{"type":1}"#,
+        r#"{"groupId":"g"}"#,
+        r#"{"\ud800":1,"type":"group"}"#,
+        "[1]",
+        "null",
+    ] {
+        check(
+            format!(r#"{{"type":"track","event":{other}}}"#),
+            "ignored not_group",
+        );
+        check(
+            format!(r#"{{"payload":{other}}}"#),
+            "dead_lettered missing_type (absent)",
+        );
+    }
+    check(
+        format!(r#"{{"type":"group","groupId":"outer","data":{event}}}"#),
+        r#"{"group":"outer"}"#,
+    );
+}
+
+#[test]
+fn e2_what_groupcast_wrote_is_never_ignored() {
+    let router = Setup::new()
+        .with("whole", &operation("\"${event}\""))
+        .with("part", &operation("{ id: \"${groupId}\" }"))
+        .router();
+    let seen = route(&router, &record(Some(br#"{"type":"group","groupId":"g"}"#)));
+    let written: Vec<&[u8]> = seen
+        .emissions
+        .iter()
+        .map(|emission| emission.value.expect("a value"))
+        .collect();
+    for (value, expected) in written.iter().zip([
+        "an envelope with a group event at /data: source.event_at: /data reads it",
+        "a record that groupcast wrote for a destination: read the topic that its id names",
+    ]) {
+        check(
+            value,
+            &format!("dead_lettered unsupported_envelope ({expected})"),
+        );
+    }
+    // CloudEvents of others are events of another type.
+    check(
+        r#"{"specversion":"1.0","source":"/shop","type":"order","data":{"id":1}}"#,
+        "ignored not_group",
+    );
+}
+
+#[test]
 fn e3_the_group_id() {
     let check_id =
         |id: &str, expected: &str| check(format!(r#"{{"type":"group","groupId":{id}}}"#), expected);
@@ -81,7 +165,6 @@ fn e3_the_group_id() {
         check_id(number, &format!(r#"{{"group":"{text}"}}"#));
     }
     for text in [
-        " ",
         " g ",
         "2015-02-23",
         "1424649600",
@@ -193,7 +276,8 @@ fn e5_traits_are_an_object_or_nothing() {
         (r#""x""#, "a string"),
         ("1", "a number"),
         ("false", "a boolean"),
-        ("[]", "an array"),
+        ("[{}]", "an array"),
+        ("[[]]", "an array"),
     ] {
         let event = format!(r#"{{"type":"group","groupId":"g","traits":{value}}}"#);
         check_with(
@@ -201,6 +285,35 @@ fn e5_traits_are_an_object_or_nothing() {
             event,
             &format!("dead_lettered traits_not_object ({kind})"),
         );
+    }
+}
+
+#[test]
+fn e5_an_empty_array_is_an_empty_object() {
+    let body = r#"{ traits: "${traits}", city: "${traits.address.city}", address: "${traits.address}", app: "${context.app.name}" }"#;
+    for (event, expected) in [
+        (r#""traits":[]"#, r#"{"traits":{}}"#),
+        (r#""traits":[ ]"#, r#"{"traits":{}}"#),
+        (
+            r#""traits":{"address":[]}"#,
+            r#"{"traits":{"address":{}},"address":{}}"#,
+        ),
+        // The parts beside it belong into it.
+        (
+            r#""traits":{"address":[],"city":"C"}"#,
+            r#"{"traits":{"address":{"city":"C"}},"city":"C","address":{"city":"C"}}"#,
+        ),
+        (r#""context":[]"#, r#"{"traits":{}}"#),
+        (r#""context":{"app":[]}"#, r#"{"traits":{}}"#),
+        // Only where an object is expected.
+        (r#""traits":{"list":[]}"#, r#"{"traits":{"list":[]}}"#),
+        (
+            r#""traits":{"address":[1]}"#,
+            r#"{"traits":{"address":[1]}} ~trait_type_mismatch:address"#,
+        ),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g",{event}}}"#);
+        check_with(&one(body).router(), event, expected);
     }
 }
 
@@ -240,6 +353,27 @@ fn e6_an_unparsable_time_is_passed_over_and_counted() {
 }
 
 #[test]
+fn e6_a_time_at_or_before_1970_is_passed_over_and_counted() {
+    for time in [
+        "0",
+        "-1",
+        "\"1970-01-01\"",
+        "\"0\"",
+        "\"0001-01-01T00:00:00Z\"",
+        "\"1969-12-31T23:59:59.9Z\"",
+    ] {
+        check_members(
+            &format!(r#""timestamp":{time},"receivedAt":"2020-01-01""#),
+            r#"{"group":"g","time":"2020-01-01T00:00:00Z"} ~invalid_timestamp:timestamp"#,
+        );
+    }
+    check_members(
+        r#""timestamp":0.5,"receivedAt":"2020-01-01""#,
+        r#"{"group":"g","time":"1970-01-01T00:00:00.5Z"}"#,
+    );
+}
+
+#[test]
 fn e6_the_records_timestamp_comes_last() {
     let router = one(READ).router();
     let at = |timestamp: Option<i64>, value: &str| {
@@ -257,9 +391,10 @@ fn e6_the_records_timestamp_comes_last() {
         r#"{"group":"g","time":"2020-01-01T00:00:00.001Z"}"#
     );
     assert_eq!(
-        at(Some(0), event),
-        r#"{"group":"g","time":"1970-01-01T00:00:00.000Z"}"#
+        at(Some(1), event),
+        r#"{"group":"g","time":"1970-01-01T00:00:00.001Z"}"#
     );
+    assert_eq!(at(Some(0), event), r#"{"group":"g"}"#);
     assert_eq!(at(Some(i64::MAX), event), r#"{"group":"g"}"#);
     let event = r#"{"type":"group","groupId":"g","receivedAt":"2020-01-01"}"#;
     assert_eq!(
@@ -407,7 +542,7 @@ fn e10_what_is_no_json_object_is_a_dead_letter() {
     );
     check(
         r#"{"type":"group","groupId":"g"}{}"#,
-        "dead_lettered invalid_json (syntax error at line 1 column 31)",
+        "dead_lettered invalid_json (syntax error at line 1 column 31: several JSON documents: each must be produced as a record of its own)",
     );
     check(
         r#"{"type":"group","groupId":"g","x":01}"#,
@@ -418,13 +553,85 @@ fn e10_what_is_no_json_object_is_a_dead_letter() {
         "dead_lettered invalid_utf8 (first invalid byte at 6)",
     );
     check("null", "dead_lettered not_an_object (null)");
-    check("\"{}\"", "dead_lettered not_an_object (a string)");
+    check("\"x{}\"", "dead_lettered not_an_object (a string)");
     check("1", "dead_lettered not_an_object (a number)");
     check("true", "dead_lettered not_an_object (a boolean)");
     assert_eq!(
         told(&one(READ).router(), &record(None)),
         "ignored tombstone"
     );
+}
+
+#[test]
+fn e10_a_byte_order_mark_is_passed_over() {
+    check(
+        "\u{feff}{\"type\":\"group\",\"groupId\":\"g\"}",
+        r#"{"group":"g"}"#,
+    );
+    let event = r#"{"type":"group","groupId":"g"}"#;
+    check_with(&one("${raw}").router(), format!("\u{feff}{event}"), event);
+    check(
+        "\u{feff}",
+        "dead_lettered invalid_json (ends too early at line 1 column 0)",
+    );
+}
+
+#[test]
+fn e10_a_dead_letter_says_what_the_value_looks_like() {
+    const NUMBER: &str =
+        "NaN or Infinity, which JSON does not have: have it written as null or left out";
+    for (number, column) in [
+        ("NaN", 5),
+        ("nan", 6),
+        ("Infinity", 5),
+        ("-Infinity", 6),
+        ("-inf", 6),
+    ] {
+        for rest in ["", r#","b":1"#] {
+            check(
+                format!(r#"{{"a":{number}{rest}}}"#),
+                &format!(
+                    "dead_lettered invalid_json (syntax error at line 1 column {}: {NUMBER})",
+                    column + 1
+                ),
+            );
+        }
+    }
+    check(
+        "{\n\"a\": [1, NaN]}",
+        &format!("dead_lettered invalid_json (syntax error at line 2 column 10: {NUMBER})"),
+    );
+    check(
+        r#"{"a":NaNa}"#,
+        "dead_lettered invalid_json (syntax error at line 1 column 6)",
+    );
+    check(
+        r#""{\"type\":\"group\"}""#,
+        r#"dead_lettered not_an_object (a string: the event is JSON inside a string: source.event_at: "" reads it)"#,
+    );
+    check(
+        b"\x1f\x8b\x08\x00",
+        "dead_lettered invalid_utf8 (first invalid byte at 1: gzip: let Kafka's producer compress (compression.type), whose readers decompress)",
+    );
+    for key in ["group_id", "GroupId", "groupID", "Group Id"] {
+        check(
+            format!(r#"{{"type":"group","{key}":"g"}}"#),
+            &format!(
+                "dead_lettered missing_group_id (absent: there is {key}: the key must be groupId)"
+            ),
+        );
+    }
+    check(
+        r#"{"Type":"group"}"#,
+        "dead_lettered missing_type (absent: there is Type: the key must be type)",
+    );
+    // What is no plain key is not repeated in a header.
+    for key in [r"group\nid", "g______________roupid"] {
+        check(
+            format!(r#"{{"type":"group","{key}":"g"}}"#),
+            "dead_lettered missing_group_id (absent)",
+        );
+    }
 }
 
 #[test]
@@ -547,11 +754,17 @@ fn e12_one_record_is_one_event() {
     );
     check(
         b"\x00\x00\x00\x00\x01{}",
-        "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame)",
+        "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame around JSON: source.format: json_schema reads it)",
     );
+    for avro in [&b"\x00\x00\x00\x00\x01\x02g"[..], b"\x00", b"\x00{}"] {
+        check(
+            avro,
+            "dead_lettered unsupported_envelope (starts with 0x00: a schema registry frame around Avro or Protobuf: have it produced as JSON)",
+        );
+    }
     check(
         b"\xc3\x01{}",
-        "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object)",
+        "dead_lettered unsupported_envelope (starts with 0xC3 0x01: an Avro single object: have it produced as JSON)",
     );
     check(
         r#"{"type":"group","groupId":"g","batch":[]}"#,
@@ -607,7 +820,7 @@ fn e13_the_first_that_applies_decides() {
         "ignored not_group",
     );
     first(
-        br#"{"type":1,"groupId":true,"traits":[]}"#,
+        br#"{"type":1,"groupId":true,"traits":[1]}"#,
         "dead_lettered missing_type",
     );
     first(
@@ -634,4 +847,216 @@ fn e13_the_first_that_applies_decides() {
         br#"{"type":"group","groupId":"\ud800","traits":[]}"#,
         "dead_lettered invalid_string",
     );
+}
+
+#[test]
+fn e14_the_event_stands_where_the_configuration_says() {
+    let router = |place: &str, body: &str| {
+        one(body)
+            .changed(|routing| {
+                let pointer = Pointer::parse(place).expect("a pointer");
+                routing.event_at.insert(SOURCE.to_owned(), pointer);
+            })
+            .router()
+    };
+    let event = r#"{ "type":"group", "groupId":"g", "traits":{"a":1.0}, "x":"\u00e9" }"#;
+    let text = serde_json::Value::from(event).to_string();
+    for (place, value) in [
+        ("/data", format!(r#"{{"type":"track","data":{event}}}"#)),
+        ("/data", format!(r#"{{"data":{text}}}"#)),
+        ("/a/1", format!(r#"{{"a":[0,{event}]}}"#)),
+        ("", event.to_owned()),
+        ("", text.clone()),
+        ("/0", format!("[{event}]")),
+    ] {
+        // The bytes stay, and `raw` and `event` mean the event.
+        check_with(&router(place, "${raw}"), &value, event);
+        check_with(
+            &router(place, "${event}"),
+            &value,
+            r#"{"type":"group","groupId":"g","traits":{"a":1.0},"x":"\u00e9"}"#,
+        );
+    }
+
+    let router = router("/data", READ);
+    for (value, expected) in [
+        (
+            r#"{"type":"group"}"#,
+            "not_an_object (nothing at /data, but the record itself is a group event)",
+        ),
+        (r#"{"x":{}}"#, "not_an_object (nothing at /data)"),
+        ("[]", "not_an_object (nothing at /data)"),
+        ("1", "not_an_object (nothing at /data)"),
+        (
+            r#"{"data":null}"#,
+            "not_an_object (null, in the event at /data)",
+        ),
+        (
+            r#"{"data":[]}"#,
+            "unsupported_envelope (an array: its events must be produced one a record, in the event at /data)",
+        ),
+        (
+            r#"{"data":"group"}"#,
+            "invalid_json (syntax error at line 1 column 1, in the event at /data)",
+        ),
+        (
+            r#"{"data":{}}"#,
+            "missing_type (absent, in the event at /data)",
+        ),
+        (
+            r#"{"data":{"type":"group"}}"#,
+            "missing_group_id (absent, in the event at /data)",
+        ),
+        (r#"{"data":"\ud800"}"#, "invalid_string (the text at /data)"),
+        (
+            r#"{"\ud800":1}"#,
+            "invalid_string (a key on the way to /data)",
+        ),
+        (
+            r#"{"data":{}"#,
+            "invalid_json (ends too early at line 1 column 10)",
+        ),
+    ] {
+        check_with(&router, value, &format!("dead_lettered {expected}"));
+    }
+    check_with(&router, r#"{"data":{"type":"track"}}"#, "ignored not_group");
+    let deep = format!(
+        r#"{{"data":{}"#,
+        serde_json::Value::from("[".repeat(65) + &"]".repeat(65))
+    );
+    check_with(
+        &router,
+        deep + "}",
+        "dead_lettered nested_too_deep (the limit is 64, in the event at /data)",
+    );
+}
+
+#[test]
+fn e14_each_topic_has_a_place_of_its_own_and_dead_letters_keep_the_record() {
+    let router = one(READ)
+        .changed(|routing| {
+            routing.source_topics.push("plain".to_owned());
+            let pointer = Pointer::parse("/data").expect("a pointer");
+            routing.event_at.insert(SOURCE.to_owned(), pointer);
+        })
+        .router();
+    let (event, envelope) = (
+        r#"{"type":"group","groupId":"g"}"#,
+        r#"{"data":{"type":"group","groupId":"g"}}"#,
+    );
+    let mut plain = record(Some(event.as_bytes()));
+    plain.position.topic = "plain";
+    assert_eq!(told(&router, &plain), r#"{"group":"g"}"#);
+    let seen = route(&router, &record(Some(envelope.as_bytes())));
+    let emission = seen.emissions.iter().next().expect("an emission");
+    let id = emission.operation().expect("an operation").id;
+    assert_eq!(id, "events/3/7/-1/d/op");
+    let mut denying = one("${raw}").changed(|routing| {
+        let pointer = Pointer::parse("/data").expect("a pointer");
+        routing.event_at.insert(SOURCE.to_owned(), pointer);
+    });
+    denying.change_last(|instance| instance.traits.deny = vec!["email".to_owned()]);
+    check_with(
+        &denying.router(),
+        r#"{"data":{"type":"group","groupId":"g","traits":{"a":1,"email":"e"}}}"#,
+        r#"{"type":"group","groupId":"g","traits":{"a":1}} ~trait_denied:email"#,
+    );
+    let bad = r#"{ "data": {"type":"group"} }"#;
+    let seen = route(&router, &record(Some(bad.as_bytes())));
+    let letter = seen.emissions.iter().next().expect("a dead letter");
+    assert_eq!(letter.value, Some(bad.as_bytes()));
+}
+
+#[test]
+fn e16_ids_that_stand_for_none_are_counted_or_rejected() {
+    let rejecting = one(READ)
+        .changed(|routing| routing.limits.suspicious_ids = SuspiciousIds::Reject)
+        .router();
+    for word in [
+        "undefined",
+        "UNDEFINED",
+        "null",
+        "Null",
+        "NaN",
+        "nan",
+        "[object Object]",
+        " ",
+        " undefined ",
+        "\u{a0}",
+    ] {
+        check(
+            format!(r#"{{"type":"group","groupId":"{word}"}}"#),
+            &format!(r#"{{"group":"{word}"}} ~suspicious_id:groupId"#),
+        );
+        check_with(
+            &rejecting,
+            format!(r#"{{"type":"group","groupId":"{word}"}}"#),
+            "dead_lettered suspicious_group_id (blank, or a word such as undefined) ~suspicious_id:groupId",
+        );
+        let event =
+            format!(r#"{{"type":"group","groupId":"g","userId":"{word}","anonymousId":"a"}}"#);
+        check(
+            &event,
+            &format!(
+                r#"{{"group":"g","user":"{word}","anonymous":"a","member":"{word}"}} ~suspicious_id:userId"#
+            ),
+        );
+        // Without a member, the event is sent all the same (E4).
+        check_with(
+            &rejecting,
+            &event,
+            r#"{"group":"g","anonymous":"a","member":"a"} ~suspicious_id:userId"#,
+        );
+    }
+    for word in [
+        "0",
+        "none",
+        "nullable",
+        "object",
+        "undefined-1",
+        "[object]",
+        "-",
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"{word}"}}"#);
+        check_with(&rejecting, event, &format!(r#"{{"group":"{word}"}}"#));
+    }
+}
+
+#[test]
+fn e15_the_frame_of_a_schema_registry_is_passed_over() {
+    let setup =
+        |body: &str| one(body).changed(|routing| routing.source_format = SourceFormat::JsonSchema);
+    let event = r#"{"type":"group","groupId":"g"}"#;
+    let framed = [b"\x00\x00\x00\x00\x07", event.as_bytes()].concat();
+    check_with(&setup(READ).router(), &framed, r#"{"group":"g"}"#);
+    check_with(&setup("${raw}").router(), &framed, event);
+    // A value without a frame is read as it is.
+    check_with(&setup(READ).router(), event, r#"{"group":"g"}"#);
+    // A dead letter keeps the frame.
+    let bad = b"\x00\x00\x00\x00\x07{}";
+    let seen = route(&setup(READ).router(), &record(Some(bad)));
+    let letter = seen.emissions.iter().next().expect("a dead letter");
+    assert_eq!(letter.value, Some(&bad[..]));
+    check_with(
+        &setup(READ).router(),
+        b"\x00\x00\x00\x00\x07",
+        "dead_lettered empty_value ()",
+    );
+    for avro in [&b"\x00\x00\x00\x00\x07\x02g"[..], b"\x00{}"] {
+        let told = told(&setup(READ).router(), &record(Some(avro)));
+        assert!(told.starts_with("dead_lettered"), "{told}");
+    }
+    // Only where the configuration says so.
+    let told = told(&one(READ).router(), &record(Some(&framed)));
+    assert!(
+        told.starts_with("dead_lettered unsupported_envelope"),
+        "{told}"
+    );
+    // An envelope can stand in the frame.
+    let place = Pointer::parse("/data").expect("a pointer");
+    let nested = setup(READ).changed(|routing| {
+        routing.event_at.insert(SOURCE.to_owned(), place.clone());
+    });
+    let whole = [b"\x00\x00\x00\x00\x07", place.around(event).as_bytes()].concat();
+    check_with(&nested.router(), &whole, r#"{"group":"g"}"#);
 }

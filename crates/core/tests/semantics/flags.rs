@@ -1,6 +1,10 @@
 //! F: integration flags. How flags are matched has rows of its own in `src/flags.rs`; these are about what it does to events.
 
+use groupcast_core::consent::Missing;
+use groupcast_core::destination::Conditions;
+use groupcast_core::diagnostic::Diagnostics;
 use groupcast_core::flags::FlagMatch;
+use groupcast_core::yaml::{self, Fields};
 
 use crate::routing::{Setup, operation, record, told};
 
@@ -105,13 +109,50 @@ fn f3_an_object_includes_and_is_the_options() {
         r#"{"Sales Force":{"x":1}}"#,
         &[ONE, ONE, r#"{"to":"Sales Force","options":{"x":1}}"#, HOOK],
     );
-    for value in ["null", "\"true\"", "1", "[]"] {
+    // PHP writes an empty object as an empty array.
+    for value in ["[]", "[ ]"] {
+        check(
+            &format!(r#"{{"One":{value}}}"#),
+            &[
+                r#"{"to":"One","options":{}}"#,
+                r#"{"to":"One","options":{}}"#,
+                OPT_IN,
+                HOOK,
+            ],
+        );
+        check(value, &[ONE, ONE, OPT_IN, HOOK]);
+    }
+    for (text, hook) in [
+        ("true", HOOK),
+        ("True", HOOK),
+        ("FALSE", FALSE),
+        ("false", FALSE),
+        (r"f\u0061lse", FALSE),
+    ] {
+        check(
+            &format!(r#"{{"constructor":"{text}"}}"#),
+            &[ONE, ONE, OPT_IN, hook],
+        );
+    }
+    check(
+        r#"{"All":"false","one":"True"}"#,
+        &[ONE, ONE, ALL_FALSE, ALL_FALSE],
+    );
+    for value in [
+        "null",
+        "\"\"",
+        "\"yes\"",
+        "\" true\"",
+        "\"\\ud800\"",
+        "1",
+        "[1]",
+    ] {
         check(
             &format!(r#"{{"constructor":{value}}}"#),
             &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:constructor"],
         );
     }
-    for integrations in ["[]", "\"All\"", "false", "0"] {
+    for integrations in ["[{}]", "\"All\"", "false", "0"] {
         check(
             integrations,
             &[ONE, ONE, OPT_IN, HOOK, "~flag_invalid:integrations"],
@@ -292,4 +333,208 @@ fn f9_each_decision_has_its_code() {
             &[&format!("skipped {code}")],
         );
     }
+}
+
+/// Returns `ads` and `both`, which need consent for one category and for two, and `none`.
+fn consenting(missing: Missing) -> Setup {
+    let named = |setup: Setup, id: &str, categories: &[&str]| {
+        let mut setup = setup.with(id, &operation(&format!("{{ to: {id} }}")));
+        let categories = categories.iter().map(ToString::to_string).collect();
+        setup.change_last(|instance| instance.consent = categories);
+        setup
+    };
+    let setup = named(Setup::new(), "ads", &["Marketing"]);
+    let setup = named(setup, "both", &["Marketing", "Analytics"]);
+    named(setup, "none", &[]).changed(|routing| routing.missing_consent = missing)
+}
+
+#[test]
+fn f10_consent_outweighs_flags() {
+    const ADS: &str = r#"{"to":"ads"}"#;
+    const BOTH: &str = r#"{"to":"both"}"#;
+    const NONE: &str = r#"{"to":"none"}"#;
+    const DENIED: &str = "skipped consent_denied";
+    let check = |missing: Missing, members: &str, expected: [&str; 3]| {
+        let event = format!(r#"{{"type":"group","groupId":"g",{members}}}"#);
+        assert_eq!(
+            told(
+                &consenting(missing).router(),
+                &record(Some(event.as_bytes()))
+            ),
+            expected.join(" "),
+            "{missing:?} {members}"
+        );
+    };
+    let preferences =
+        |text: &str| format!(r#""context":{{"consent":{{"categoryPreferences":{text}}}}}"#);
+    for (text, allow, deny) in [
+        (
+            r#"{"Marketing":true,"Analytics":true}"#,
+            [ADS, BOTH, NONE],
+            [ADS, BOTH, NONE],
+        ),
+        (
+            r#"{"Marketing":false,"Analytics":true}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true,"Analytics":false}"#,
+            [ADS, DENIED, NONE],
+            [ADS, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true}"#,
+            [ADS, BOTH, NONE],
+            [ADS, DENIED, NONE],
+        ),
+        // A denial is lost neither to spelling nor to quotes.
+        (
+            r#"{"marketing":"False"}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        (
+            r#"{"Marketing":true,"MARKETING":false}"#,
+            [DENIED, DENIED, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        // What is no preference is missing.
+        (
+            r#"{"Marketing":null,"Analytics":1}"#,
+            [ADS, BOTH, NONE],
+            [DENIED, DENIED, NONE],
+        ),
+        ("{}", [ADS, BOTH, NONE], [DENIED, DENIED, NONE]),
+        ("[]", [ADS, BOTH, NONE], [DENIED, DENIED, NONE]),
+    ] {
+        check(Missing::Allow, &preferences(text), allow);
+        check(Missing::Deny, &preferences(text), deny);
+    }
+    for members in [
+        r#""userId":"u""#,
+        r#""context":null"#,
+        r#""context":[]"#,
+        r#""context":{"consent":true}"#,
+    ] {
+        check(
+            Missing::Allow,
+            &members.replace(r#""userId":"u""#, r#""x":1"#),
+            [ADS, BOTH, NONE],
+        );
+        check(Missing::Deny, members, [DENIED, DENIED, NONE]);
+    }
+    let denied = preferences(r#"{"Marketing":false}"#);
+    for flags in [
+        r#"{"All":true}"#,
+        r#"{"ads":true,"both":{"a":1}}"#,
+        r#"{"ads":false,"both":false}"#,
+    ] {
+        check(
+            Missing::Allow,
+            &format!(r#"{denied},"integrations":{flags}"#),
+            [DENIED, DENIED, NONE],
+        );
+    }
+    let text = "dead_lettered invalid_string";
+    check(
+        Missing::Allow,
+        &preferences(r#"{"\ud800":true}"#),
+        [text, text, NONE],
+    );
+}
+
+/// Returns `d`, which only events reach that these conditions let pass.
+fn conditional(when: &str) -> Setup {
+    let mut setup = Setup::new().with(
+        "d",
+        &operation("{ name: \"${traits.name}\", id: \"${groupId}\" }"),
+    );
+    setup.change_last(|instance| {
+        let mut diagnostics = Diagnostics::new("config");
+        let node = yaml::parse(&format!("when: {when}"), &mut diagnostics).expect("YAML");
+        let mut fields = Fields::new(&node, "", &mut diagnostics);
+        let (definition, settings) = (&instance.definition, &instance.settings);
+        instance.when = Conditions::read(&mut fields, definition, settings, &mut diagnostics);
+        assert_eq!(diagnostics.into_sorted(), [], "{when}");
+    });
+    setup
+}
+
+#[test]
+fn f11_an_expression_over_the_event_filters() {
+    const SENT: &str = r#"{"id":"g"}"#;
+    const NAMED: &str = r#"{"name":"N","id":"g"}"#;
+    const FILTERED: &str = "skipped filtered";
+    for (when, members, expected) in [
+        ("${traits.name}", r#""traits":{"Name":"N"}"#, NAMED),
+        ("${traits.name}", r#""traits":{"Name":""}"#, FILTERED),
+        ("${traits.name}", r#""traits":{}"#, FILTERED),
+        (
+            r#"${traits.plan | if traits.plan "gold" "silver"}"#,
+            r#""traits":{"plan":"silver"}"#,
+            SENT,
+        ),
+        (
+            r#"${traits.plan | if traits.plan "gold" "silver"}"#,
+            r#""traits":{"plan":"free"}"#,
+            FILTERED,
+        ),
+        (
+            "${context.internal}",
+            r#""context":{"internal":true}"#,
+            SENT,
+        ),
+        (
+            "${context.internal}",
+            r#""context":{"internal":false}"#,
+            FILTERED,
+        ),
+        // Of several, all must be present.
+        (
+            "[\"${userId}\", \"${traits.name}\"]",
+            r#""userId":"u","traits":{"name":"N"}"#,
+            NAMED,
+        ),
+        (
+            "[\"${userId}\", \"${traits.name}\"]",
+            r#""traits":{"name":"N"}"#,
+            FILTERED,
+        ),
+        ("[]", r#""traits":{}"#, SENT),
+        // Its faults are not the destination's: nothing is noted.
+        (
+            "${traits.employees}",
+            r#""traits":{"employees":"many"}"#,
+            FILTERED,
+        ),
+        ("${options.on}", r#""integrations":{"d":{"on":1}}"#, SENT),
+        // The flag is asked first.
+        (
+            "${traits.name}",
+            r#""integrations":{"d":false}"#,
+            "skipped flag_false",
+        ),
+        (
+            "${context.x.y}",
+            r#""context":{"x":{"\ud800":1}}"#,
+            "dead_lettered invalid_string",
+        ),
+    ] {
+        let event = format!(r#"{{"type":"group","groupId":"g",{members}}}"#);
+        let router = conditional(when).router();
+        assert_eq!(
+            told(&router, &record(Some(event.as_bytes()))),
+            expected,
+            "{when} {members}"
+        );
+    }
+    // What the destination does not get may decide all the same.
+    let mut setup = conditional("${traits.name}");
+    setup.change_last(|instance| instance.traits.deny = vec!["name".to_owned()]);
+    let event = br#"{"type":"group","groupId":"g","traits":{"name":"N"}}"#;
+    assert_eq!(
+        told(&setup.router(), &record(Some(event))),
+        format!("{SENT} ~trait_denied:name")
+    );
 }

@@ -734,3 +734,68 @@ fn k7_what_does_not_fit_a_dead_letter_is_left_out_and_says_so() {
 
 /// What is kept for the two headers that say what was left out.
 const ROOM_TO_SAY_SO: usize = 64;
+
+#[test]
+fn k4_a_value_stays_in_its_segment_of_the_path() {
+    let check = |request: &str, traits: &str, expected: &str| {
+        let definition =
+            format!("operations:\n  - {{ id: op, request: \"{request}\", body: 1 }}\n");
+        let event = format!(r#"{{"type":"group","groupId":"..","traits":{traits}}}"#);
+        let router = Setup::new().with("d", &definition).router();
+        let seen = route(&router, &record(Some(event.as_bytes())));
+        let emission = seen.emissions.iter().next().expect("an emission");
+        let header = |name: &str| {
+            let header = emission.headers().find(|(header, _)| *header == name);
+            text(header.expect("a header").1).to_owned()
+        };
+        let found = match emission.operation() {
+            Some(operation) => operation.request.to_owned(),
+            None => format!("{} ({})", header("reason"), header("detail")),
+        };
+        assert_eq!(found, expected, "{request} {traits}");
+    };
+    const UNSAFE: &str = "unsafe_path (operation op)";
+    check("PATCH /a/${groupId}", "{}", UNSAFE);
+    for value in [
+        "..",
+        ".",
+        "",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%2e",
+        "%252e%252E",
+        "%25252e.",
+    ] {
+        let traits = format!(r#"{{"x":"{value}"}}"#);
+        for request in [
+            "PUT /a/${traits.x}",
+            "PUT /${traits.x}/b",
+            "PUT /a/${traits.x}?y=1",
+        ] {
+            check(request, &traits, UNSAFE);
+        }
+    }
+    // Several make a segment together.
+    check("PUT /a/.${traits.x}", r#"{"x":"."}"#, UNSAFE);
+    check(
+        "PUT /a/${traits.x}${traits.y}",
+        r#"{"x":".","y":""}"#,
+        UNSAFE,
+    );
+    for (request, traits, expected) in [
+        ("PUT /a/${traits.x}", r#"{"x":"..."}"#, "PUT /a/..."),
+        ("PUT /a/${traits.x}", r#"{"x":"../b"}"#, "PUT /a/..%2Fb"),
+        ("PUT /a/${traits.x}", r#"{"x":"%"}"#, "PUT /a/%25"),
+        ("PUT /a/${traits.x}", r#"{"x":"%2"}"#, "PUT /a/%252"),
+        ("PUT /a/${traits.x}", r#"{"x":".é"}"#, "PUT /a/.%C3%A9"),
+        ("PUT /a/id.${traits.x}", r#"{"x":""}"#, "PUT /a/id."),
+        ("PUT /a/${traits.x}.json", r#"{"x":""}"#, "PUT /a/.json"),
+        // A query has no segments, and what the definition itself writes is its own business.
+        ("PUT /a?b=${traits.x}", r#"{"x":".."}"#, "PUT /a?b=.."),
+        ("PUT /a?b=/${traits.x}", r#"{"x":""}"#, "PUT /a?b=/"),
+        ("PUT /a//../${traits.x}", r#"{"x":"x"}"#, "PUT /a//../x"),
+    ] {
+        check(request, traits, expected);
+    }
+}

@@ -227,6 +227,13 @@ fn p6_an_address_in_one_line_is_left_out_where_a_rule_is_about_a_part() {
             r#"{"address":null}"#,
         );
     }
+    // An empty array is an address without parts (E5).
+    check(
+        "${traits}",
+        deny(&["city"]),
+        r#"{"address":[]}"#,
+        r#"{"address":{}}"#,
+    );
     check("${traits}", allow(&["address", "city"]), line, line);
     check("${traits}", deny(&["email"]), line, line);
 }

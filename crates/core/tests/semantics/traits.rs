@@ -1,7 +1,7 @@
 //! T: trait keys. How a vocabulary resolves keys has rows of its own in `src/traits/tests.rs`; these are about what leaves.
 
 use groupcast_core::router::Router;
-use groupcast_core::traits::Vocabulary;
+use groupcast_core::traits::{DeclaredType, Vocabulary};
 
 use crate::routing::{Setup, one, operation, record, told};
 
@@ -232,6 +232,58 @@ fn t4_a_string_address_has_no_parts_and_stays() {
 }
 
 #[test]
+fn t4_a_string_address_fills_the_street() {
+    let body = r#"{ street: "${traits.address.street}", city: "${traits.address.city}", rest: "${traits.rest}" }"#;
+    for (traits, expected) in [
+        (
+            r#"{"address":"1 Way, C","a":1}"#,
+            r#"{"street":"1 Way, C","rest":{"a":1}}"#,
+        ),
+        (
+            r#"{"address":"1 Way","city":"C","street":null}"#,
+            r#"{"street":"1 Way","city":"C","rest":{}}"#,
+        ),
+        // A street of its own goes first, and the line stays in the rest.
+        (
+            r#"{"address":"1 Way, C","street":"1 Way"}"#,
+            r#"{"street":"1 Way","rest":{"address":"1 Way, C"}}"#,
+        ),
+        // Only a text is a line.
+        (
+            r#"{"address":["1 Way"]}"#,
+            r#"{"rest":{"address":["1 Way"]}}"#,
+        ),
+        (r#"{"address":7}"#, r#"{"rest":{"address":7}}"#),
+        (
+            r#"{"address":null}"#,
+            r#"{"street":null,"city":null,"rest":{"address":null}}"#,
+        ),
+    ] {
+        check(body, traits, expected);
+    }
+    // Where no field takes a street, it stays where it was.
+    check(
+        r#"{ city: "${traits.address.city}", rest: "${traits.rest}" }"#,
+        r#"{"address":"1 Way"}"#,
+        r#"{"rest":{"address":"1 Way"}}"#,
+    );
+    for (definition, field) in [
+        ("hubspot", "address"),
+        ("salesforce", "BillingStreet"),
+        ("freshsales", "address"),
+        ("ortto", "str:o:address"),
+    ] {
+        let mut setup = Setup::new().built_in(definition, "{}");
+        setup.change_last(|instance| instance.enabled_by_default = Some(true));
+        let event = r#"{"type":"group","groupId":"g","traits":{"name":"N","address":"1 Way, C"}}"#;
+        let told = told(&setup.router(), &record(Some(event.as_bytes())));
+        let line = format!(r#""{field}":"1 Way, C""#);
+        assert_eq!(told.matches("1 Way").count(), 1, "{definition}: {told}");
+        assert!(told.contains(&line), "{definition}: {told}");
+    }
+}
+
+#[test]
 fn t5_custom_traits_keep_spelling_order_and_value() {
     check(
         "${traits}",
@@ -301,6 +353,31 @@ fn t6_of_two_traits_in_one_key_the_better_one_stays_and_it_is_counted() {
         "${traits | flatten .}",
         r#"{"a":{"b":1},"a.b":3}"#,
         r#"{"a.b":3} ~key_collision:a.b"#,
+    );
+}
+
+#[test]
+fn t6_a_trait_of_whose_key_nothing_is_left_is_left_out_and_counted() {
+    for case in ["snake", "camel", "title"] {
+        check(
+            &format!(r#"{{ "*": "${{traits | case {case}}}" }}"#),
+            r#"{"***":1,"a":2,"___":3}"#,
+            &format!(
+                r#"{{"{}":2}} ~key_empty:*** ~key_empty:___"#,
+                if case == "title" { "A" } else { "a" }
+            ),
+        );
+    }
+    // Not even under a prefix, since all such keys would be one.
+    check(
+        r#"{ "*": "${traits | case snake | prefix x_}" }"#,
+        r#"{"***":1,"€":2,"b":3}"#,
+        r#"{"x_b":3} ~key_empty:*** ~key_empty:€"#,
+    );
+    check(
+        r#"{ "*": "${traits | case upper}" }"#,
+        r#"{"***":1}"#,
+        r#"{"***":1}"#,
     );
 }
 
@@ -389,6 +466,89 @@ fn t7_the_id_trait_is_no_identity() {
 }
 
 #[test]
+fn t9_a_declared_trait_has_its_type_everywhere() {
+    let check = |body: &str, traits: &str, expected: &str| {
+        let mut vocabulary = listed(&["Renewal Date"], &[("seat count", "seats")]);
+        for (name, declared) in [
+            ("renewal_date", DeclaredType::Date),
+            ("seats", DeclaredType::Number),
+            ("taxNumber", DeclaredType::Text),
+        ] {
+            vocabulary.declare(name, declared).expect("no type yet");
+        }
+        let setup = one(body).changed(|routing| routing.vocabulary = vocabulary);
+        check_with(&setup.router(), traits, expected);
+    };
+    for body in ["${traits}", r#"{ "*": "${traits.rest}" }"#] {
+        // Numbers and texts, in every spelling; a date keeps its bytes where the destination has no form for dates.
+        check(
+            body,
+            r#"{"seat_count":"50","TaxNumber":7.0,"renewalDate":"2026-01-31","other":"50"}"#,
+            r#"{"seats":50,"TaxNumber":"7.0","Renewal Date":"2026-01-31","other":"50"}"#,
+        );
+        // What has the type already keeps its bytes.
+        check(
+            body,
+            r#"{"seats":5e1,"taxNumber":"\u0037","renewalDate":1769817600}"#,
+            r#"{"seats":5e1,"taxNumber":"\u0037","Renewal Date":1769817600}"#,
+        );
+        // What does not fit stays, and is counted once.
+        check(
+            body,
+            r#"{"seats":"many","taxNumber":true,"renewalDate":"soon"}"#,
+            r#"{"seats":"many","taxNumber":true,"Renewal Date":"soon"} ~trait_type_mismatch:Renewal Date ~trait_type_mismatch:seats ~trait_type_mismatch:taxNumber"#,
+        );
+        check(
+            body,
+            r#"{"seats":null,"taxNumber":null,"renewalDate":null}"#,
+            r#"{"seats":null,"taxNumber":null,"Renewal Date":null}"#,
+        );
+    }
+    for (unit, expected) in [
+        ("iso8601", r#""2026-01-31T00:00:00Z""#),
+        ("unix_seconds", "1769817600"),
+    ] {
+        let map = format!(r#"{{ "*": "${{traits.rest | dates {unit} | case snake}}" }}"#);
+        for date in [r#""2026-01-31""#, "20260131", "1769817600000"] {
+            let expected = if date == "1769817600000" && unit == "iso8601" {
+                r#""2026-01-31T00:00:00.000Z""#
+            } else {
+                expected
+            };
+            check(
+                &map,
+                &format!(r#"{{"renewalDate":{date},"since":{date}}}"#),
+                &format!(r#"{{"renewal_date":{expected},"since":{date}}}"#),
+            );
+        }
+        check(
+            &map,
+            r#"{"renewalDate":"soon"}"#,
+            r#"{"renewal_date":"soon"} ~trait_type_mismatch:Renewal Date"#,
+        );
+    }
+    check(
+        r#"{ at: "${traits.renewalDate | date}", n: "${traits.seats}" }"#,
+        r#"{"Renewal_Date":1769817600,"seats":"7"}"#,
+        r#"{"at":"2026-01-31","n":7}"#,
+    );
+    let raw = r#"{"type":"group","groupId":"g","traits":{"seats":"50"}}"#;
+    check("${raw}", r#"{"seats":"50"}"#, raw);
+}
+
+#[test]
+fn t9_only_a_custom_trait_is_declared_and_once() {
+    let mut vocabulary = listed(&[], &[("headcount", "employees")]);
+    for name in ["employees", "Head Count", "created", "zip", "address.city"] {
+        let fault = vocabulary.declare(name, DeclaredType::Text);
+        assert_eq!(fault, Err(format!("has a type already: {name}")));
+    }
+    assert_eq!(vocabulary.declare("a b", DeclaredType::Date), Ok(()));
+    let fault = vocabulary.declare("A_B", DeclaredType::Date);
+    assert_eq!(fault, Err("has a type already: A_B".to_owned()));
+}
+
+#[test]
 fn t8_a_mapped_trait_gets_its_type() {
     for (name, value, expected) in [
         ("name", "42", r#""42""#),
@@ -440,7 +600,7 @@ fn t8_what_does_not_fit_is_left_out_and_counted_and_the_event_goes_on() {
         ("revenue", "false"),
         ("createdAt", r#""soon""#),
         ("createdAt", "true"),
-        ("address", "[]"),
+        ("address", "[1]"),
     ] {
         let traits = format!(r#"{{"{name}":{value}}}"#);
         let body = format!(r#"{{ g: "${{groupId}}", v: "${{traits.{name}}}" }}"#);

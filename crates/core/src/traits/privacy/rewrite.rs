@@ -79,7 +79,9 @@ impl<F: FnMut(Note<'_>)> Writer<'_, F> {
         let mut kept = Vec::with_capacity(members.len());
         for member in members {
             let (mut treatment, is_address) = of(self, member.key);
-            let is_line = is_address && !matches!(member.value.kind(), Kind::Object | Kind::Null);
+            let is_line = is_address
+                && !matches!(member.value.kind(), Kind::Object | Kind::Null)
+                && !member.value.is_empty_array();
             treatment = treatment.or_deny_if(is_line && self.privacy.splits_address());
             match treatment {
                 Treatment::Pass => kept.push((*member, treatment, is_address && !is_line)),
