@@ -10,6 +10,7 @@ mod material;
 mod plan;
 mod run;
 mod schema;
+pub mod send;
 mod settings;
 mod value;
 

@@ -16,6 +16,7 @@ pub mod destination;
 pub mod latest;
 pub mod selection;
 pub mod router;
+pub mod send;
 pub mod examples;
 pub mod explanation;
 pub mod suggestion;
