@@ -5,9 +5,9 @@
 
 pub mod moment;
 pub mod done;
-// pub mod request;
+pub mod request;
 // pub mod head;
 pub mod wait;
 pub mod answer;
-// pub mod pace;
+pub mod pace;
 // pub mod lane;
