@@ -6,8 +6,8 @@
 pub mod moment;
 pub mod done;
 pub mod request;
-// pub mod head;
+pub mod head;
 pub mod wait;
 pub mod answer;
 pub mod pace;
-// pub mod lane;
+pub mod lane;

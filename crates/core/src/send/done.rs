@@ -54,6 +54,17 @@ pub enum Read {
     Behind,
 }
 
+/// Whether the window has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It has.
+    Plenty,
+    /// The last quarter, for records that show whether the first unfinished one alone fails.
+    Reserve,
+    /// It has none.
+    None,
+}
+
 impl DoneMap {
     /// Returns the map of a partition that is read from `offset` on, of which nothing is known. `span` bounds the
     /// window, [`MAX_SPAN`] at most.
@@ -84,7 +95,7 @@ impl DoneMap {
         if offset < self.next {
             return Read::Behind;
         }
-        if !self.has_room(offset) {
+        if self.room(offset) == Room::None {
             return Read::Full;
         }
         self.next = offset.saturating_add(1);
@@ -105,11 +116,18 @@ impl DoneMap {
         }
     }
 
-    /// Returns whether the record at `offset`, or the next one, can be read.
+    /// Returns whether the window has room for the record at `offset`.
     #[must_use]
-    pub fn has_room(&self, offset: i64) -> bool {
-        let is_within = |first: &i64| offset.saturating_sub(*first) < self.span;
-        self.unfinished.first().is_none_or(is_within)
+    pub fn room(&self, offset: i64) -> Room {
+        let first = self.unfinished.first().copied().unwrap_or(offset);
+        let distance = offset.saturating_sub(first);
+        if distance >= self.span {
+            Room::None
+        } else if distance >= self.span - self.span / 4 {
+            Room::Reserve
+        } else {
+            Room::Plenty
+        }
     }
 
     /// Returns the offset after the last one read.
@@ -352,6 +370,22 @@ mod tests {
         map.finish(0);
         assert_eq!(map.read(4), Read::New);
         assert_eq!(map.read(4), Read::Behind);
+    }
+
+    #[test]
+    fn the_last_quarter_of_the_window_is_a_reserve() {
+        let map = map(10, 1, &[]);
+        let last = 10 + i64::from(MAX_SPAN);
+        let rows = [
+            (11, Room::Plenty),
+            (last - 4097, Room::Plenty),
+            (last - 4096, Room::Reserve),
+            (last - 1, Room::Reserve),
+            (last, Room::None),
+        ];
+        for (offset, room) in rows {
+            assert_eq!(map.room(offset), room, "{offset}");
+        }
     }
 
     /// Compaction leaves gaps wider than a window.
