@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules from the top to the ground, as DESIGN has them: each uses only what stands on a later line.
-const LAYERS: [&[&str]; 16] = [
+const LAYERS: [&[&str]; 17] = [
     &["cli"],
     &["service"],
     &["http"],
@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 16] = [
     &["config", "metrics", "status", "process", "playground"],
     &["examples", "explanation", "suggestion"],
     &["router"],
+    &["send"],
     &["destination"],
     &["selection", "latest"],
     &["event"],

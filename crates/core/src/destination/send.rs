@@ -3,6 +3,7 @@
 
 mod compile;
 mod read;
+mod schema;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,8 @@ use super::expression::Text;
 use super::settings::SettingSpec;
 
 pub(super) use self::compile::{check, compile};
-pub(super) use self::read::{AUTH, THEN, read};
+pub(super) use self::read::read;
+pub(super) use self::schema::schema;
 
 /// `send:` as written.
 #[derive(Debug)]

@@ -80,7 +80,6 @@ impl Default for Later {
 #[must_use]
 pub fn read(rules: &Rules, operation: &str, n_items: usize, answer: &Answer<'_>) -> Reading {
     let body: Value = serde_json::from_slice(answer.body).unwrap_or_default();
-    let wait = wait::told(&rules.waits, answer, &body);
     let mut applicable = rules
         .answers
         .iter()
@@ -89,14 +88,17 @@ pub fn read(rules: &Rules, operation: &str, n_items: usize, answer: &Answer<'_>)
         Some(rule) => by_rule(rule, n_items, &body),
         None => whole(by_status(answer.status), None, n_items),
     };
-    reading.wait = wait;
-    // A failure that says how long it lasts is a request to wait: 503 with Retry-After, above all.
-    if wait.is_some() && !reading.is_by_item {
-        for item in &mut reading.items {
-            if item.means == Meaning::Retry {
-                item.means = Meaning::Throttled;
-            }
+    // A failure that says how long it lasts is a request to wait: 503 with Retry-After, above all. What else tells times
+    // may do so in every answer, and means it for the next throttle.
+    let retry_after = wait::retry_after(answer);
+    for item in &mut reading.items {
+        if item.means == Meaning::Retry && retry_after.is_some() && !reading.is_by_item {
+            item.means = Meaning::Throttled;
         }
+    }
+    let mut items = reading.items.iter();
+    if items.any(|item| item.means == Meaning::Throttled) {
+        reading.wait = wait::told(&rules.waits, answer, &body);
     }
     reading
 }
@@ -391,6 +393,22 @@ mod tests {
         assert_eq!(means(&reading), ["throttled"; 3]);
         assert_eq!(reading.wait, Some(Duration::from_secs(7)));
         assert_eq!(means(&read_by("", 503, &[], json!({}))), ["retry"; 3]);
+    }
+
+    /// Some vendors say in every answer when their window ends.
+    #[test]
+    fn what_only_a_throttle_means_is_no_wait_of_a_failure() {
+        let rules = "  wait: [{ header: X-Reset, as: seconds }]\n";
+        let headers = [("X-Reset", "9")];
+        for (status, meaning, wait) in [
+            (500, "retry", None),
+            (200, "taken", None),
+            (429, "throttled", Some(9)),
+        ] {
+            let reading = read_by(rules, status, &headers, json!({}));
+            assert_eq!(means(&reading), [meaning; 3]);
+            assert_eq!(reading.wait, wait.map(Duration::from_secs), "{status}");
+        }
     }
 
     #[test]

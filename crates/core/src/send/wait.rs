@@ -9,8 +9,9 @@ use crate::destination::send::{Wait, WaitForm, WaitPlace};
 
 use super::answer::Answer;
 
-/// Returns how long from its arrival the answer says to wait: the longest of what it says in the ways that are the
-/// vendor's, and in `Retry-After`, which anything between us and the vendor may send. What cannot be read says nothing.
+/// Returns how long from its arrival an answer that throttles says to wait: the longest of what it says in the ways that
+/// are the vendor's, and in `Retry-After`, which anything between us and the vendor may send. What cannot be read says
+/// nothing.
 #[must_use]
 pub fn told(waits: &[Wait], answer: &Answer<'_>, body: &Value) -> Option<Duration> {
     let now = Now::of(answer);
@@ -21,12 +22,16 @@ pub fn told(waits: &[Wait], answer: &Answer<'_>, body: &Value) -> Option<Duratio
         };
         now.wait(wait.form, text.trim())
     });
-    let retry_after = answer.header("retry-after").and_then(|text| {
-        let text = text.trim();
-        now.wait(WaitForm::Seconds, text)
-            .or_else(|| now.wait(WaitForm::Date, text))
-    });
-    by_definition.chain(retry_after).max()
+    by_definition.chain(retry_after(answer)).max()
+}
+
+/// Returns how long from its arrival any answer says to wait.
+#[must_use]
+pub fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
+    let now = Now::of(answer);
+    let text = answer.header("retry-after")?.trim();
+    now.wait(WaitForm::Seconds, text)
+        .or_else(|| now.wait(WaitForm::Date, text))
 }
 
 fn text_of(value: &Value) -> Option<String> {

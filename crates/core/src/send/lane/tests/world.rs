@@ -137,6 +137,8 @@ struct Record {
 struct Process {
     lane: Lane,
     flights: Vec<Request>,
+    /// Under which assignment each of them left.
+    left_under: HashMap<RequestId, Vec<usize>>,
     /// Refused records that are not acknowledged yet.
     parking: Vec<Place>,
     /// No request before this: the vendor asked for it.
@@ -223,6 +225,7 @@ fn process(case: &Case) -> Process {
     Process {
         lane: Lane::new(definition, sending.unwrap().unwrap(), bounds),
         flights: Vec::new(),
+        left_under: HashMap::new(),
         parking: Vec::new(),
         wait_until: Moment::default(),
         login_until: Moment::default(),
@@ -404,6 +407,8 @@ impl World {
             of.taken_at_first.entry(place).or_insert(of.taken);
         }
         of.flights.push(request.clone());
+        let assignments = self.partitions.iter().map(|partition| partition.assignment);
+        of.left_under.insert(request.id, assignments.collect());
         Ok(Some(next))
     }
 
@@ -518,19 +523,19 @@ impl World {
             Outcome::Unsure(true) => (all, None, String::new()),
         };
         for index in &applied {
-            self.apply(places[*index])?;
+            let assignment = self.processes[process].left_under[&request.id][places[*index].0];
+            self.apply(places[*index], assignment)?;
         }
         self.note_answer(process, &request, outcome, status, &applied);
         self.reply(process, request.id, outcome, status, &body)
     }
 
-    fn apply(&mut self, place: Place) -> Judgement {
+    fn apply(&mut self, place: Place, assignment: usize) -> Judgement {
         let partition = &self.partitions[place.0];
         let key = (place.0, partition.records[&place.1].key.clone());
-        let assignment = partition.assignment;
         let applied = self.applied.entry(key).or_default();
         let last = applied.last().copied().unwrap_or((0, -1));
-        let is_in_order = last.0 < assignment || last.1 <= place.1;
+        let is_in_order = last.0 < assignment || last.0 == assignment && last.1 <= place.1;
         applied.push((assignment, place.1));
         // Of a key that stands in a request twice the first can fail alone. Then both are sent again.
         must(is_in_order || self.case.repeats, || {
@@ -685,7 +690,8 @@ impl World {
             let request = self.processes[process].flights.remove(0);
             for place in places(&request) {
                 if arrives && self.partitions[place.0].records[&place.1].kind == Kind::Good {
-                    self.apply(place)?;
+                    let assignment = self.processes[process].left_under[&request.id][place.0];
+                    self.apply(place, assignment)?;
                 }
             }
         }
