@@ -7,9 +7,11 @@
 //! - An offset moves over finished records only ([`super::done`]).
 
 mod fill;
+mod record;
+mod refused;
 mod reply;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use super::moment::Moment;
 use super::pace::Pace;
 use super::request::{Item, Shape};
 
-pub use self::reply::{Answered, Refusal, Refused, Reply};
+use self::record::{Failures, Flight, Key, Operation, Partition, Queue, Record, State, Ticket};
+pub use self::refused::{Answered, Refusal, Refused};
+pub use self::reply::Reply;
 
 /// What a lane is bounded by.
 #[derive(Debug, Clone)]
@@ -76,98 +80,9 @@ pub struct Lane {
     n_parts: u64,
 }
 
-/// A record's number in the order in which the lane got them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Ticket(u64);
-
 /// Names a request of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
-
-/// What order holds within: a key of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    partition: i32,
-    key: Box<[u8]>,
-}
-
-/// The records of a key, in their order.
-#[derive(Debug, Default)]
-struct Queue {
-    tickets: VecDeque<Ticket>,
-    /// How many items of requests in flight are of the key, those of partitions that were given back included: what
-    /// comes next could overtake them.
-    n_in_flight: usize,
-}
-
-#[derive(Debug)]
-struct Partition {
-    done: DoneMap,
-    tickets: BTreeMap<i64, Ticket>,
-}
-
-#[derive(Debug)]
-struct Record {
-    partition: i32,
-    offset: i64,
-    item: Item,
-    state: State,
-    arrived: Moment,
-    first_sent: Option<Moment>,
-    n_sent: u32,
-    /// It goes only with those of the same part.
-    part: Option<Part>,
-    failures: Failures,
-    /// Since when it is for later, and how often it was.
-    later: Option<(Moment, u32)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Another record of its key comes first.
-    Queued,
-    Ready,
-    Due(Moment),
-    InFlight,
-    /// Refused, and not yet written down.
-    Aside,
-}
-
-/// Records that were sent together, failed, and are sent again by themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Part {
-    number: u64,
-    /// Whether one of them is to blame.
-    is_isolating: bool,
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    n: u32,
-    /// How many of them were its own: nothing else was in the request, and others got through since the last one.
-    n_alone: u32,
-    first: Option<Moment>,
-    /// How many records had been taken at the last one, of the destination and of the operation.
-    taken_at_last: u64,
-    taken_of_operation: u64,
-}
-
-#[derive(Debug)]
-struct Flight {
-    operation: usize,
-    request: Box<str>,
-    tickets: Vec<Ticket>,
-    keys: Vec<Key>,
-    bytes: u64,
-    is_again: bool,
-}
-
-#[derive(Debug, Default)]
-struct Operation {
-    n_taken: u64,
-    /// The most bytes of a request, once the vendor has said that one is too large.
-    max_bytes: Option<u64>,
-}
 
 /// What the caller does next.
 #[derive(Debug, Clone, PartialEq, Eq)]

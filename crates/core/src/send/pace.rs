@@ -17,6 +17,14 @@ pub struct Load<'a> {
     pub keys: &'a [&'a [u8]],
 }
 
+impl Load<'_> {
+    /// Any request at all: what holds it back holds back all.
+    pub const ANY: Load<'static> = Load {
+        operation: usize::MAX,
+        keys: &[],
+    };
+}
+
 /// The pace of one destination.
 #[derive(Debug)]
 pub struct Pace {

@@ -6,7 +6,8 @@ use crate::send::moment::Moment;
 use crate::send::pace::Load;
 use crate::send::request::Filling;
 
-use super::{Flight, Key, Lane, Next, Part, Record, Request, RequestId, State, Ticket};
+use super::record::{Flight, Key, Part, Record, State, Ticket};
+use super::{Lane, Next, Request, RequestId};
 
 /// A request as it would leave.
 struct Filled {
@@ -37,8 +38,13 @@ impl Lane {
             Some(at) if at > now => return Next::Wait(Some(at)),
             Some(_) => {}
         }
+        let of_all = self.pace.ready_at(&Load::ANY, false);
+        if of_all > now {
+            return Next::Wait(Some(of_all));
+        }
         let mut wake = self.due.first().map(|(at, _)| *at);
         let mut blocked_kinds = HashSet::new();
+        let mut filled = None;
         for ticket in self.candidates() {
             let Some(record) = self.records.get(&ticket) else {
                 continue;
@@ -48,7 +54,10 @@ impl Lane {
                 continue;
             }
             match self.fill(ticket, record, now) {
-                Ok(filled) => return Next::Send(self.depart(filled, now)),
+                Ok(found) => {
+                    filled = Some(found);
+                    break;
+                }
                 Err(blocked) => {
                     wake = Some(wake.map_or(blocked.until, |wake| wake.min(blocked.until)));
                     if blocked.is_kind && record.part.is_none() {
@@ -57,7 +66,10 @@ impl Lane {
                 }
             }
         }
-        Next::Wait(wake)
+        match filled {
+            Some(filled) => Next::Send(self.depart(filled, now)),
+            None => Next::Wait(wake),
+        }
     }
 
     /// Makes those ready whose time has come.
@@ -74,24 +86,24 @@ impl Lane {
     }
 
     /// Returns who may go, in the order in which they are asked.
-    fn candidates(&self) -> Vec<Ticket> {
-        let (fresh, again) = (&self.fresh, &self.again);
+    fn candidates(&self) -> Box<dyn Iterator<Item = Ticket> + '_> {
+        let (fresh, again) = (self.fresh.iter().copied(), self.again.iter().copied());
         if self.pace.is_held() {
             // One is tried for all: who was tried least, so that one that always fails does not speak for the rest.
-            let mut all: Vec<Ticket> = fresh.iter().chain(again).copied().collect();
+            let mut all: Vec<Ticket> = fresh.chain(again).collect();
             let n_sent = |ticket: &Ticket| self.records.get(ticket).map(|record| record.n_sent);
             all.sort_by_key(|ticket| (n_sent(ticket), *ticket));
-            return all;
+            return Box::new(all.into_iter());
         }
         // What fails may also be slow: it never takes all places.
         let n_again = self.flights.values().filter(|flight| flight.is_again);
         if n_again.count() >= (self.pace.in_flight() / 2).max(1) {
-            return fresh.iter().copied().collect();
+            Box::new(fresh)
+        } else if self.n_requests.is_multiple_of(TRIED_AGAIN) {
+            Box::new(again.chain(fresh))
+        } else {
+            Box::new(fresh.chain(again))
         }
-        if self.n_requests.is_multiple_of(TRIED_AGAIN) {
-            return again.iter().chain(fresh).copied().collect();
-        }
-        fresh.iter().chain(again).copied().collect()
     }
 
     fn fill(&self, first: Ticket, record: &Record, now: Moment) -> Result<Filled, Blocked> {

@@ -155,6 +155,8 @@ struct Partition {
     n_original: usize,
     owner: usize,
     committed: Commit,
+    /// Before this, a commit was found to be right.
+    judged: i64,
     /// Counts who owned it.
     assignment: usize,
     /// The offset to read next.
@@ -172,7 +174,8 @@ struct World {
     processes: Vec<Process>,
     /// What the vendor applied, in its order, and under which assignment.
     applied: HashMap<(usize, String), Vec<(usize, i64)>>,
-    parked: BTreeSet<Place>,
+    /// With the vendor, or where refused records stand.
+    done: BTreeSet<Place>,
     n_random: u32,
     trace: String,
 }
@@ -262,6 +265,7 @@ impl World {
                     offset: 0,
                     metadata: String::new(),
                 },
+                judged: 0,
                 assignment: 0,
                 next: 0,
                 told: BTreeSet::new(),
@@ -274,7 +278,7 @@ impl World {
             partitions: case.records.iter().enumerate().map(partition).collect(),
             processes: (0..PROCESSES).map(|_| process(case)).collect(),
             applied: HashMap::new(),
-            parked: BTreeSet::new(),
+            done: BTreeSet::new(),
             n_random: 7,
             trace: String::new(),
         }
@@ -384,13 +388,8 @@ impl World {
         Ok(true)
     }
 
-    /// Returns whether the record is with the vendor, or where refused records stand.
     fn is_done(&self, place: Place) -> bool {
-        let key = &self.partitions[place.0].records[&place.1].key;
-        let applied = self.applied.get(&(place.0, key.clone()));
-        let is_applied =
-            applied.is_some_and(|applied| applied.iter().any(|(_, offset)| *offset == place.1));
-        is_applied || self.parked.contains(&place)
+        self.done.contains(&place)
     }
 
     /// Returns until when there is nothing to do, if a time is all that is waited for.
@@ -537,6 +536,7 @@ impl World {
         let last = applied.last().copied().unwrap_or((0, -1));
         let is_in_order = last.0 < assignment || last.0 == assignment && last.1 <= place.1;
         applied.push((assignment, place.1));
+        self.done.insert(place);
         // Of a key that stands in a request twice the first can fail alone. Then both are sent again.
         must(is_in_order || self.case.repeats, || {
             format!("{place:?} comes after {last:?} of its key")
@@ -633,7 +633,7 @@ impl World {
 
     fn park(&mut self, process: usize) {
         for place in std::mem::take(&mut self.processes[process].parking) {
-            self.parked.insert(place);
+            self.done.insert(place);
             let number = i32::try_from(place.0).unwrap();
             self.processes[process].lane.parked(number, place.1);
         }
@@ -650,13 +650,15 @@ impl World {
         let mut map =
             DoneMap::restore(&commit, u16::MAX).map_err(|_| "a damaged map".to_owned())?;
         let of = &self.partitions[partition];
-        for offset in of.records.keys().copied() {
+        // What the last commit said was judged then.
+        for offset in of.records.range(of.judged..).map(|(offset, _)| *offset) {
             let is_said_done = offset < commit.offset || map.read(offset) == Read::Finished;
             must(!is_said_done || self.is_done((partition, offset)), || {
                 format!("{partition}/{offset} is committed and not done")
             })?;
         }
         let of = &mut self.partitions[partition];
+        of.judged = of.judged.max(commit.offset);
         of.committed = commit;
         of.durable.extend(of.told.iter().copied());
         Ok(())
