@@ -311,8 +311,8 @@ pub struct AnswerExample {
     pub detail: Option<String>,
 }
 
-/// How an instance's requests are sent: `send:` with the settings filled in.
-#[derive(Debug, Clone)]
+/// How an instance's requests are sent: `send:` with the settings filled in. Some of them may be secrets.
+#[derive(Clone)]
 pub struct Sending {
     /// Scheme, host and what stands before each request's path.
     pub url: String,
@@ -326,8 +326,14 @@ pub struct Sending {
     pub rules: Rules,
 }
 
+impl fmt::Debug for Sending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Sending")
+    }
+}
+
 /// The login, but for the credentials.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Auth {
     /// None is needed, or the items hold it.
     None,
@@ -353,10 +359,10 @@ pub enum Auth {
 }
 
 /// A text with credentials in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CredentialText(pub(super) Vec<CredentialPart>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum CredentialPart {
     Literal(String),
     /// The credential of this name; the only one has none.

@@ -192,8 +192,10 @@ impl Lane {
         let first = partition.tickets.values().next().and_then(record);
         let n_taken = self.n_taken();
         let is_failing = |first: &Record| {
-            first.failures.n > 0
-                && first.failures.taken_at_last == n_taken
+            let failures = &first.failures;
+            failures.n > 0
+                && failures.n_alone < self.bounds.attempts
+                && failures.taken_at_last == n_taken
                 && first.state != State::Aside
         };
         let is_untried = |record: &Record| {

@@ -129,7 +129,7 @@ impl<'c> Compiler<'c> {
         let is_setting = text.expression().is_some();
         if !is_setting && !url.starts_with("https://") {
             self.diagnostics
-                .error(place, format!("send.url must begin with https://: {url}"));
+                .error(place, "send.url must begin with https://");
         }
         Some(url.trim_end_matches('/').to_owned())
     }

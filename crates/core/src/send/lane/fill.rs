@@ -90,10 +90,10 @@ impl Lane {
         let (fresh, again) = (self.fresh.iter().copied(), self.again.iter().copied());
         if self.pace.is_held() {
             // One is tried for all: who was tried least, so that one that always fails does not speak for the rest.
-            let mut all: Vec<Ticket> = fresh.chain(again).collect();
             let n_sent = |ticket: &Ticket| self.records.get(ticket).map(|record| record.n_sent);
-            all.sort_by_key(|ticket| (n_sent(ticket), *ticket));
-            return Box::new(all.into_iter());
+            let all = fresh.chain(again);
+            let least = all.clone().min_by_key(|ticket| (n_sent(ticket), *ticket));
+            return Box::new(least.into_iter().chain(all));
         }
         // What fails may also be slow: it never takes all places.
         let n_again = self.flights.values().filter(|flight| flight.is_again);
