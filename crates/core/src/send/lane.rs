@@ -23,6 +23,7 @@ use super::moment::Moment;
 use super::pace::Pace;
 use super::request::{Item, Shape};
 
+pub use self::fill::{Next, Request, RequestId};
 use self::record::{Failures, Flight, Key, Operation, Partition, Queue, Record, State, Ticket};
 pub use self::refused::{Answered, Refusal, Refused};
 pub use self::reply::Reply;
@@ -78,32 +79,6 @@ pub struct Lane {
     n_tickets: u64,
     n_requests: u64,
     n_parts: u64,
-}
-
-/// Names a request of a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
-
-/// What the caller does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// Make this request. Then ask again.
-    Send(Request),
-    /// Ask again at this moment, or once something has happened: a record, an answer, new credentials.
-    Wait(Option<Moment>),
-}
-
-/// A request that leaves now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Its name, for the answer.
-    pub id: RequestId,
-    /// The number of its operation in the definition.
-    pub operation: usize,
-    /// Method and path.
-    pub request: Box<str>,
-    /// Where its items' records stand, in the order of the items.
-    pub records: Vec<(i32, i64)>,
 }
 
 impl Lane {

@@ -5,9 +5,8 @@ use crate::diagnostic::{Diagnostics, Place};
 use super::super::definition::{Definition, Encoding, Layout};
 use super::super::expression::{Operand, Segment, Text};
 use super::super::settings::{SettingValue, Settings};
-use super::{
-    Auth, AuthSpec, CredentialPart, CredentialText, Parameter, SendSpec, Sending, UrlSpec,
-};
+use super::credentials::{CredentialPart, CredentialText};
+use super::{Auth, AuthSpec, Parameter, SendSpec, Sending, UrlSpec};
 
 /// Reports what is wrong with a definition's `send:`, with some value for each setting.
 pub(in super::super) fn check(definition: &Definition, diagnostics: &mut Diagnostics) {

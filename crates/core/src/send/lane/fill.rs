@@ -6,8 +6,34 @@ use crate::send::moment::Moment;
 use crate::send::pace::Load;
 use crate::send::request::Filling;
 
+use super::Lane;
 use super::record::{Flight, Key, Part, Record, State, Ticket};
-use super::{Lane, Next, Request, RequestId};
+
+/// Names a request of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// What the caller does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Make this request. Then ask again.
+    Send(Request),
+    /// Ask again at this moment, or once something has happened: a record, an answer, new credentials.
+    Wait(Option<Moment>),
+}
+
+/// A request that leaves now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its name, for the answer.
+    pub id: RequestId,
+    /// The number of its operation in the definition.
+    pub operation: usize,
+    /// Method and path.
+    pub request: Box<str>,
+    /// Where its items' records stand, in the order of the items.
+    pub records: Vec<(i32, i64)>,
+}
 
 /// A request as it would leave.
 struct Filled {

@@ -9,9 +9,10 @@ use crate::send::done::Room;
 use crate::send::moment::Moment;
 use crate::send::pace::{self, Load};
 
+use super::Lane;
+use super::fill::RequestId;
 use super::record::{Flight, Key, Part, State, Ticket};
 use super::refused::{Answered, Refusal, Refused};
-use super::{Lane, RequestId};
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy)]
