@@ -211,10 +211,13 @@ fn index_of(value: &Value) -> Option<usize> {
 }
 
 fn words(body: &Value, pointer: &str) -> Option<String> {
-    match body.pointer(pointer)? {
+    let found = body.pointer(pointer)?;
+    match found {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some(found.to_string())
+        }
     }
 }
 

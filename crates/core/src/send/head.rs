@@ -38,11 +38,10 @@ pub fn head(
     token: Option<&Token>,
 ) -> Result<Head, MissingCredential> {
     let (method, path) = request.split_once(' ').unwrap_or(("POST", request));
-    let token = match &sending.auth {
-        Auth::OAuth2 { .. } => {
-            Some(token.ok_or_else(|| MissingCredential("access token".to_owned()))?)
-        }
-        _ => None,
+    let token = if let Auth::OAuth2 { .. } = &sending.auth {
+        Some(token.ok_or_else(|| MissingCredential("access token".to_owned()))?)
+    } else {
+        None
     };
     let base = token.and_then(|token| token.base.as_deref());
     let mut url = format!("{}{path}", base.unwrap_or(&sending.url));

@@ -178,7 +178,7 @@ fn doubled(first: Duration, n_failed: u32) -> Duration {
 
 /// Returns any part of the time.
 fn share(time: Duration, random: u32) -> Duration {
-    let nanos = time.as_nanos() * u128::from(random) >> 32;
+    let nanos = (time.as_nanos() * u128::from(random)) >> 32;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

@@ -78,7 +78,7 @@ impl Now {
 /// Returns a number of that many milliseconds each, rounded up. One too large for a clock is for ever.
 fn milliseconds(text: &str, each: f64) -> Option<Duration> {
     let number: f64 = text.parse().ok()?;
-    if !(number >= 0.0) {
+    if number.is_nan() || number < 0.0 {
         return None;
     }
     // A float of milliseconds becomes a float of seconds, which has no room for a millisecond that is exact.

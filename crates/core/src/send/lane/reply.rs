@@ -331,9 +331,10 @@ impl Lane {
         let (since, n) = record.later.unwrap_or((landing.now, 0));
         record.later = Some((since, n.saturating_add(1)));
         if since.after(landing.later.patience) <= landing.now {
-            match landing.later.then {
-                Meaning::Taken => self.take(landing, ticket),
-                _ => self.refuse(landing, ticket, Refusal::NotInTime, detail),
+            if landing.later.then == Meaning::Taken {
+                self.take(landing, ticket);
+            } else {
+                self.refuse(landing, ticket, Refusal::NotInTime, detail);
             }
             return true;
         }

@@ -42,7 +42,7 @@ fn case() -> impl Strategy<Value = Case> {
 
 proptest! {
     // A failure becomes a row, not a file of seeds. `just model` runs many more.
-    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_nothing_is_lost_skipped_or_overtaken(case in case()) {

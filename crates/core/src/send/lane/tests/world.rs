@@ -485,12 +485,21 @@ impl World {
             .map(|place| self.partitions[place.0].records[&place.1].kind)
             .collect();
         let bad: Vec<usize> = positions(&kinds, Kind::Refused);
-        let outcome = match outcome {
-            Outcome::TooLarge if places.len() == 1 => Outcome::Natural,
-            Outcome::FailsForOne(_) if !bad.is_empty() || kinds.contains(&Kind::Failing) => {
-                Outcome::Natural
-            }
-            other => other,
+        let is_natural = match outcome {
+            Outcome::TooLarge => places.len() == 1,
+            Outcome::FailsForOne(_) => !bad.is_empty() || kinds.contains(&Kind::Failing),
+            Outcome::Natural
+            | Outcome::Fails
+            | Outcome::FailsLate
+            | Outcome::Throttles(_)
+            | Outcome::RefusesLogin
+            | Outcome::Unsent
+            | Outcome::Unsure(_) => false,
+        };
+        let outcome = if is_natural {
+            Outcome::Natural
+        } else {
+            outcome
         };
         let all: Vec<usize> = positions(&kinds, Kind::Good);
         let names = |field: &str, indices: &[usize]| {
@@ -572,15 +581,14 @@ impl World {
             }
         }
         let of = &mut self.processes[process];
-        match outcome {
-            Outcome::Throttles(milliseconds) => {
-                let until = self.now.after(Duration::from_millis(milliseconds));
-                of.wait_until = of.wait_until.max(until);
-                of.login_until = Moment::default();
-            }
-            Outcome::RefusesLogin => of.login_until = self.now.after(Duration::from_secs(60)),
-            _ if status.is_some_and(|status| status < 500) => of.login_until = Moment::default(),
-            _ => {}
+        if let Outcome::Throttles(milliseconds) = outcome {
+            let until = self.now.after(Duration::from_millis(milliseconds));
+            of.wait_until = of.wait_until.max(until);
+        }
+        if outcome == Outcome::RefusesLogin {
+            of.login_until = self.now.after(Duration::from_secs(60));
+        } else if status.is_some_and(|status| status < 500) {
+            of.login_until = Moment::default();
         }
     }
 
@@ -596,9 +604,10 @@ impl World {
             .n_random
             .wrapping_mul(1_664_525)
             .wrapping_add(1_013_904_223);
-        let wait = match outcome {
-            Outcome::Throttles(milliseconds) => format!("{}", milliseconds as f64 / 1000.0),
-            _ => String::new(),
+        let wait = if let Outcome::Throttles(milliseconds) = outcome {
+            format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+        } else {
+            String::new()
         };
         let headers = [("Retry-After", wait.as_str())];
         let answer = status.map(|status| Answer {
