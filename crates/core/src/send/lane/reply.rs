@@ -357,20 +357,11 @@ impl Lane {
         };
         self.n_parts += 1;
         for ticket in tickets {
-            let key = self.key_of(*ticket);
-            let queue = key.and_then(|key| self.keys.get(&key));
-            let is_first = queue.is_some_and(|queue| queue.tickets.front() == Some(ticket));
             if let Some(record) = self.records.get_mut(ticket) {
-                record.part = is_first.then_some(part);
+                record.part = Some(part);
             }
-            self.enter(
-                *ticket,
-                if is_first {
-                    State::Due(due)
-                } else {
-                    State::Queued
-                },
-            );
+            // When its time has come it goes if it is the first of its key.
+            self.enter(*ticket, State::Due(due));
         }
     }
 }

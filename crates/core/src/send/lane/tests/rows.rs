@@ -413,3 +413,68 @@ fn memory_is_bounded_by_bytes_too() {
     sim.run(at(10), &mut |_, _| 200);
     assert!(sim.lane.has_room(0));
 }
+
+/// What one key's records would do out of order: the first fails for now, and what follows it was applied too early.
+#[test]
+fn a_key_that_stands_in_a_request_twice_is_sent_again_from_the_one_that_failed() {
+    let rules = "  repeats: true\n  answers: [{ status: 207, items: { in: /again, index: /index }, means: retry }]\n";
+    let mut sim = Sim::new(10, rules);
+    for (offset, key) in [(0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "c")] {
+        assert_eq!(sim.offer(offset, key), Read::New);
+    }
+    let Next::Send(request) = sim.lane.next(sim.now) else {
+        panic!("nothing leaves");
+    };
+    let offsets: Vec<i64> = request.records.iter().map(|(_, offset)| *offset).collect();
+    assert_eq!(offsets, [0, 2, 3, 1, 4]);
+    let answer = Answer {
+        status: 207,
+        headers: &[],
+        body: br#"{"again":[{"index":1}]}"#,
+        received_unix_ms: 0,
+    };
+    let answered = sim
+        .lane
+        .answered(request.id, Reply::Answer(&answer), sim.now, 0);
+    assert_eq!(answered.n_taken, 3);
+    sim.run(at(10), &mut |_, _| 200);
+    assert_eq!(sim.taken, [2, 3]);
+}
+
+#[test]
+fn halves_of_a_request_hold_a_key_one_after_the_other() {
+    for status in [400, 413, 500] {
+        let mut sim = Sim::new(10, "  repeats: true\n");
+        (0..4).for_each(|offset| assert_eq!(sim.offer(offset, "a"), Read::New));
+        let mut n_failed = 0;
+        sim.run(at(600), &mut |offsets, _| {
+            n_failed += 1;
+            if offsets.len() > 1 && n_failed < 5 {
+                status
+            } else {
+                200
+            }
+        });
+        assert_eq!((sim.taken.len(), sim.refused.len()), (4, 0), "{status}");
+        assert!(sim.taken.is_sorted(), "{status}: {:?}", sim.taken);
+    }
+}
+
+/// The acknowledgement of a refused record can come after the partition was given back and assigned again.
+#[test]
+fn a_late_acknowledgement_finishes_no_record_that_is_on_its_way_again() {
+    let mut sim = Sim::new(1, "");
+    sim.offer(0, "a");
+    let commit = sim.lane.commit(0).unwrap();
+    sim.lane.assign(0, &commit).unwrap();
+    sim.offer(0, "a");
+    let Next::Send(request) = sim.lane.next(sim.now) else {
+        panic!("nothing leaves");
+    };
+    sim.lane.parked(0, 0);
+    assert_eq!(sim.lane.commit(0).map(|commit| commit.offset), Some(0));
+    let answered = sim.lane.answered(request.id, Reply::Unsure, sim.now, 0);
+    assert_eq!(answered.n_taken, 0);
+    sim.run(at(60), &mut |_, _| 200);
+    assert_eq!(sim.taken, [0]);
+}

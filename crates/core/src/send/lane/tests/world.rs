@@ -659,12 +659,21 @@ impl World {
         let mut map =
             DoneMap::restore(&commit, u16::MAX).map_err(|_| "a damaged map".to_owned())?;
         let of = &self.partitions[partition];
+        let parking = &self.processes[owner].parking;
+        let mut unfinished = BTreeSet::new();
         // What the last commit said was judged then.
-        for offset in of.records.range(of.judged..).map(|(offset, _)| *offset) {
-            let is_said_done = offset < commit.offset || map.read(offset) == Read::Finished;
-            must(!is_said_done || self.is_done((partition, offset)), || {
-                format!("{partition}/{offset} is committed and not done")
+        for (offset, record) in of.records.range(of.judged..) {
+            let place = (partition, *offset);
+            let is_said_done = *offset < commit.offset || map.read(*offset) == Read::Finished;
+            must(!is_said_done || self.is_done(place), || {
+                format!("{place:?} is committed and not done")
             })?;
+            must(!is_said_done || !unfinished.contains(&record.key), || {
+                format!("{place:?} is committed before an earlier record of its key")
+            })?;
+            if !is_said_done && !parking.contains(&place) {
+                unfinished.insert(&record.key);
+            }
         }
         let of = &mut self.partitions[partition];
         of.judged = of.judged.max(commit.offset);
