@@ -659,7 +659,6 @@ impl World {
         let mut map =
             DoneMap::restore(&commit, u16::MAX).map_err(|_| "a damaged map".to_owned())?;
         let of = &self.partitions[partition];
-        let parking = &self.processes[owner].parking;
         let mut unfinished = BTreeSet::new();
         // What the last commit said was judged then.
         for (offset, record) in of.records.range(of.judged..) {
@@ -671,7 +670,8 @@ impl World {
             must(!is_said_done || !unfinished.contains(&record.key), || {
                 format!("{place:?} is committed before an earlier record of its key")
             })?;
-            if !is_said_done && !parking.contains(&place) {
+            // A refused one changes nothing, and may be written down late, or by another owner.
+            if !is_said_done && record.kind != Kind::Refused {
                 unfinished.insert(&record.key);
             }
         }
