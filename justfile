@@ -35,6 +35,7 @@ lint:
 # The loop under many schedules of faults, in memory: some minutes.
 model cases="40000":
     PROPTEST_CASES={{cases}} cargo test --lib worker::tests
+    PROPTEST_CASES={{cases}} cargo test --package groupcast-core --lib send::lane::tests::whatever
 
 # One million mixed events through real Kafka, checked record by record.
 million:

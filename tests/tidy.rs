@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules from the top to the ground, as DESIGN has them: each uses only what stands on a later line.
-const LAYERS: [&[&str]; 18] = [
+const LAYERS: [&[&str]; 19] = [
     &["cli"],
     &["service"],
     &["http"],
@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 18] = [
     &["cases"],
     &["examples", "explanation", "suggestion"],
     &["router"],
+    &["send"],
     &["destination"],
     &["selection", "latest", "consent"],
     &["event"],

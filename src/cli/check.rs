@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let n_examples: usize = catalogue
         .iter()
-        .map(|definition| definition.examples.len())
+        .map(|definition| examples::count(definition))
         .sum();
     writeln!(
         out,

@@ -11,6 +11,7 @@ mod plan;
 mod request;
 mod run;
 mod schema;
+pub mod send;
 mod settings;
 mod value;
 

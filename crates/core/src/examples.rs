@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::destination::send::{AnswerExample, Meaning, Rules};
 use crate::destination::{Definition, Example, Expected, ExpectedOperation, Instance};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::envelope::{Emission, Emissions};
 use crate::json;
 use crate::record::{Position, Record};
 use crate::router::{DefaultLimits, Router, Routing, Scratch};
+use crate::send::answer::{self, Answer};
 use crate::verdict::{Observer, Outcome, Verdict};
 
 /// Returns what is wrong with the definition's examples: each that does not come out as it says, at its place.
@@ -29,7 +32,68 @@ pub fn check(definition: &Arc<Definition>) -> Vec<Diagnostic> {
             format!("no example shows the operation: {}", operation.id),
         );
     }
+    if let Some(send) = &definition.send {
+        for example in &send.examples {
+            check_answer(definition, &send.rules, example, &mut diagnostics);
+        }
+    }
     diagnostics.into_sorted()
+}
+
+/// Returns how many examples the definition has: events, and answers of its vendor.
+#[must_use]
+pub fn count(definition: &Definition) -> usize {
+    let answers = definition.send.as_ref().map(|send| send.examples.len());
+    definition.examples.len() + answers.unwrap_or_default()
+}
+
+fn check_answer(
+    definition: &Definition,
+    rules: &Rules,
+    example: &AnswerExample,
+    diagnostics: &mut Diagnostics,
+) {
+    let first = definition.operations.first();
+    let first = first.map_or("", |operation| &*operation.id);
+    let operation = example.operation.as_deref().unwrap_or(first);
+    let headers: Vec<(&str, &str)> = example
+        .headers
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let answer = Answer {
+        status: example.status,
+        headers: &headers,
+        body: example.body.as_bytes(),
+        received_unix_ms: 0,
+    };
+    let reading = answer::read(rules, operation, example.means.len(), &answer);
+    let words = |means: &mut dyn Iterator<Item = Meaning>| -> String {
+        means.map(Meaning::word).collect::<Vec<_>>().join(", ")
+    };
+    let means = words(&mut reading.items.iter().map(|item| item.means));
+    let detail = reading.items.iter().find_map(|item| item.detail.clone());
+    let wait = |wait: Option<Duration>| wait.map(|wait| format!("{} ms", wait.as_millis()));
+    let parts = [
+        (
+            "means",
+            Some(words(&mut example.means.iter().copied())),
+            Some(means),
+        ),
+        ("wait", wait(example.wait), wait(reading.wait)),
+        ("detail", example.detail.clone(), detail),
+    ];
+    for (part, wanted, came) in parts.into_iter().filter(|(_, wanted, came)| wanted != came) {
+        let none = || "none".to_owned();
+        let (wanted, came) = (wanted.unwrap_or_else(none), came.unwrap_or_else(none));
+        diagnostics.error(
+            example.place,
+            format!(
+                "answer \"{}\": {part} is expected to be {wanted}, {came} came",
+                example.about
+            ),
+        );
+    }
 }
 
 fn check_one(

@@ -17,6 +17,7 @@ pub mod destination;
 pub mod latest;
 pub mod selection;
 pub mod router;
+pub mod send;
 pub mod examples;
 pub mod cases;
 pub mod explanation;

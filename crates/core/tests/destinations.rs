@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use groupcast_core::destination::send::Meaning;
 use groupcast_core::destination::{Catalogue, Definition, Expected};
 use groupcast_core::examples;
 use groupcast_core::flags::{self, FlagNames};
@@ -123,6 +124,37 @@ fn every_definition_has_the_examples_it_needs() {
             definition.id
         );
     }
+}
+
+/// Else nobody knows whether the vendor's refusals and waits are understood.
+#[test]
+fn every_definition_that_is_sent_shows_what_its_vendor_answers() {
+    let mut n_sent = 0;
+    for definition in definitions() {
+        let Some(send) = &definition.send else {
+            continue;
+        };
+        n_sent += 1;
+        for meaning in [
+            Meaning::Taken,
+            Meaning::Refused,
+            Meaning::Throttled,
+            Meaning::Credentials,
+        ] {
+            let examples = &send.examples;
+            let is_shown = examples
+                .iter()
+                .any(|example| example.means.contains(&meaning));
+            // A login that stands in the items is the vendor's to check there.
+            let is_needed = meaning != Meaning::Credentials || definition.id != "mixpanel";
+            let (id, word) = (&definition.id, meaning.word());
+            assert!(
+                is_shown || !is_needed,
+                "{id}: no example of an answer that means {word}"
+            );
+        }
+    }
+    assert_eq!(n_sent, 8);
 }
 
 #[test]

@@ -30,6 +30,22 @@ operations:
   - { id: a, request: POST /, when: "${userId}", batch: { as: { array_in: items }, encoding: { form: data } }, body: { a: 1 } }
 examples:
   - { about: x, settings: { region: eu }, event: { type: group, groupId: g }, emits: [{ operation: a, body: { a: 1 } }] }
+send:
+  settings: { domain: { type: string, required: true } }
+  notes: Nothing.
+  url: { us: https://a.example, eu: "https://${settings.domain}.example" }
+  auth: { oauth2: { token: /token, scope: all, base: url } }
+  headers: { Accept: text/plain }
+  query: { v: "1" }
+  mark: place
+  repeats: true
+  in_flight: 4
+  limits: [{ requests: 5, per: 1s, of: key }]
+  wait: [{ header: X-Reset, as: unix }]
+  answers:
+    - { status: [207], operations: [a], where: { /a: [] }, items: { in: /e, index: /i, where: { /b: x }, detail: /m }, means: refused, others: taken, detail: /n, of: key, patience: 1m, then: taken }
+  examples:
+    - { about: y, operation: a, answer: { status: 429, headers: { X-Reset: "1" }, body: {} }, means: throttled, wait: 1s }
 "#;
 
 #[test]
@@ -99,7 +115,9 @@ fn every_definition_of_the_folder_is_valid() {
 /// The reader says which keys a mapping may have when it meets one that is like none of them.
 #[test]
 fn the_schema_has_the_readers_keys_and_no_others() {
-    let rows = [
+    let send = "/$defs/send/properties";
+    let auth = "/$defs/send/properties/auth/anyOf/1";
+    let rows: [(&str, &str, &str); 18] = [
         ("name: Acme", "qqq: 1\nname: Acme", "/properties"),
         (
             "{ type: string",
@@ -123,6 +141,56 @@ fn the_schema_has_the_readers_keys_and_no_others() {
             "{ operation",
             "{ qqq: 1, operation",
             "/$defs/expected/properties",
+        ),
+        (
+            "  notes: Nothing",
+            "  qqq: 1\n  notes: Nothing",
+            "/$defs/send/properties",
+        ),
+        (
+            "{ oauth2: {",
+            "{ qqq: 1, oauth2: {",
+            &format!("{auth}/properties"),
+        ),
+        (
+            "{ token",
+            "{ qqq: 1, token",
+            &format!("{auth}/properties/oauth2/properties"),
+        ),
+        (
+            "oauth2: { token: /token, scope: all, base: url }",
+            "basic: { qqq: 1, user: a, password: b }",
+            &format!("{auth}/properties/basic/properties"),
+        ),
+        (
+            "{ requests",
+            "{ qqq: 1, requests",
+            &format!("{send}/limits/items/properties"),
+        ),
+        (
+            "{ header: X",
+            "{ qqq: 1, header: X",
+            &format!("{send}/wait/items/properties"),
+        ),
+        (
+            "{ status: [",
+            "{ qqq: 1, status: [",
+            &format!("{send}/answers/items/properties"),
+        ),
+        (
+            "{ in: ",
+            "{ qqq: 1, in: ",
+            &format!("{send}/answers/items/properties/items/properties"),
+        ),
+        (
+            "{ about: y",
+            "{ qqq: 1, about: y",
+            &format!("{send}/examples/items/properties"),
+        ),
+        (
+            "{ status: 429",
+            "{ qqq: 1, status: 429",
+            &format!("{send}/examples/items/properties/answer/properties"),
         ),
     ];
     let schema = destination::schema();
@@ -219,6 +287,47 @@ fn what_is_wrong_both_refuse() {
         // What an example must say.
         (", emits: [{ operation: a, body: { a: 1 } }]", ""),
         (", emits:", ", skips: opt_in, emits:"),
+        // What sending must say.
+        ("  url: {", "  ulr: {"),
+        (
+            "{ us: https://a.example, eu: \"https://${settings.domain}.example\" }",
+            "{}",
+        ),
+        ("  auth: {", "  login: {"),
+        ("auth: { oauth2: {", "auth: { bearer: x, oauth2: {"),
+        (
+            "{ oauth2: { token: /token, scope: all, base: url } }",
+            "all",
+        ),
+        ("token: /token, ", ""),
+        (
+            "{ oauth2: { token: /token, scope: all, base: url } }",
+            "{ basic: { user: x } }",
+        ),
+        ("headers: { Accept: text/plain }", "headers: [Accept]"),
+        ("in_flight: 4", "in_flight: 0"),
+        ("repeats: true", "repeats: often"),
+        ("requests: 5, ", ""),
+        ("requests: 5, ", "requests: 5, items: 5, "),
+        ("requests: 5, ", "requests: 0, "),
+        ("per: 1s, ", ""),
+        ("per: 1s", "per: a while"),
+        ("of: key }]", "of: day }]"),
+        ("header: X-Reset, ", ""),
+        ("header: X-Reset, ", "header: X-Reset, body: /a, "),
+        ("as: unix", "as: minutes"),
+        ("means: refused, others", "others"),
+        ("means: refused, others", "means: lost, others"),
+        ("in: /e, ", ""),
+        ("in: /e", "in: e"),
+        ("index: /i, ", "index: /i, mark: /m, "),
+        ("where: { /a: [] }", "where: { a: [] }"),
+        ("then: taken", "then: retry"),
+        ("patience: 1m", "patience: 1 minute"),
+        ("about: y, ", ""),
+        ("status: 429, ", ""),
+        ("means: throttled, ", ""),
+        ("means: throttled, ", "means: [thrown], "),
     ];
     let validator = validator();
     assert!(Definition::parse("x", "x.yaml", WHOLE).is_ok());

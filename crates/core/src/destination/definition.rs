@@ -7,6 +7,7 @@ use crate::yaml::{self, Entry, Fields, Node, Value};
 
 use super::compile;
 use super::expression::Text;
+use super::send::{self, SendSpec, Sending};
 use super::settings::{SettingSpec, Settings};
 
 /// One destination as written: names, settings, operations and examples.
@@ -38,6 +39,8 @@ pub struct Definition {
     pub operations: Vec<OperationSpec>,
     /// What it makes of sample events.
     pub examples: Vec<Example>,
+    /// How its requests are sent, if the file says so.
+    pub send: Option<SendSpec>,
     pub(super) properties: Option<Vec<BodyField>>,
 }
 
@@ -247,6 +250,7 @@ impl Definition {
         // Expressions are checked even where the shape has faults, so that all are reported at once.
         if let Some(definition) = &definition {
             compile::check(definition, &mut diagnostics);
+            send::check(definition, &mut diagnostics);
         }
         let diagnostics = diagnostics.into_sorted();
         match definition {
@@ -263,6 +267,39 @@ impl Definition {
         diagnostics: &mut Diagnostics,
     ) -> Settings {
         Settings::read(&self.settings, node, place, diagnostics)
+    }
+
+    /// Reads an instance's settings for sending, as [`Definition::read_settings`] does the others.
+    pub fn read_send_settings(
+        &self,
+        node: Option<&Node>,
+        place: Place,
+        diagnostics: &mut Diagnostics,
+    ) -> Settings {
+        let specs = self.send.as_ref().map(|send| &*send.settings);
+        Settings::read(specs.unwrap_or_default(), node, place, diagnostics)
+    }
+
+    /// Returns how an instance's requests are sent, in a region if the definition has them; `None` if the definition
+    /// does not say.
+    ///
+    /// # Errors
+    /// A region that the definition does not know.
+    pub fn sending(
+        &self,
+        settings: &Settings,
+        send_settings: &Settings,
+        region: Option<&str>,
+    ) -> Result<Option<Sending>, Vec<Diagnostic>> {
+        let Some(spec) = &self.send else {
+            return Ok(None);
+        };
+        let mut diagnostics = Diagnostics::new(&self.file);
+        let sending = send::compile(spec, settings, send_settings, region, &mut diagnostics);
+        match sending {
+            Some(sending) => Ok(Some(sending)),
+            None => Err(diagnostics.into_sorted()),
+        }
     }
 }
 
@@ -300,6 +337,9 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
             .and_then(|node| read_properties(node, diagnostics)),
         operations: read_operations(&mut fields, diagnostics),
         examples: read_list(&mut fields, "examples", diagnostics, read_example),
+        send: fields
+            .node("send")
+            .and_then(|node| send::read(node, diagnostics)),
     };
     fields.finish(diagnostics);
     Some(definition)
@@ -559,7 +599,7 @@ fn read_conditions(
         .collect()
 }
 
-fn read_text(node: &Node, diagnostics: &mut Diagnostics) -> Option<Text> {
+pub(super) fn read_text(node: &Node, diagnostics: &mut Diagnostics) -> Option<Text> {
     let Some(scalar) = node.as_scalar() else {
         diagnostics.error(
             node.place,

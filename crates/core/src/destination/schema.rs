@@ -31,6 +31,7 @@ pub fn schema() -> Value {
             "batch": batch(),
             "example": example(),
             "expected": expected(),
+            "send": super::send::schema(),
         },
     });
     extend(&mut schema, top);
@@ -72,6 +73,7 @@ fn definition() -> Value {
             "description": "Events and what comes of them; `groupcast check` and the tests run them.",
             "type": "array", "items": reference("example"),
         },
+        "send": named("send", "How its requests are sent. Without it nothing here sends them.", &json!({})),
     })
 }
 
@@ -239,23 +241,23 @@ fn expected() -> Value {
 }
 
 /// Returns the schema of a mapping that has these keys and no others.
-fn mapping(required: &[&str], properties: Value) -> Value {
+pub(super) fn mapping(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
 }
 
 /// Returns a reference with a description of its own and what else the key asks for.
-fn named(definition: &str, description: &str, more: &Value) -> Value {
+pub(super) fn named(definition: &str, description: &str, more: &Value) -> Value {
     // Beside siblings draft 7 ignores a $ref, inside allOf it does not.
     let mut schema = json!({ "description": description, "allOf": [reference(definition)] });
     extend(&mut schema, more.clone());
     schema
 }
 
-fn reference(definition: &str) -> Value {
+pub(super) fn reference(definition: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{definition}") })
 }
 
-fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+pub(super) fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
     table.iter().map(|(word, _)| *word).collect()
 }
 
