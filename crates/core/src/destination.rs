@@ -96,8 +96,10 @@ pub struct Catalogue {
     definitions: BTreeMap<String, Arc<Definition>>,
 }
 
+// The folder also has what the vendors take, which is for the tests.
 #[derive(RustEmbed)]
 #[folder = "destinations"]
+#[include = "*.yaml"]
 struct Files;
 
 /// Returns the text of a definition that is part of the program, by the file that diagnostics name.

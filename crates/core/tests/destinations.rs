@@ -167,15 +167,8 @@ fn definitions() -> Vec<std::sync::Arc<Definition>> {
     let mut files: Vec<String> =
         std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/destinations"))
             .unwrap()
-            .map(|entry| {
-                entry
-                    .unwrap()
-                    .path()
-                    .file_stem()
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned()
-            })
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
             .collect();
     files.sort_unstable();
     let ids: Vec<&str> = definitions
