@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
+use crate::described;
 use crate::route::Left;
 
 /// What a vendor takes, by operation.
@@ -59,6 +60,11 @@ impl Accepted {
                 .collect::<Vec<_>>()
         });
         faults.collect()
+    }
+
+    /// Returns what is otherwise in the vendor's own description, if it is in the folder.
+    pub(crate) fn differences(&self, id: &str, folder: &str) -> Vec<String> {
+        described::differences(id, &self.file, folder)
     }
 
     /// Whether an operation replaces all that the vendor has, so that what it does not mention is cleared.

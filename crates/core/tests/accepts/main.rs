@@ -24,6 +24,7 @@ use crate::known::KNOWN;
 use crate::route::Instances;
 
 mod accepted;
+mod described;
 #[path = "../corpus/events.rs"]
 #[allow(dead_code, reason = "the corpus uses the rest")]
 mod events;
@@ -111,6 +112,20 @@ fn what_leaves_is_what_the_vendor_takes() {
         complaints.len(),
         complaints.join("\n")
     );
+}
+
+/// `just vendor-schemas` fetches the descriptions and names their folder.
+#[test]
+fn the_vendors_own_descriptions_have_the_same_fields() {
+    let Ok(folder) = std::env::var("GROUPCAST_VENDOR_SCHEMAS") else {
+        println!("SKIPPED: GROUPCAST_VENDOR_SCHEMAS names no folder: just vendor-schemas");
+        return;
+    };
+    let differences: Vec<String> = definitions()
+        .iter()
+        .flat_map(|definition| Accepted::read(&definition.id).differences(&definition.id, &folder))
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// Routes everything through one definition, under each of its settings, and judges what leaves.
