@@ -6,6 +6,7 @@ mod definition;
 mod entries;
 mod expression;
 mod filter;
+mod fit;
 mod material;
 mod plan;
 mod run;

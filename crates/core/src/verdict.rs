@@ -122,7 +122,7 @@ codes! {
         NoMember = "no_member": "the event has neither userId nor anonymousId",
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
         // Dead letter of one destination.
-        TooLarge = "too_large": "the record that would leave is larger than its topic takes",
+        TooLarge = "too_large": "the record that would leave is larger than its topic takes, or its body than the vendor",
     }
 }
 
@@ -167,6 +167,7 @@ codes! {
         TraitCollision = "trait_collision": "several keys mean one trait, and one of them won",
         TraitTypeMismatch = "trait_type_mismatch": "a value does not fit its field, and was left out",
         KeyCollision = "key_collision": "two traits meet in one output key, and one of them won",
+        KeyRefused = "key_refused": "the destination takes no such key, or no more keys",
         NullNotExpressible = "null_not_expressible": "the destination cannot clear a property, and the null was left out",
         UnlistedTrait = "unlisted_trait": "the destination takes listed traits only, and this one is not listed",
         TraitDenied = "trait_denied": "the destination's rules leave this trait out",

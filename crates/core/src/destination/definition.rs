@@ -122,6 +122,8 @@ pub struct Batch {
     pub records: Option<u64>,
     /// The most bytes in a request.
     pub bytes: Option<u64>,
+    /// The most bytes of an item.
+    pub item_bytes: Option<u64>,
     /// How items stand in the request.
     pub layout: Layout,
     /// How the request is encoded.
@@ -129,6 +131,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Returns the most bytes that one item may have: no more than a whole request.
+    pub(super) fn max_item(&self) -> Option<u64> {
+        [self.item_bytes, self.bytes].into_iter().flatten().min()
+    }
+
     /// Returns what a sender must know, as `destinations --json` prints it.
     #[must_use]
     pub fn as_json(&self) -> serde_json::Value {
@@ -136,6 +143,7 @@ impl Batch {
         json!({
             "records": self.records,
             "bytes": self.bytes,
+            "item_bytes": self.item_bytes,
             "as": match &self.layout {
                 Layout::Single => json!("single"),
                 Layout::Array => json!("array"),
@@ -436,6 +444,7 @@ impl Batch {
         Batch {
             records: Some(1),
             bytes: None,
+            item_bytes: None,
             layout: Layout::Single,
             encoding: Encoding::Json,
         }
@@ -448,6 +457,7 @@ fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batc
     let batch = Batch {
         records: fields.integer("records", diagnostics),
         bytes: fields.integer("bytes", diagnostics),
+        item_bytes: fields.integer("item_bytes", diagnostics),
         layout: fields
             .node("as")
             .and_then(|node| read_layout(node, &context, diagnostics))

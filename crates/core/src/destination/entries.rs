@@ -7,11 +7,12 @@ use bumpalo::collections::Vec as ArenaVec;
 use crate::date::Unit;
 use crate::event::Time;
 use crate::json::Kind;
-use crate::traits::Fold;
+use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Sink, date, joined, open, truncate};
+use super::filter::{Sink, date, is_between, joined, open, string, truncate};
+use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
 /// A filter of a map's entries, its arguments checked.
@@ -30,7 +31,15 @@ pub(super) enum EntryFilter {
     Flatten(String),
     Scalars,
     Dates(Unit),
-    Texts(usize),
+    Texts(Length),
+    /// Each number and boolean as text.
+    Strings,
+    /// Numbers from the first to the second; other values as they are.
+    Numbers(f64, f64),
+    /// Entries whose key the vendor takes.
+    Names(Names),
+    /// No more entries than this.
+    First(usize),
 }
 
 impl EntryFilter {
@@ -46,7 +55,11 @@ impl EntryFilter {
             | EntryFilter::Except(_)
             | EntryFilter::Scalars
             | EntryFilter::Dates(_)
-            | EntryFilter::Texts(_) => false,
+            | EntryFilter::Texts(_)
+            | EntryFilter::Strings
+            | EntryFilter::Numbers(..)
+            | EntryFilter::Names(_)
+            | EntryFilter::First(_) => false,
         }
     }
 }
@@ -87,9 +100,12 @@ pub(super) fn pass<'a>(
             EntryFilter::Suffix(suffix) => key = joined([key, suffix, ""], arena),
             EntryFilter::Case(case) => key = case.apply(key, arena),
             EntryFilter::Flatten(separator) => {
+                let filters = filters.get(index..).unwrap_or_default();
                 if value.is_map() {
-                    let filters = filters.get(index..).unwrap_or_default();
                     return flatten(key, value, separator, filters, arena, sink, kept);
+                }
+                if item.role == Role::Address && matches!(value, Value::Null) {
+                    return flatten_null(key, separator, filters, arena, sink, kept);
                 }
             }
             EntryFilter::Scalars => {
@@ -108,6 +124,29 @@ pub(super) fn pass<'a>(
                 }
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
+            EntryFilter::Strings => {
+                if value.is_given() && !value.is_container() {
+                    value = string(value, arena).unwrap_or(value);
+                }
+            }
+            EntryFilter::Numbers(least, most) => {
+                if value.is_number() && !is_between(&value, *least, *most) {
+                    sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::Names(names) => {
+                if !names.take(key) {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::First(most) => {
+                if kept.len() >= *most {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
+                }
+            }
         }
     }
     kept.push(Item {
@@ -139,8 +178,27 @@ fn flatten<'a>(
     Ok(())
 }
 
+/// Has each part of an address be null under its joined key (semantics T4).
+fn flatten_null<'a>(
+    key: &str,
+    separator: &str,
+    filters: &'a [EntryFilter],
+    arena: &'a Bump,
+    sink: &mut impl Sink,
+    kept: &mut ArenaVec<'a, Item<'a>>,
+) -> Result<(), Reason> {
+    for part in PARTS {
+        let item = Item {
+            is_renamed: true,
+            ..Item::new(joined([key, separator, part.name()], arena), Value::Null)
+        };
+        pass(&item, filters, arena, sink, kept)?;
+    }
+    Ok(())
+}
+
 /// Cuts a value that is a text, or a date that is sent as the text that it came as.
-fn shortened<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Value<'a> {
+fn shortened<'a>(value: Value<'a>, length: Length, arena: &'a Bump) -> Value<'a> {
     let is_text = match value {
         Value::Raw(raw) | Value::Date(&Time { raw: Some(raw), .. }) => raw.kind() == Kind::String,
         Value::Text(_) => true,

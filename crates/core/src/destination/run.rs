@@ -126,9 +126,13 @@ impl<'a, O: Observer> Run<'a, O> {
         match &test.value {
             Template::Value(pipeline) => Ok(self
                 .evaluate(pipeline)?
-                .is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
-            Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
-            Template::Constant(json) => Ok(Value::Json(json).is_present(NullPolicy::Keep)),
+                .is_present(pipeline.nulls.unwrap_or(self.plan.nulls), self.arena)),
+            Template::Text(parts) => Ok(self
+                .text(parts)?
+                .is_some_and(|text| !text.trim().is_empty())),
+            Template::Constant(json) => {
+                Ok(Value::Json(json).is_present(NullPolicy::Keep, self.arena))
+            }
             Template::Object(_) | Template::Array(_) => Ok(true),
         }
     }
@@ -162,14 +166,22 @@ impl<'a, O: Observer> Run<'a, O> {
     /// Appends the operation's body.
     ///
     /// # Errors
-    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text.
+    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text or the body is larger
+    /// than the vendor takes.
     pub fn write_body(
         &mut self,
         operation: &'a Operation,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        let start = out.len();
         if self.write(&operation.body, out)? {
-            return Ok(());
+            let is_too_large = operation
+                .max_bytes
+                .is_some_and(|most| (out.len() - start) as u64 > most);
+            return match is_too_large {
+                true => Err(Refusal::DeadLettered(Reason::TooLarge)),
+                false => Ok(()),
+            };
         }
         match operation.body {
             Template::Object(_) => out.extend_from_slice(b"{}"),
@@ -409,12 +421,13 @@ impl<'a, O: Observer> Run<'a, O> {
         let mut value = Value::Absent;
         for source in &pipeline.sources {
             let next = self.source(source, &pipeline.subject)?;
-            if next.is_given() {
+            if next.is_given() && !next.is_blank(self.arena) {
                 value = next;
                 break;
             }
-            if matches!(next, Value::Null) {
-                value = Value::Null;
+            // A blank text says more than null, and null more than nothing.
+            if !value.is_given() && !matches!(next, Value::Absent) {
+                value = next;
             }
         }
         for stage in &pipeline.stages {
@@ -473,7 +486,7 @@ impl<'a, O: Observer> Run<'a, O> {
     ) -> Result<bool, Refusal> {
         let value = self.source(source, subject)?;
         if literals.is_empty() {
-            return Ok(value.is_present(self.plan.nulls));
+            return Ok(value.is_present(self.plan.nulls, self.arena));
         }
         Ok(value
             .text(self.arena)
@@ -490,9 +503,12 @@ impl<'a, O: Observer> Run<'a, O> {
             Source::UserId => id(event.user_id.as_ref()),
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
             Source::Member => id(event.member()),
-            Source::MessageId => event
-                .field("messageId")
-                .map_or(Value::Absent, Value::from_raw),
+            Source::MessageId => {
+                let value = event
+                    .field("messageId")
+                    .map_or(Value::Absent, Value::from_raw);
+                self.typed(value, TraitType::Text, subject)
+            }
             Source::Timestamp => event.time.as_ref().map_or(Value::Absent, Value::Date),
             Source::Trait(id, trait_type) => {
                 let value = event

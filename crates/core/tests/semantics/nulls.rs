@@ -175,6 +175,9 @@ fn n4_a_null_passes_every_filter() {
         "upper",
         "trim",
         "truncate 1",
+        "at_most 1",
+        "between 1 2",
+        "filled",
         "domain",
         "json",
         "join x",
@@ -187,6 +190,11 @@ fn n4_a_null_passes_every_filter() {
         "flatten a",
         "scalars",
         "dates date",
+        "texts 1",
+        "strings",
+        "numbers 1 2",
+        "names 1",
+        "first 1",
         "nulls keep",
     ] {
         let body = format!(

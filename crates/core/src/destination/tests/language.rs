@@ -86,6 +86,14 @@ fn alternatives_are_tried_in_order() {
         r#"{V:"c"}"#,
     );
     check_first("traits.a ?? traits.b", r#"{"a":null}"#, "{V:null}");
+    check_first("traits.a ?? traits.b", r#"{"a":" ","b":2}"#, "{V:2}");
+    check_first("traits.a ?? traits.b", r#"{"a":"","b":false}"#, "{V:false}");
+    check_first("traits.a ?? traits.b", r#"{"a":"","b":null}"#, r#"{V:""}"#);
+    check_first(
+        "traits.a ?? traits.b",
+        r#"{"a":null,"b":" "}"#,
+        r#"{V:" "}"#,
+    );
     check_first("traits.a ?? traits.b", r#"{"b":null}"#, "{V:null}");
     check_first("traits.a ?? traits.b", "{}", "{}");
     check_first("traits.a ?? false", "{}", "{V:false}");
@@ -354,7 +362,9 @@ fn when_unless_and_require() {
         ("[\n]", false),
         ("0", true),
         ("true", true),
-        (r#"" ""#, true),
+        (r#"" ""#, false),
+        (r#""\n\t\u2003""#, false),
+        (r#"" x""#, true),
         ("[null]", true),
         (r#"{"a":null}"#, true),
     ] {
