@@ -144,7 +144,10 @@ impl File {
                     self.walk(key, template, element, found);
                 }
             }
-            (Value::Scalar(_), Json::Object(members)) => {
+            // What cuts one text makes no object: this is another template's.
+            (Value::Scalar(scalar), Json::Object(members))
+                if !scalar.text.contains("| truncate ") =>
+            {
                 members
                     .iter()
                     .for_each(|(name, value)| self.spread(template, name, value, found));
