@@ -171,6 +171,10 @@ impl File {
             .find(|entry| entry.key == name && name != "*")
         {
             self.walk(name, &entry.value, value, found);
+        } else if let [entry] = entries
+            && entry.key.contains("${")
+        {
+            self.walk(name, &entry.value, value, found);
         } else if let Some(spread) = entries.iter().find(|entry| entry.key == "*") {
             self.spread(&spread.value, name, value, found);
         }
