@@ -79,3 +79,7 @@ fuzz seconds="60":
 # Changes the core in each small way, `just mutants crates/core/src/date.rs` one file of it, and tells which change no test notices; needs cargo-mutants.
 mutants *files:
     .ci/mutants {{files}}
+
+# Fetches what vendors publish about their APIs for machines, and holds our descriptions of what they take to it.
+vendor-schemas:
+    .ci/vendor-schemas

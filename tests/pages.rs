@@ -182,11 +182,13 @@ fn rules_on(code: &str, page: &str) -> String {
 const LANGUAGE: &str = "docs/definitions.md";
 
 /// A filter as written, and the value that the trait `x` has.
-const VALUES: [(&str, &str); 18] = [
+const VALUES: [(&str, &str); 24] = [
     ("iso8601", "1424649600"),
     ("date", r#""2015-02-23T10:11:12Z""#),
     ("unix_seconds", r#""2015-02-23""#),
     ("unix_ms", r#""2015-02-23""#),
+    ("unix_us", r#""2015-02-23""#),
+    ("unix_decimal", r#""2015-02-23T00:00:00.5Z""#),
     ("string", "42"),
     ("integer", r#""50.0""#),
     ("number", r#""29.50""#),
@@ -195,6 +197,10 @@ const VALUES: [(&str, &str); 18] = [
     ("upper", r#""Acme""#),
     ("trim", r#"" Acme ""#),
     ("truncate 4", r#""Initech""#),
+    ("at_most 4", r#""Initech""#),
+    ("between 0 100", "250"),
+    ("filled", r#"" ""#),
+    ("like A-Z A-Z0-9 8", r#""g 1""#),
     ("domain", r#""https://www.initech.example/about""#),
     ("json", r#"{"a":1}"#),
     (r#"join ", ""#, r#"["a","b"]"#),
@@ -204,7 +210,7 @@ const VALUES: [(&str, &str); 18] = [
 ];
 
 /// A filter as written, and the traits.
-const MAPS: [(&str, &str); 11] = [
+const MAPS: [(&str, &str); 18] = [
     ("only name plan", r#"{"Name":"Initech","x":1}"#),
     ("except name plan", r#"{"Name":"Initech","x":1}"#),
     ("rename plan=tier", r#"{"Plan":"gold"}"#),
@@ -221,6 +227,16 @@ const MAPS: [(&str, &str); 11] = [
         r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#,
     ),
     ("texts 3", r#"{"plan":"gold","seats":12345}"#),
+    ("strings", r#"{"active":true,"seats":12}"#),
+    ("lists ;", r#"{"tags":["a","b"]}"#),
+    (
+        "unwrap details",
+        r#"{"details":{"plan":"gold"},"seats":12}"#,
+    ),
+    ("except_prefix ga_", r#"{"ga_id":1,"plan":"gold"}"#),
+    ("numbers 0 100", r#"{"employees":250,"seats":12}"#),
+    ("names a-z a-z0-9_ 20", r#"{"plan":"gold","1st":"a"}"#),
+    ("first 1", r#"{"plan":"gold","seats":12}"#),
     ("nulls empty", r#"{"plan":null}"#),
 ];
 

@@ -6,6 +6,7 @@ mod definition;
 mod entries;
 mod expression;
 mod filter;
+mod fit;
 mod material;
 mod plan;
 mod request;
@@ -119,8 +120,10 @@ pub struct Catalogue {
     definitions: BTreeMap<String, Arc<Definition>>,
 }
 
+// The folder also has what the vendors take, which is for the tests.
 #[derive(RustEmbed)]
 #[folder = "destinations"]
+#[include = "*.yaml"]
 struct Files;
 
 /// Returns the text of a definition that is part of the program, by the file that diagnostics name.

@@ -126,7 +126,7 @@ codes! {
         NothingToSend = "nothing_to_send": "none of its operations has anything to say",
         // Dead letter of one destination.
         UnsafePath = "unsafe_path": "a value in its request is empty, `.` or `..`, and could address another resource",
-        TooLarge = "too_large": "the record that would leave is larger than its topic takes",
+        TooLarge = "too_large": "the record that would leave is larger than its topic takes, or its body than the vendor",
     }
 }
 
@@ -178,6 +178,7 @@ codes! {
         TraitTypeMismatch = "trait_type_mismatch": "a value does not fit its field, and was left out",
         KeyCollision = "key_collision": "two traits meet in one output key, and one of them won",
         KeyEmpty = "key_empty": "nothing is left of a trait's key under the destination's rules for keys, and the trait was left out",
+        KeyRefused = "key_refused": "the destination takes no such key, or no more keys",
         NullNotExpressible = "null_not_expressible": "the destination cannot clear a property, and the null was left out",
         UnlistedTrait = "unlisted_trait": "the destination takes listed traits only, and this one is not listed",
         TraitDenied = "trait_denied": "the destination's rules leave this trait out",

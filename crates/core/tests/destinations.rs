@@ -35,6 +35,7 @@ fn every_example_comes_out_as_it_says() {
 #[test]
 fn every_definition_cites_its_vendor() {
     for definition in definitions() {
+        assert!(definition.read.is_some(), "{} has no read", definition.id);
         assert!(!definition.docs.is_empty(), "{} has no docs", definition.id);
         assert!(
             definition
@@ -199,15 +200,8 @@ fn definitions() -> Vec<std::sync::Arc<Definition>> {
     let mut files: Vec<String> =
         std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/destinations"))
             .unwrap()
-            .map(|entry| {
-                entry
-                    .unwrap()
-                    .path()
-                    .file_stem()
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned()
-            })
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
             .collect();
     files.sort_unstable();
     let ids: Vec<&str> = definitions

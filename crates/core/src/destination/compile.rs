@@ -14,6 +14,7 @@ use super::expression::{
     Argument, ArgumentValue, Expression, FilterCall, Literal, Name, Operand, Segment, Text,
 };
 use super::filter::Filter;
+use super::fit::{Length, Names};
 use super::plan::{
     Constant, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
     TextPart,
@@ -126,10 +127,12 @@ pub(super) const NAMES: [&str; 15] = [
     "raw",
 ];
 
-pub(super) const FILTERS: [&str; 27] = [
+pub(super) const FILTERS: [&str; 40] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
+    "unix_us",
+    "unix_decimal",
     "date",
     "string",
     "integer",
@@ -139,6 +142,10 @@ pub(super) const FILTERS: [&str; 27] = [
     "upper",
     "trim",
     "truncate",
+    "at_most",
+    "between",
+    "filled",
+    "like",
     "domain",
     "json",
     "join",
@@ -153,6 +160,13 @@ pub(super) const FILTERS: [&str; 27] = [
     "scalars",
     "dates",
     "texts",
+    "strings",
+    "lists",
+    "unwrap",
+    "except_prefix",
+    "numbers",
+    "names",
+    "first",
     "nulls",
 ];
 
@@ -181,6 +195,7 @@ impl<'d> Compiler<'d> {
             id: spec.id.clone(),
             is_keyed_by_member: spec.is_keyed_by_member,
             is_idempotent: spec.is_idempotent,
+            max_bytes: spec.batch.max_item(),
             when: self.tests(&spec.when),
             unless: self.tests(&spec.unless),
             require: self.tests(&spec.require),
@@ -606,6 +621,35 @@ impl<'d> Compiler<'d> {
             "domain" => self.without_arguments(call, Value(Filter::Domain)),
             "json" => self.without_arguments(call, Value(Filter::Json)),
             "scalars" => self.without_arguments(call, Entries(EntryFilter::Scalars)),
+            "filled" => self.without_arguments(call, Value(Filter::Filled)),
+            "like" => Some(Value(Filter::Like(self.names(call)?))),
+            "lists" => Some(Entries(EntryFilter::Lists(self.one_argument(call)?))),
+            "unwrap" => Some(Entries(EntryFilter::Unwrap(Fold::of(
+                &self.one_argument(call)?,
+            )))),
+            "except_prefix" => Some(Entries(EntryFilter::ExceptPrefix(self.texts(call)?.0))),
+            "strings" => {
+                let numbers = match call.arguments.is_empty() {
+                    true => true,
+                    false => self.word(call, &[("booleans", false)])?,
+                };
+                Some(Entries(EntryFilter::Strings { numbers }))
+            }
+            "at_most" => Some(Value(Filter::AtMost(self.length(call)?))),
+            "between" => {
+                let (least, most) = self.range(call)?;
+                Some(Value(Filter::Between(least, most)))
+            }
+            "numbers" => {
+                let (least, most) = self.range(call)?;
+                Some(Entries(EntryFilter::Numbers(least, most)))
+            }
+            "names" => Some(Entries(EntryFilter::Names(self.names(call)?))),
+            "first" => {
+                let most = self.one_argument(call)?.parse().ok();
+                let most = self.understood(call, most, "a number of entries")?;
+                Some(Entries(EntryFilter::First(most)))
+            }
             "truncate" => Some(Value(Filter::Truncate(self.length(call)?))),
             "texts" => Some(Entries(EntryFilter::Texts(self.length(call)?))),
             "join" => Some(Value(Filter::Join(self.one_argument(call)?))),
@@ -635,10 +679,35 @@ impl<'d> Compiler<'d> {
         Some(filter)
     }
 
-    fn length(&mut self, call: &FilterCall) -> Option<usize> {
-        let text = self.one_argument(call)?;
-        let length = text.parse().ok().filter(|length| *length > 0);
-        self.understood(call, length, "a number of characters")
+    fn length(&mut self, call: &FilterCall) -> Option<Length> {
+        let texts = self.texts(call)?.0;
+        self.understood(
+            call,
+            length(&texts),
+            "a number of characters, or of bytes as in 150 bytes",
+        )
+    }
+
+    fn range(&mut self, call: &FilterCall) -> Option<(f64, f64)> {
+        let texts = self.texts(call)?.0;
+        let range = match texts.as_slice() {
+            [least, most] => least.parse().ok().zip(most.parse().ok()),
+            _ => None,
+        };
+        self.understood(call, range, "the least and the greatest number")
+    }
+
+    fn names(&mut self, call: &FilterCall) -> Option<Names> {
+        let texts = self.texts(call)?.0;
+        let names = match texts.as_slice() {
+            [first, others] if length(&texts).is_none() => Some(Names::new(first, others, None)),
+            [first, others, longest @ ..] if length(&texts).is_none() => {
+                length(longest).map(|longest| Names::new(first, others, Some(longest)))
+            }
+            longest => length(longest).map(Names::up_to),
+        };
+        let wanted = "the first character, the others, and how many, as in a-z a-z0-9_ 40, or a number alone";
+        self.understood(call, names, wanted)
     }
 
     fn one_argument(&mut self, call: &FilterCall) -> Option<String> {
@@ -792,6 +861,9 @@ impl<'d> Compiler<'d> {
                 | Filter::Trim
                 | Filter::Truncate(_)
                 | Filter::Domain => (&[Type::Text], Type::Text),
+                Filter::Filled => (&[Type::Text], value_type),
+                Filter::AtMost(_) | Filter::Like(_) => (&[Type::Text, Type::Number], value_type),
+                Filter::Between(..) => (&[Type::Number], value_type),
                 Filter::Json => return Type::Text,
                 Filter::Join(_) => (&[Type::List], Type::Text),
             },
@@ -878,6 +950,16 @@ enum Condition {
     Always,
     Never,
     Depends(Stage),
+}
+
+/// Reads `N` or `N bytes`.
+fn length(texts: &[String]) -> Option<Length> {
+    let (number, unit): (&String, fn(usize) -> Length) = match texts {
+        [number] => (number, Length::Characters),
+        [number, bytes] if bytes == "bytes" => (number, Length::Bytes),
+        _ => return None,
+    };
+    number.parse().ok().filter(|number| *number > 0).map(unit)
 }
 
 /// Makes literals of the values that are the same for every event, as `constant` writes them, and one of neighbouring

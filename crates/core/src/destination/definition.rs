@@ -1,6 +1,7 @@
 //! A destination as its file says it. What is checked here is the file's shape; names and types are
 //! [`super::compile`]'s.
 
+use crate::date::Instant;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, has_errors};
 use crate::verdict::Reason;
 use crate::yaml::{self, Entry, Fields, Node, Value};
@@ -25,6 +26,8 @@ pub struct Definition {
     pub about: String,
     /// The vendor's pages that it follows.
     pub docs: Vec<String>,
+    /// The day on which the vendor's pages were last read, as `YYYY-MM-DD`.
+    pub read: Option<String>,
     /// What a user or sender must know.
     pub notes: String,
     /// Whether events reach it unless a flag says otherwise (semantics F2).
@@ -125,6 +128,8 @@ pub struct Batch {
     pub records: Option<u64>,
     /// The most bytes in a request.
     pub bytes: Option<u64>,
+    /// The most bytes of an item.
+    pub item_bytes: Option<u64>,
     /// How items stand in the request.
     pub layout: Layout,
     /// How the request is encoded.
@@ -132,6 +137,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Returns the most bytes that one item may have: no more than a whole request.
+    pub(super) fn max_item(&self) -> Option<u64> {
+        [self.item_bytes, self.bytes].into_iter().flatten().min()
+    }
+
     /// Returns what a sender must know, as `destinations --json` prints it.
     #[must_use]
     pub fn as_json(&self) -> serde_json::Value {
@@ -139,6 +149,7 @@ impl Batch {
         json!({
             "records": self.records,
             "bytes": self.bytes,
+            "item_bytes": self.item_bytes,
             "as": match &self.layout {
                 Layout::Single => json!("single"),
                 Layout::Array => json!("array"),
@@ -322,6 +333,7 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
         aliases: fields.strings("aliases", diagnostics).unwrap_or_default(),
         about: about.unwrap_or_default(),
         docs: fields.strings("docs", diagnostics).unwrap_or_default(),
+        read: read_day(&mut fields, diagnostics),
         notes: fields.string("notes", diagnostics).unwrap_or_default(),
         enabled_by_default: fields
             .boolean("enabled_by_default", diagnostics)
@@ -343,6 +355,17 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
     };
     fields.finish(diagnostics);
     Some(definition)
+}
+
+fn read_day(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let node = fields.node("read")?;
+    let day = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    let is_day = day.len() == "2026-11-29".len() && Instant::from_text(day).is_some();
+    if !is_day {
+        let message = format!("read must be a day, as in 2026-11-29: {day}");
+        diagnostics.error(node.place, message);
+    }
+    Some(day.to_owned())
 }
 
 pub(crate) fn required(
@@ -476,6 +499,7 @@ impl Batch {
         Batch {
             records: Some(1),
             bytes: None,
+            item_bytes: None,
             layout: Layout::Single,
             encoding: Encoding::Json,
         }
@@ -488,6 +512,7 @@ fn read_batch(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Batc
     let batch = Batch {
         records: fields.integer("records", diagnostics),
         bytes: fields.integer("bytes", diagnostics),
+        item_bytes: fields.integer("item_bytes", diagnostics),
         layout: fields
             .node("as")
             .and_then(|node| read_layout(node, &context, diagnostics))

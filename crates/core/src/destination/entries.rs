@@ -7,11 +7,12 @@ use bumpalo::collections::Vec as ArenaVec;
 use crate::date::Unit;
 use crate::event::Time;
 use crate::json::Kind;
-use crate::traits::Fold;
+use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Sink, date, joined, open, truncate};
+use super::filter::{Sink, date, is_between, join, joined, open, string, truncate};
+use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
 /// A filter of a map's entries, its arguments checked.
@@ -30,7 +31,23 @@ pub(super) enum EntryFilter {
     Flatten(String),
     Scalars,
     Dates(Unit),
-    Texts(usize),
+    Texts(Length),
+    /// Each number and boolean as text, or the booleans alone.
+    Strings {
+        numbers: bool,
+    },
+    /// Each list as one text.
+    Lists(String),
+    /// The members of that one object among the others.
+    Unwrap(Fold),
+    /// Entries whose key does not begin so.
+    ExceptPrefix(Vec<String>),
+    /// Numbers from the first to the second; other values as they are.
+    Numbers(f64, f64),
+    /// Entries whose key the vendor takes.
+    Names(Names),
+    /// No more entries than this.
+    First(usize),
 }
 
 impl EntryFilter {
@@ -41,12 +58,19 @@ impl EntryFilter {
             | EntryFilter::Prefix(_)
             | EntryFilter::Suffix(_)
             | EntryFilter::Case(_)
+            | EntryFilter::Unwrap(_)
             | EntryFilter::Flatten(_) => true,
             EntryFilter::Only { .. }
             | EntryFilter::Except(_)
             | EntryFilter::Scalars
             | EntryFilter::Dates(_)
-            | EntryFilter::Texts(_) => false,
+            | EntryFilter::Texts(_)
+            | EntryFilter::Strings { .. }
+            | EntryFilter::Lists(_)
+            | EntryFilter::ExceptPrefix(_)
+            | EntryFilter::Numbers(..)
+            | EntryFilter::Names(_)
+            | EntryFilter::First(_) => false,
         }
     }
 }
@@ -63,6 +87,8 @@ pub(super) fn pass<'a>(
     kept: &mut ArenaVec<'a, Item<'a>>,
 ) -> Result<(), Reason> {
     let (mut key, mut value) = (item.key, item.value);
+    // A name that `rename` gives is the whole name.
+    let mut is_final = false;
     for (index, filter) in filters.iter().enumerate() {
         match filter {
             EntryFilter::Only { folds, is_setting } => {
@@ -80,9 +106,10 @@ pub(super) fn pass<'a>(
             }
             EntryFilter::Rename(pairs) => {
                 if let Some((_, to)) = pairs.iter().find(|(from, _)| from.is_of(key)) {
-                    key = to;
+                    (key, is_final) = (to, true);
                 }
             }
+            EntryFilter::Prefix(_) | EntryFilter::Suffix(_) | EntryFilter::Case(_) if is_final => {}
             EntryFilter::Prefix(prefix) => key = joined([prefix, key, ""], arena),
             EntryFilter::Suffix(suffix) => key = joined([key, suffix, ""], arena),
             EntryFilter::Case(case) => {
@@ -94,9 +121,12 @@ pub(super) fn pass<'a>(
                 key = cased;
             }
             EntryFilter::Flatten(separator) => {
+                let filters = filters.get(index..).unwrap_or_default();
                 if value.is_map() {
-                    let filters = filters.get(index..).unwrap_or_default();
                     return flatten(key, value, separator, filters, arena, sink, kept);
+                }
+                if item.role == Role::Address && matches!(value, Value::Null) {
+                    return flatten_null(key, separator, filters, arena, sink, kept);
                 }
             }
             EntryFilter::Scalars => {
@@ -120,6 +150,53 @@ pub(super) fn pass<'a>(
                 }
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
+            EntryFilter::Strings { numbers } => {
+                if value.is_given() && !value.is_container() && (*numbers || !value.is_number()) {
+                    value = string(value, arena).unwrap_or(value);
+                }
+            }
+            EntryFilter::Lists(separator) => {
+                if let Some(text) = join(&value, separator, arena) {
+                    value = text;
+                }
+            }
+            EntryFilter::Unwrap(fold) => {
+                if fold.is_of(key) && value.is_map() {
+                    let filters = filters.get(index + 1..).unwrap_or_default();
+                    for member in open(value, arena)?.unwrap_or_default() {
+                        let item = Item {
+                            is_renamed: true,
+                            ..*member
+                        };
+                        pass(&item, filters, arena, sink, kept)?;
+                    }
+                    return Ok(());
+                }
+            }
+            EntryFilter::ExceptPrefix(prefixes) => {
+                if prefixes.iter().any(|prefix| key.starts_with(&**prefix)) {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::Numbers(least, most) => {
+                if value.is_number() && !is_between(&value, *least, *most) {
+                    sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::Names(names) => {
+                if !names.take(key) {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::First(most) => {
+                if kept.len() >= *most {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
+                }
+            }
         }
     }
     kept.push(Item {
@@ -151,8 +228,27 @@ fn flatten<'a>(
     Ok(())
 }
 
+/// Has each part of an address be null under its joined key (semantics T4).
+fn flatten_null<'a>(
+    key: &str,
+    separator: &str,
+    filters: &'a [EntryFilter],
+    arena: &'a Bump,
+    sink: &mut impl Sink,
+    kept: &mut ArenaVec<'a, Item<'a>>,
+) -> Result<(), Reason> {
+    for part in PARTS {
+        let item = Item {
+            is_renamed: true,
+            ..Item::new(joined([key, separator, part.name()], arena), Value::Null)
+        };
+        pass(&item, filters, arena, sink, kept)?;
+    }
+    Ok(())
+}
+
 /// Cuts a value that is a text, or a date that is sent as the text that it came as.
-fn shortened<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Value<'a> {
+fn shortened<'a>(value: Value<'a>, length: Length, arena: &'a Bump) -> Value<'a> {
     let is_text = match value {
         Value::Raw(raw) | Value::Date(&Time { raw: Some(raw), .. }) => raw.kind() == Kind::String,
         Value::Text(_) => true,

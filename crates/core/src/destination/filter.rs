@@ -9,6 +9,7 @@ use crate::event::Time;
 use crate::json::{self, Kind, Raw};
 use crate::verdict::{NoteCode, Reason};
 
+use super::fit::{Length, Names};
 use super::value::{Item, Value, collected, formatted};
 
 /// A filter of one value, its arguments checked.
@@ -22,7 +23,13 @@ pub(super) enum Filter {
     Lower,
     Upper,
     Trim,
-    Truncate(usize),
+    Truncate(Length),
+    AtMost(Length),
+    /// A number from the first to the second.
+    Between(f64, f64),
+    Filled,
+    /// A text of the names' characters, without white space around it.
+    Like(Names),
     Domain,
     Json,
     Join(String),
@@ -34,6 +41,14 @@ pub(super) trait Sink {
 }
 
 impl Filter {
+    /// Returns whether it only gives a value a type, so that what is of none has no value to it.
+    pub(super) fn converts(&self) -> bool {
+        matches!(
+            self,
+            Filter::String | Filter::Integer | Filter::Number | Filter::Boolean
+        )
+    }
+
     /// Applies the filter.
     pub(super) fn apply<'a>(
         &'a self,
@@ -58,6 +73,16 @@ impl Filter {
                 .map(|text| Value::Text(arena.alloc_str(&text.to_uppercase()))),
             Filter::Trim => value.text(arena).map(|text| Value::Text(text.trim())),
             Filter::Truncate(length) => truncate(value, *length, arena),
+            Filter::AtMost(length) => {
+                let text = value.text(arena);
+                text.is_some_and(|text| length.holds(text)).then_some(value)
+            }
+            Filter::Between(least, most) => is_between(&value, *least, *most).then_some(value),
+            Filter::Like(names) => {
+                let is_like = |text: &&str| text.trim() == *text && names.take(text);
+                value.text(arena).filter(is_like).is_some().then_some(value)
+            }
+            Filter::Filled => (!value.is_blank(arena)).then_some(value),
             Filter::Domain => value
                 .text(arena)
                 .and_then(|text| domain(text, arena))
@@ -138,24 +163,36 @@ fn boolean<'a>(value: &Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
     }
 }
 
-pub(super) fn truncate<'a>(value: Value<'a>, length: usize, arena: &'a Bump) -> Option<Value<'a>> {
+pub(super) fn truncate<'a>(value: Value<'a>, length: Length, arena: &'a Bump) -> Option<Value<'a>> {
     // What a string is in JSON is longer than the text itself, and a text has at most as many characters as bytes.
     if let Value::Raw(raw) = value
         && raw.is_plain_string()
-        && raw.text().len() <= length
+        && raw.text().len() <= length.number()
     {
         return Some(value);
     }
     let value = string(value, arena)?;
     let text = value.text(arena)?;
-    // A text has at most as many characters as bytes.
-    if text.len() <= length {
+    if length.holds(text) {
         return Some(value);
     }
-    match text.char_indices().nth(length) {
-        None => Some(value),
-        Some((end, _)) => Some(Value::Text(text.get(..end)?)),
-    }
+    Some(Value::Text(length.cut(text)))
+}
+
+/// Returns whether a value is a number between two, or one of them.
+pub(super) fn is_between(value: &Value<'_>, least: f64, most: f64) -> bool {
+    let number = match value {
+        Value::Raw(raw) if raw.kind() == Kind::Number => raw.text().parse(),
+        Value::Json(json) => json.parse::<f64>(),
+        Value::Absent
+        | Value::Null
+        | Value::Raw(_)
+        | Value::Text(_)
+        | Value::Date(..)
+        | Value::Map(_)
+        | Value::List(_) => return false,
+    };
+    number.is_ok_and(|number| (least..=most).contains(&number))
 }
 
 /// Returns the host of a URL, lower case and without `www.`; a bare host is its own.
@@ -211,7 +248,7 @@ fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
     }
 }
 
-fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
+pub(super) fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
     let texts: Vec<&str> = match value {
         Value::Raw(raw) => texts(*raw, arena)?,
         Value::Json(json) => texts(Raw::parse(json).ok()?, arena)?,

@@ -26,6 +26,8 @@ pub struct Operation {
     pub is_keyed_by_member: bool,
     /// Whether sending it twice does what sending it once does.
     pub is_idempotent: bool,
+    /// The most bytes that its body may have.
+    pub(super) max_bytes: Option<u64>,
     pub(super) when: Vec<Test>,
     pub(super) unless: Vec<Test>,
     pub(super) require: Vec<Test>,
@@ -223,7 +225,7 @@ impl Pipeline {
         let plain = match (sources.as_slice(), stages.as_slice()) {
             ([Source::Trait(id, TraitType::Text)], []) => Some((*id, usize::MAX)),
             ([Source::Trait(id, TraitType::Text)], [Stage::Filter(Filter::Truncate(length))]) => {
-                Some((*id, *length))
+                Some((*id, length.number()))
             }
             _ => None,
         };
@@ -234,6 +236,16 @@ impl Pipeline {
             subject,
             changes_keys,
             plain,
+        }
+    }
+
+    /// Returns the filter that each of several sources goes through before the next one is asked, and the stages behind it.
+    pub(super) fn conversion(&self) -> (Option<&Filter>, &[Stage]) {
+        match self.stages.split_first() {
+            Some((Stage::Filter(filter), rest)) if self.sources.len() > 1 && filter.converts() => {
+                (Some(filter), rest)
+            }
+            _ => (None, &self.stages),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
 use super::entries::{self, EntryFilter};
-use super::filter::{self, Sink};
+use super::filter::{self, Filter, Sink};
 use super::material::{Material, address};
 use super::plan::{
     Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
@@ -137,9 +137,13 @@ impl<'a, O: Observer> Run<'a, O> {
         match &test.value {
             Template::Value(pipeline) => Ok(self
                 .evaluate(pipeline)?
-                .is_present(pipeline.nulls.unwrap_or(self.plan.nulls))),
-            Template::Text(parts) => Ok(self.text(parts)?.is_some_and(|text| !text.is_empty())),
-            Template::Constant(json) => Ok(Value::Json(json).is_present(NullPolicy::Keep)),
+                .is_present(pipeline.nulls.unwrap_or(self.plan.nulls), self.arena)),
+            Template::Text(parts) => Ok(self
+                .text(parts)?
+                .is_some_and(|text| !text.trim().is_empty())),
+            Template::Constant(json) => {
+                Ok(Value::Json(json).is_present(NullPolicy::Keep, self.arena))
+            }
             Template::Object(_) | Template::Array(_) => Ok(true),
         }
     }
@@ -184,14 +188,22 @@ impl<'a, O: Observer> Run<'a, O> {
     /// Appends the operation's body.
     ///
     /// # Errors
-    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text.
+    /// It is not due if the body comes to nothing, and a dead letter if a key that must be read is no text or the body is larger
+    /// than the vendor takes.
     pub fn write_body(
         &mut self,
         operation: &'a Operation,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        let start = out.len();
         if self.write(&operation.body, out)? {
-            return Ok(());
+            let is_too_large = operation
+                .max_bytes
+                .is_some_and(|most| (out.len() - start) as u64 > most);
+            return match is_too_large {
+                true => Err(Refusal::DeadLettered(Reason::TooLarge)),
+                false => Ok(()),
+            };
         }
         match operation.body {
             Template::Object(_) => out.extend_from_slice(b"{}"),
@@ -428,30 +440,26 @@ impl<'a, O: Observer> Run<'a, O> {
         if let ([source], []) = (pipeline.sources.as_slice(), pipeline.stages.as_slice()) {
             return self.source(source, &pipeline.subject);
         }
+        let (conversion, stages) = pipeline.conversion();
         let mut value = Value::Absent;
-        for source in &pipeline.sources {
-            let next = self.source(source, &pipeline.subject)?;
-            if next.is_given() {
+        for (index, source) in pipeline.sources.iter().enumerate() {
+            let mut next = self.source(source, &pipeline.subject)?;
+            if let Some(conversion) = conversion {
+                next = self.converted(conversion, next, &pipeline.subject);
+            }
+            if next.is_given() && !next.is_blank(self.arena) {
                 value = next;
+                self.note_losers(pipeline.sources.get(index + 1..).unwrap_or_default());
                 break;
             }
-            if matches!(next, Value::Null) {
-                value = Value::Null;
+            // A blank text says more than null, and null more than nothing.
+            if !value.is_given() && !matches!(next, Value::Absent) {
+                value = next;
             }
         }
-        for stage in &pipeline.stages {
+        for stage in stages {
             match stage {
-                Stage::Filter(filter) => {
-                    let arena = self.arena;
-                    value = filter.apply(
-                        value,
-                        arena,
-                        &mut NoteSink {
-                            run: self,
-                            subject: &pipeline.subject,
-                        },
-                    );
-                }
+                Stage::Filter(filter) => value = self.converted(filter, value, &pipeline.subject),
                 Stage::Entries(filters) => {
                     value = self.filtered(value, filters, &pipeline.subject)?
                 }
@@ -466,6 +474,28 @@ impl<'a, O: Observer> Run<'a, O> {
             return Ok(Value::Map(self.without_collisions(pipeline, items)));
         }
         Ok(value)
+    }
+
+    fn converted(&mut self, filter: &'a Filter, value: Value<'a>, subject: &str) -> Value<'a> {
+        let arena = self.arena;
+        filter.apply(value, arena, &mut NoteSink { run: self, subject })
+    }
+
+    /// Notes each trait that has a value, and that another one of `??` goes before (semantics T3).
+    fn note_losers(&mut self, sources: &'a [Source]) {
+        for source in sources {
+            let Source::Trait(id, _) = source else {
+                continue;
+            };
+            if let Some(found) = self
+                .event
+                .traits
+                .get(*id)
+                .filter(|found| !found.value.is_null())
+            {
+                self.note(NoteCode::TraitCollision, found.name);
+            }
+        }
     }
 
     /// Takes the entries of a value through filters; what is given and no map has none.
@@ -495,7 +525,7 @@ impl<'a, O: Observer> Run<'a, O> {
     ) -> Result<bool, Refusal> {
         let value = self.source(source, subject)?;
         if literals.is_empty() {
-            return Ok(value.is_present(self.plan.nulls));
+            return Ok(value.is_present(self.plan.nulls, self.arena));
         }
         Ok(value
             .text(self.arena)
@@ -512,9 +542,11 @@ impl<'a, O: Observer> Run<'a, O> {
             Source::UserId => id(event.user_id.as_ref()),
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
             Source::Member => id(event.member()),
-            Source::MessageId => event
-                .field("messageId")
-                .map_or(Value::Absent, Value::from_raw),
+            Source::MessageId => {
+                let given = event.field("messageId").filter(|raw| !raw.is_null());
+                let value = given.map_or(Value::Absent, Value::Raw);
+                self.typed(value, TraitType::Text, subject)
+            }
             Source::Timestamp => event.time.as_ref().map_or(Value::Absent, Value::Date),
             Source::Trait(id, trait_type) => {
                 let value = event

@@ -44,6 +44,10 @@ fn definition() -> Value {
         "aliases": named("texts", "Other names that `integrations` may use, the first in rank first.", &json!({ "examples": [["Acme CRM"]] })),
         "about": named("text", "One sentence: what a group call does there.", &json!({ "minLength": 1 })),
         "docs": named("texts", "The vendor's pages that it follows.", &json!({ "examples": [["https://developer.acme.example/accounts"]] })),
+        "read": {
+            "description": "The day on which these pages were last read.",
+            "type": "string", "pattern": "^\\d{4}-\\d{2}-\\d{2}$", "examples": ["2026-11-29"],
+        },
         "notes": named("text", "What a sender must know: host, credentials, limits, and what could not be verified.", &json!({})),
         "enabled_by_default": {
             "description": "With false it is opt-in: only events whose `integrations` name it are sent.",
@@ -148,7 +152,7 @@ fn operation() -> Value {
                 &json!({ "examples": ["PUT /v1/accounts/${groupId}"] }),
             ),
             "batch": named("batch", "How a sender makes one request of records; without it one record is one request.", &json!({})),
-            "when": named("texts", "A value, or several, that must be there; else the operation is not due. Null, false, \"\", [] and {} are not there; 0 is.", &json!({ "examples": ["${userId}"] })),
+            "when": named("texts", "A value, or several, that must be there; else the operation is not due. Null, false, [], {} and blank text are not there; 0 is.", &json!({ "examples": ["${userId}"] })),
             "unless": named("texts", "The opposite of `when`: what must not be there.", &json!({})),
             "require": named("texts", "As `when`, but the lack of one skips the whole destination (missing_required).", &json!({})),
             "key": {
@@ -168,6 +172,7 @@ fn batch() -> Value {
         json!({
             "records": count("At most so many items in a request."),
             "bytes": count("At most so many bytes in a request."),
+            "item_bytes": count("At most so many bytes in an item; a larger one is a dead letter (too_large)."),
             "as": {
                 "description": "How items stand in a request: single, array, or an array in the field that array_in names.",
                 "anyOf": [{ "enum": words(Layout::WORDS) }, field(Layout::FIELD)],

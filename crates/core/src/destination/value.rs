@@ -143,14 +143,34 @@ impl<'a> Value<'a> {
         !matches!(self, Value::Absent | Value::Null)
     }
 
-    /// Returns whether `when:` takes it for present: null, false, "", [] and {} are not, 0 is.
-    pub(super) fn is_present(&self, policy: NullPolicy) -> bool {
+    /// Returns whether it is a text of white space, or of nothing.
+    pub(super) fn is_blank(&self, arena: &'a Bump) -> bool {
+        match self {
+            Value::Text(text) => text.trim().is_empty(),
+            // Nearly every text shows by its first byte that it is none.
+            Value::Raw(raw) if raw.kind() == Kind::String => {
+                let first = raw.text().as_bytes().get(1);
+                let may_be = first.is_some_and(|byte| matches!(byte, b'"' | b' ' | b'\\' | 0x80..));
+                may_be && raw_text(*raw, arena).is_some_and(|text| text.trim().is_empty())
+            }
+            Value::Absent
+            | Value::Null
+            | Value::Raw(_)
+            | Value::Json(_)
+            | Value::Date(..)
+            | Value::Map(_)
+            | Value::List(_) => false,
+        }
+    }
+
+    /// Returns whether `when:` takes it for present: null, false, blank text, [] and {} are not, 0 is.
+    pub(super) fn is_present(&self, policy: NullPolicy, arena: &'a Bump) -> bool {
         match self {
             Value::Absent | Value::Null => false,
             Value::Raw(raw) => {
-                !matches!(raw.text(), "false" | "\"\"") && !is_empty_container(raw.text())
+                raw.text() != "false" && !is_empty_container(raw.text()) && !self.is_blank(arena)
             }
-            Value::Text(text) => !text.is_empty(),
+            Value::Text(_) => !self.is_blank(arena),
             Value::Json(json) => *json != "false" && !is_empty_container(json),
             Value::Date(..) => true,
             Value::Map(items) => items.iter().any(|item| item.value.is_written(policy)),
@@ -203,6 +223,20 @@ impl<'a> Value<'a> {
             Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::List(_) => {
                 false
             }
+        }
+    }
+
+    /// Returns whether it is a number.
+    pub(super) fn is_number(&self) -> bool {
+        match self {
+            Value::Raw(raw) => raw.kind() == Kind::Number,
+            Value::Json(json) => json::is_number(json),
+            Value::Absent
+            | Value::Null
+            | Value::Text(_)
+            | Value::Date(..)
+            | Value::Map(_)
+            | Value::List(_) => false,
         }
     }
 

@@ -367,6 +367,7 @@ mod tests {
 
     fn batch(layout: Layout, encoding: Encoding) -> Batch {
         Batch {
+            item_bytes: None,
             records: None,
             bytes: None,
             layout,

@@ -136,13 +136,18 @@ impl File {
                 }
             }
             (Value::List(templates), Json::Array(elements)) => {
-                if let [template] = templates.as_slice() {
-                    elements
-                        .iter()
-                        .for_each(|element| self.walk(key, template, element, found));
+                // Which template an element is of is not known where one may say nothing: the other ones have other types.
+                for (template, element) in templates
+                    .iter()
+                    .flat_map(|template| elements.iter().map(move |element| (template, element)))
+                {
+                    self.walk(key, template, element, found);
                 }
             }
-            (Value::Scalar(_), Json::Object(members)) => {
+            // What cuts one text makes no object: this is another template's.
+            (Value::Scalar(scalar), Json::Object(members))
+                if !scalar.text.contains("| truncate ") =>
+            {
                 members
                     .iter()
                     .for_each(|(name, value)| self.spread(template, name, value, found));
@@ -164,6 +169,10 @@ impl File {
         if let Some(entry) = entries
             .iter()
             .find(|entry| entry.key == name && name != "*")
+        {
+            self.walk(name, &entry.value, value, found);
+        } else if let [entry] = entries
+            && entry.key.contains("${")
         {
             self.walk(name, &entry.value, value, found);
         } else if let Some(spread) = entries.iter().find(|entry| entry.key == "*") {

@@ -649,6 +649,26 @@ fn k7_an_unfit_operation_withholds_all_of_its_destination() {
 }
 
 #[test]
+fn k7_an_item_may_be_as_large_as_its_vendor_takes() {
+    for batch in [
+        "{ item_bytes: 9 }",
+        "{ bytes: 9 }",
+        "{ bytes: 99, item_bytes: 9 }",
+    ] {
+        let text = format!(
+            "operations:\n  - {{ id: op, request: POST /, batch: {batch}, body: {{ a: \"${{groupId}}\" }} }}\n"
+        );
+        let router = Setup::new().with("d", &text).router();
+        let told_of = |id: &str| {
+            let event = format!(r#"{{"type":"group","groupId":"{id}"}}"#);
+            told(&router, &record(Some(event.as_bytes())))
+        };
+        assert_eq!(told_of("g"), r#"{"a":"g"}"#);
+        assert_eq!(told_of("gg"), "dead_lettered too_large");
+    }
+}
+
+#[test]
 fn k7_an_operation_may_be_as_large_as_its_topic_takes() {
     for format in [Format::Structured, Format::Binary, Format::Body] {
         let setup = || one("{ id: \"${groupId}\" }").changed(|routing| routing.format = format);

@@ -382,6 +382,30 @@ fn t6_a_trait_of_whose_key_nothing_is_left_is_left_out_and_counted() {
 }
 
 #[test]
+fn t6_keys_that_a_destination_does_not_take_are_left_out() {
+    check(
+        "${traits | case snake | names a-z_ a-z0-9_ 12 | first 2}",
+        r#"{"Total Billed":1,"2nd":2,"größe":3,"totalBilledTwice":4,"plan":5,"seats":6}"#,
+        r#"{"total_billed":1,"plan":5} ~key_refused:2nd ~key_refused:größe ~key_refused:total_billed_twice ~key_refused:seats"#,
+    );
+}
+
+#[test]
+fn t4_a_null_address_clears_each_part_under_its_flat_name() {
+    check(
+        "${traits | flatten _}",
+        r#"{"address":null,"x":null}"#,
+        r#"{"address_city":null,"address_country":null,"address_postalCode":null,"address_state":null,"address_street":null,"x":null}"#,
+    );
+    // A part that another key gives stays.
+    check(
+        "${traits | flatten _}",
+        r#"{"address":null,"city":"Austin"}"#,
+        r#"{"address_city":"Austin","address_country":null,"address_postalCode":null,"address_state":null,"address_street":null}"#,
+    );
+}
+
+#[test]
 fn t6_a_field_beside_a_spread_is_never_written_by_a_trait() {
     let body =
         r#"{ token: T, id: "${groupId}", size: "${traits.employees}", "*": "${traits.rest}" }"#;

@@ -90,27 +90,43 @@ fn faults_of_expressions() {
         ),
         (
             r#"${traits.name | truncate 0}"#,
-            r#"27: error: truncate takes a number of characters"#,
+            r#"27: error: truncate takes a number of characters, or of bytes as in 150 bytes"#,
         ),
         (
             r#"${traits.name | truncate x}"#,
-            r#"27: error: truncate takes a number of characters"#,
+            r#"27: error: truncate takes a number of characters, or of bytes as in 150 bytes"#,
         ),
         (
             r#"${traits.name | truncate 1 2}"#,
-            r#"27: error: truncate takes one argument"#,
+            r#"27: error: truncate takes a number of characters, or of bytes as in 150 bytes"#,
         ),
         (
             r#"${traits | case kebab}"#,
             r#"22: error: case takes one of snake, camel, title, upper"#,
         ),
         (
+            r#"${traits.employees | between 1}"#,
+            r#"32: error: between takes the least and the greatest number"#,
+        ),
+        (
+            r#"${traits.name | between 1 2}"#,
+            r#"27: error: between takes a number, not a string"#,
+        ),
+        (
+            r#"${traits | names a-z}"#,
+            r#"22: error: names takes the first character, the others, and how many, as in a-z a-z0-9_ 40, or a number alone"#,
+        ),
+        (
+            r#"${traits | first x}"#,
+            r#"22: error: first takes a number of entries"#,
+        ),
+        (
             r#"${traits | texts 0}"#,
-            r#"22: error: texts takes a number of characters"#,
+            r#"22: error: texts takes a number of characters, or of bytes as in 150 bytes"#,
         ),
         (
             r#"${traits | dates iso}"#,
-            r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#,
+            r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, unix_us, unix_decimal, date"#,
         ),
         (
             r#"${traits.name | nulls null}"#,
@@ -307,6 +323,12 @@ fn faults_of_expressions() {
 #[test]
 fn faults_of_definitions() {
     let rows = [
+        // A day of no form that can be compared.
+        (
+            r#"read: last week
+operations: [{ id: a, request: POST /, body: 1 }]"#,
+            r#"t.yaml:1:7: error: read must be a day, as in 2026-11-29: last week"#,
+        ),
         // Operations are needed.
         (
             r#"operations: []"#,
@@ -363,7 +385,7 @@ t.yaml:5:34: error: operations[0].batch.bytes must be a whole number, 0 or more,
 t.yaml:5:44: error: batch.as must be single, array or { array_in: FIELD }
 t.yaml:5:60: error: batch.encoding must be json, form or { form: FIELD }
 t.yaml:5:65: error: unknown key: operations[0].batch.size
-  hint: the keys are records, bytes, as, encoding"#,
+  hint: the keys are records, bytes, item_bytes, as, encoding"#,
         ),
         // Keys of what a batch is.
         (

@@ -74,7 +74,11 @@ fn alternatives_are_tried_in_order() {
             &expected.replace("V", r#""v""#),
         );
     };
-    check_first("traits.a ?? traits.b ?? \"c\"", r#"{"a":1,"b":2}"#, "{V:1}");
+    check_first(
+        "traits.a ?? traits.b ?? \"c\"",
+        r#"{"a":1,"b":2}"#,
+        "{V:1} ~trait_collision:b",
+    );
     check_first(
         "traits.a ?? traits.b ?? \"c\"",
         r#"{"a":null,"b":2}"#,
@@ -86,6 +90,25 @@ fn alternatives_are_tried_in_order() {
         r#"{V:"c"}"#,
     );
     check_first("traits.a ?? traits.b", r#"{"a":null}"#, "{V:null}");
+    check_first("traits.a ?? traits.b", r#"{"a":" ","b":2}"#, "{V:2}");
+    // What the first filter cannot take is none either.
+    check_first(
+        "traits.a ?? traits.b | integer",
+        r#"{"a":"x","b":2}"#,
+        "{V:2} ~trait_type_mismatch:a",
+    );
+    check_first(
+        "traits.a ?? \"c\" | string",
+        r#"{"a":[]}"#,
+        r#"{V:"c"} ~trait_type_mismatch:a"#,
+    );
+    check_first("traits.a ?? traits.b", r#"{"a":"","b":false}"#, "{V:false}");
+    check_first("traits.a ?? traits.b", r#"{"a":"","b":null}"#, r#"{V:""}"#);
+    check_first(
+        "traits.a ?? traits.b",
+        r#"{"a":null,"b":" "}"#,
+        r#"{V:" "}"#,
+    );
     check_first("traits.a ?? traits.b", r#"{"b":null}"#, "{V:null}");
     check_first("traits.a ?? traits.b", "{}", "{}");
     check_first("traits.a ?? false", "{}", "{V:false}");
@@ -291,7 +314,7 @@ fn rest_is_what_the_same_scope_names_nowhere_else() {
     check(
         text,
         &format!(r#""traits":{{{}}}"#, traits.join(",")),
-        r#"PUT /requested {"a":"A","k-key":1,"deep":[{"c":"c"}],"d":"d","rest":{"tested":"tested","condition":"condition","other":"other"}}"#,
+        r#"PUT /requested {"a":"A","k-key":1,"deep":[{"c":"c"}],"d":"d","rest":{"tested":"tested","condition":"condition","other":"other"}} ~trait_collision:b"#,
     );
 }
 
@@ -354,7 +377,9 @@ fn when_unless_and_require() {
         ("[\n]", false),
         ("0", true),
         ("true", true),
-        (r#"" ""#, true),
+        (r#"" ""#, false),
+        (r#""\n\t\u2003""#, false),
+        (r#"" x""#, true),
         ("[null]", true),
         (r#"{"a":null}"#, true),
     ] {
