@@ -1,5 +1,6 @@
 //! The command line: parse, call, print. One file a subcommand.
 
+mod audit;
 mod backfill;
 mod check;
 mod completions;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::DeadLetters(arguments) => dead_letters::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Transform(arguments) => transform::run(arguments),
@@ -86,6 +88,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Replay(replay::Arguments),
+    Audit(audit::Arguments),
     DeadLetters(dead_letters::Arguments),
     Demo(demo::Arguments),
     Transform(transform::Arguments),

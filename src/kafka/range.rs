@@ -150,6 +150,27 @@ impl Lookup {
         behind.collect()
     }
 
+    /// Returns `ranges`, each from the first record at or after a time, in Unix milliseconds.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn since(&self, ranges: &[Range], milliseconds: i64) -> Result<Vec<Range>, Fault> {
+        let since = ranges.iter().map(|range| {
+            let window = Window {
+                topic: &range.topic,
+                partition: range.partition,
+                from: range.from,
+                to: range.to,
+            };
+            let from = self.offset_at(&window, milliseconds)?;
+            Ok(Range {
+                from: from.clamp(range.from, range.to),
+                ..range.clone()
+            })
+        });
+        since.collect()
+    }
+
     /// Reads all records of a range, in order.
     ///
     /// # Errors

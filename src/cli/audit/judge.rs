@@ -1,0 +1,242 @@
+//! Holds what is there against what is due, id by id.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+
+use super::collect::{Collector, at};
+use super::entry::{Entry, Id, Line, Side};
+use super::findings::{Finding, Kind, OfTopic};
+use super::slots::Slots;
+use super::sorter::Sorter;
+
+/// Compares, and counts.
+struct Judge<'a> {
+    slots: &'a Slots,
+    topics: Vec<OfTopic>,
+    /// What [`Collector::fronts`] says.
+    fronts: HashMap<(u16, i32, u32), (i64, u16)>,
+    /// By output topic and partition: where reading began, if not at the first record that ever was.
+    starts: &'a HashMap<(u16, i32), i64>,
+    order: Order,
+    /// What has no counterpart of its key.
+    unmatched: Sorter,
+    /// Whether it is this that is looked at, so that there is nothing else to look for.
+    is_last: bool,
+}
+
+/// All entries of one id, which come one after the other.
+struct Group {
+    id: Id,
+    due: Option<Entry>,
+    /// The first that was found.
+    first: Option<(i32, i64)>,
+    is_in_one_partition: bool,
+    n_found: u64,
+    n_replayed: u64,
+}
+
+/// The furthest record of a line in each partition of its topic.
+#[derive(Default)]
+struct Order {
+    line: Option<Line>,
+    furthest: HashMap<i32, (i64, Id)>,
+}
+
+/// What was compared.
+pub(super) struct Judged {
+    pub(super) topics: Vec<OfTopic>,
+    pub(super) n_records: u64,
+    pub(super) n_events: u64,
+    /// How much of the folder for temporary files it took.
+    pub(super) n_bytes: u64,
+}
+
+/// Judges all that was collected.
+pub(super) fn judge(
+    collected: Collector<'_>,
+    starts: &HashMap<(u16, i32), i64>,
+    folder: PathBuf,
+) -> io::Result<Judged> {
+    let (n_records, n_events) = (collected.n_records, collected.n_events);
+    let n_bytes = collected.sorter.n_bytes();
+    let mut judge = Judge {
+        slots: collected.slots,
+        topics: collected.topics,
+        fronts: collected.fronts,
+        starts,
+        order: Order::default(),
+        unmatched: Sorter::new(folder.clone()),
+        is_last: false,
+    };
+    judge.take_all(collected.sorter.into_sorted()?)?;
+    // Sorted by key, a record with another key than it should have stands elsewhere than what is due.
+    judge.is_last = true;
+    let unmatched = std::mem::replace(&mut judge.unmatched, Sorter::new(folder));
+    judge.take_all(unmatched.into_sorted()?)?;
+    Ok(Judged {
+        topics: judge.topics,
+        n_records,
+        n_events,
+        n_bytes,
+    })
+}
+
+impl Judge<'_> {
+    fn take_all(&mut self, entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<()> {
+        let mut group: Option<Group> = None;
+        for entry in entries {
+            let entry = entry?;
+            let ended = group.take_if(|group| group.id != entry.id);
+            if let Some(ended) = ended {
+                self.end(&ended)?;
+            }
+            self.take(group.get_or_insert_with(|| Group::new(entry.id)), entry)?;
+        }
+        group.map_or(Ok(()), |group| self.end(&group))
+    }
+
+    fn take(&mut self, group: &mut Group, entry: Entry) -> io::Result<()> {
+        let Some(due) = &group.due else {
+            return match entry.side {
+                Side::Due => {
+                    group.due = Some(entry);
+                    Ok(())
+                }
+                Side::Found | Side::Replayed => self.leave(entry),
+            };
+        };
+        match entry.side {
+            // One id is due once.
+            Side::Due => {}
+            // A replay goes by the configuration of its own time, and sends what it calls by its name.
+            Side::Replayed => group.n_replayed += 1,
+            Side::Found => {
+                let place = (entry.partition, entry.offset);
+                let first = *group.first.get_or_insert(place);
+                group.is_in_one_partition &= first.0 == entry.partition;
+                group.n_found += 1;
+                let is_different = entry.digest != due.digest;
+                if group.n_found > 1 {
+                    self.note(Kind::Repeated, &entry, None);
+                }
+                if is_different {
+                    self.note(Kind::Different, &entry, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an entry aside that has no counterpart, or says so where there is none to come.
+    fn leave(&mut self, entry: Entry) -> io::Result<()> {
+        if !self.is_last {
+            let mut entry = entry;
+            entry.id.line.key = 0;
+            return self.unmatched.push(entry);
+        }
+        match entry.side {
+            Side::Due if self.is_before_what_is_there(&entry) => {
+                self.count(&entry.id, |topic| topic.counts.due += 1);
+                self.note(Kind::NotJudged, &entry, None);
+            }
+            Side::Due => {
+                self.count(&entry.id, |topic| topic.counts.due += 1);
+                self.note(Kind::Missing, &entry, None);
+            }
+            Side::Found => self.note(Kind::NotDue, &entry, None),
+            // Selected by a replay, or due to a configuration of another time.
+            Side::Replayed => self.count(&entry.id, |topic| topic.counts.replayed += 1),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, group: &Group) -> io::Result<()> {
+        let Some(due) = group.due else {
+            return Ok(());
+        };
+        if group.n_found + group.n_replayed == 0 {
+            return self.leave(due);
+        }
+        self.count(&group.id, |topic| {
+            topic.counts.due += 1;
+            topic.counts.found += 1;
+            topic.counts.replayed += group.n_replayed;
+        });
+        // Nobody orders two partitions, and of two keys in the last round nothing is known.
+        if let Some((partition, offset)) = group
+            .first
+            .filter(|_| group.is_in_one_partition && !self.is_last)
+        {
+            let found = Entry {
+                partition,
+                offset,
+                ..due
+            };
+            if let Some(before) = self.order.advance(&found) {
+                self.note(Kind::OutOfOrder, &found, Some(before));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether a record that is not there would have stood before what is left of its partition, of which something is
+    /// gone: records of one source keep their order (semantics I4).
+    fn is_before_what_is_there(&self, due: &Entry) -> bool {
+        let Line { topic, source, .. } = due.id.line;
+        let is_cut = self
+            .starts
+            .get(&(topic, due.partition))
+            .is_some_and(|start| *start > 0);
+        let front = self.fronts.get(&(topic, due.partition, source));
+        is_cut && front.is_none_or(|front| (due.id.offset, due.id.slot) < *front)
+    }
+
+    fn count(&mut self, id: &Id, count: impl FnOnce(&mut OfTopic)) {
+        if let Some(topic) = self.topics.get_mut(usize::from(id.line.topic)) {
+            count(topic);
+        }
+    }
+
+    fn note(&mut self, kind: Kind, entry: &Entry, before: Option<Id>) {
+        let slots = self.slots;
+        self.count(&entry.id, |topic| {
+            topic.note(kind, |topic| Finding {
+                finding: kind,
+                id: Some(slots.text(&entry.id)),
+                at: (entry.offset >= 0).then(|| at(topic, entry.partition, entry.offset)),
+                before: before.map(|before| slots.text(&before)),
+            });
+        });
+    }
+}
+
+impl Group {
+    fn new(id: Id) -> Group {
+        Group {
+            id,
+            due: None,
+            first: None,
+            is_in_one_partition: true,
+            n_found: 0,
+            n_replayed: 0,
+        }
+    }
+}
+
+impl Order {
+    /// Takes the next record of the source's order; returns the one that it must not stand before, if it does.
+    fn advance(&mut self, found: &Entry) -> Option<Id> {
+        if self.line != Some(found.id.line) {
+            self.line = Some(found.id.line);
+            self.furthest.clear();
+        }
+        let place = (found.offset, found.id);
+        let furthest = self.furthest.entry(found.partition).or_insert(place);
+        if found.offset < furthest.0 {
+            return Some(furthest.1);
+        }
+        *furthest = place;
+        None
+    }
+}
