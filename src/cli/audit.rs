@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Message, OwnedMessage};
 
 use self::collect::{Collector, Dues, Output};
 use self::findings::{Counts, OfTopic};
@@ -201,11 +201,11 @@ impl<'a> Stage<'a> {
             }
             sources.push(range);
         }
-        let mut held = Vec::new();
-        for topic in router.topics() {
-            let settled = lookup.settled(config, std::slice::from_ref(topic));
-            held.push(settled.map_err(failure)?);
-        }
+        let settled = lookup.settled(config, router.topics()).map_err(failure)?;
+        let held = router.topics().iter().map(|topic| {
+            let of_topic = settled.iter().filter(|range| range.topic == *topic);
+            of_topic.cloned().collect()
+        });
         let now = lookup.held(&config.source.topics).map_err(failure)?;
         let ends = sources.iter().map(|source| {
             let is_it =
@@ -220,7 +220,7 @@ impl<'a> Stage<'a> {
             ends: ends.collect(),
             sources,
             n_uncommitted,
-            held,
+            held: held.collect(),
         })
     }
 
@@ -263,34 +263,31 @@ impl<'a> Stage<'a> {
             earliest: None,
         };
         let mut dues = Dues::new(self.router, &limits);
-        let sources: Vec<(u32, &Range)> = (0..).zip(&self.sources).collect();
-        self.read("reading the source", &sources, |source, message| {
-            dues.add(source, message, &mut collector)
+        let topics = self.config.source.topics.iter().map(|topic| {
+            let of_topic = self.sources.iter().filter(|source| source.topic == *topic);
+            of_topic.cloned().collect()
+        });
+        let sources: Vec<Vec<Range>> = topics.collect();
+        self.read("reading the source", &sources, |_, message| {
+            dues.add(message, &mut collector)
         })?;
         let since = slack
             .zip(collector.earliest)
             .map(|(slack, time)| time - slack);
-        let (mut starts, mut is_all, mut wanted) = (HashMap::new(), true, Vec::new());
-        for (topic, held) in (0..).zip(&self.held) {
-            let from = match since {
-                Some(since) => self.lookup.since(held, since).map_err(failure)?,
-                None => held.clone(),
-            };
-            for (range, held) in from.into_iter().zip(held) {
-                is_all &= range.from == held.from;
-                starts.insert((topic, range.partition), range.from);
-                wanted.push((topic, range));
+        let wanted = match since {
+            None => self.held.clone(),
+            Some(since) => {
+                let since = |held: &Vec<Range>| self.lookup.since(held, since);
+                let wanted: Result<_, Fault> = self.held.iter().map(since).collect();
+                wanted.map_err(failure)?
             }
-        }
-        let wanted: Vec<(u16, &Range)> = wanted
-            .iter()
-            .map(|(topic, range)| (*topic, range))
-            .collect();
+        };
         self.read("reading the outputs", &wanted, |topic, message| {
             collector.add(topic, message)
         })?;
-        let judged = judge(collector, &starts, folder.clone());
-        Ok((judged.map_err(|error| self.unusable(&error))?, is_all))
+        let judged = judge(collector, &wanted, folder);
+        let judged = judged.map_err(|error| self.unusable(&error))?;
+        Ok((judged, wanted == self.held))
     }
 
     fn outputs(&self) -> Vec<Output> {
@@ -312,27 +309,35 @@ impl<'a> Stage<'a> {
             .collect()
     }
 
-    /// Lends all records of ranges, each with the number of its range.
-    fn read<N: Copy>(
+    /// Lends all records of topics, whose partitions are given. One topic is read at a time, all partitions of it at once.
+    fn read(
         &self,
         what: &'static str,
-        ranges: &[(N, &Range)],
-        mut take: impl FnMut(N, &OwnedMessage) -> io::Result<()>,
+        topics: &[Vec<Range>],
+        mut take: impl FnMut(usize, &OwnedMessage) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let mut progress =
-            Progress::new(what, ranges.iter().map(|(_, range)| range.len()).sum(), 0);
+        let total = topics.iter().flatten().map(Range::len).sum();
+        let mut progress = Progress::new(what, total, 0);
         let (mut before, mut fault) = (0, None);
-        for (number, range) in ranges {
-            self.lookup
-                .read_range(range, |message| {
-                    let offset = rdkafka::Message::offset(&message);
-                    progress.set(before + offset - range.from + 1);
-                    if let Err(error) = take(*number, &message) {
-                        fault.get_or_insert(error);
-                    }
-                })
-                .map_err(failure)?;
-            before += range.len();
+        for (index, ranges) in topics.iter().enumerate() {
+            // Where each partition goes on.
+            let mut next: HashMap<i32, i64> = ranges
+                .iter()
+                .map(|range| (range.partition, range.from))
+                .collect();
+            let mut done = before;
+            let take = |message: OwnedMessage| {
+                if let Some(next) = next.get_mut(&message.partition()) {
+                    done += message.offset() + 1 - *next;
+                    *next = message.offset() + 1;
+                }
+                progress.set(done);
+                if let Err(error) = take(index, &message) {
+                    fault.get_or_insert(error);
+                }
+            };
+            self.lookup.read_topic(ranges, take).map_err(failure)?;
+            before += ranges.iter().map(Range::len).sum::<i64>();
             if let Some(error) = fault.take() {
                 return Err(self.unusable(&error));
             }

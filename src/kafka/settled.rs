@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::ledger;
-use super::lookup::{Lookup, Window};
+use super::lookup::{Lookup, offsets_at};
 use crate::config::Config;
+use crate::kafka::consumer_settings;
 use crate::kafka::fault::{Call, Fault};
 use crate::kafka::range::Range;
-use crate::kafka::{REQUEST_TIMEOUT, consumer_settings};
 
 /// How long an open transaction is waited for. A broker aborts one after `transaction.timeout.ms`, by default 30 s, and looks
 /// every ten seconds (`transaction.abort.timed.out.transaction.cleanup.interval.ms`).
@@ -25,11 +25,13 @@ impl Lookup {
     /// # Errors
     /// [`Fault::Fatal`] where a topic does not exist or no broker answers.
     pub fn held(&self, topics: &[String]) -> Result<Vec<Range>, Fault> {
-        let mut held = Vec::new();
-        self.each_partition(topics, |whole| {
-            held.push(range(&whole));
-            Ok(())
-        })?;
+        let mut held = self.partitions(topics)?;
+        let from = offsets_at(self.consumer(), &held, Offset::Beginning)?;
+        let to = offsets_at(self.consumer(), &held, Offset::End)?;
+        for (range, (from, to)) in held.iter_mut().zip(from.into_iter().zip(to)) {
+            range.from = from.unwrap_or_default();
+            range.to = to.unwrap_or_default().max(range.from);
+        }
         Ok(held)
     }
 
@@ -45,37 +47,29 @@ impl Lookup {
         let of_logs: BaseConsumer = settings
             .create()
             .map_err(|error| Fault::of(Call::Open, &error))?;
-        let mut settled = Vec::new();
         let until = Instant::now() + PATIENCE;
-        self.each_partition(topics, |whole| {
-            let (topic, partition) = (whole.topic, whole.partition);
-            let (_, end) = of_logs
-                .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
-                .map_err(|error| Fault::Fatal(format!("{topic}/{partition}: {error}")))?;
-            settled.push(Range {
-                to: end,
-                ..range(&whole)
-            });
-            Ok(())
-        })?;
-        for Range {
-            topic,
-            partition,
-            to,
-            ..
-        } in &settled
-        {
-            while self.bounds(topic, *partition)?.1 < *to {
-                if Instant::now() > until {
+        let ends = offsets_at(&of_logs, &self.partitions(topics)?, Offset::End)?;
+        loop {
+            let mut held = self.held(topics)?;
+            let mut open = None;
+            for (range, end) in held.iter_mut().zip(&ends) {
+                let end = end.unwrap_or_default();
+                if range.to < end {
+                    open = Some(format!("{}/{}", range.topic, range.partition));
+                }
+                range.to = range.to.min(end).max(range.from);
+            }
+            match open {
+                None => return Ok(held),
+                Some(place) if Instant::now() > until => {
                     return Err(Fault::Fatal(format!(
-                        "{topic}/{partition}: a transaction has been open for {} s; nothing behind it can be read until it is over",
+                        "{place}: a transaction has been open for {} s; nothing behind it can be read until it is over",
                         PATIENCE.as_secs()
                     )));
                 }
-                std::thread::sleep(PAUSE);
+                Some(_) => std::thread::sleep(PAUSE),
             }
         }
-        Ok(settled)
     }
 
     /// Returns the offset that the group of `config` has committed for each partition of the source; `None` where it has none.
@@ -107,14 +101,5 @@ impl Lookup {
             committed.push((range, next));
         }
         Ok(committed)
-    }
-}
-
-fn range(whole: &Window<'_>) -> Range {
-    Range {
-        topic: whole.topic.to_owned(),
-        partition: whole.partition,
-        from: whole.from,
-        to: whole.to,
     }
 }

@@ -73,11 +73,16 @@ impl<'a> Dues<'a> {
     /// Adds all that a record of the source makes.
     pub(super) fn add(
         &mut self,
-        source: u32,
         message: &OwnedMessage,
         into: &mut Collector<'_>,
     ) -> io::Result<()> {
         let record = kafka::record(message);
+        let Ok(Some(source)) = into
+            .slots
+            .source(record.position.topic, record.position.partition)
+        else {
+            return Ok(());
+        };
         self.emissions.clear();
         let verdict = self.router.route(
             &record,
@@ -141,8 +146,8 @@ impl<'a> Dues<'a> {
 
 impl Collector<'_> {
     /// Adds a record of an output.
-    pub(super) fn add(&mut self, topic: u16, message: &OwnedMessage) -> io::Result<()> {
-        let Some(output) = self.outputs.get(usize::from(topic)) else {
+    pub(super) fn add(&mut self, topic: usize, message: &OwnedMessage) -> io::Result<()> {
+        let Some((output, topic)) = self.outputs.get(topic).zip(u16::try_from(topic).ok()) else {
             return Ok(());
         };
         let (named, side) = if output.holds_letters {

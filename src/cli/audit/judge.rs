@@ -9,6 +9,7 @@ use super::entry::{Entry, Id, Line, Side};
 use super::findings::{Finding, Kind, OfTopic};
 use super::slots::Slots;
 use super::sorter::Sorter;
+use crate::kafka::range::Range;
 
 /// Compares, and counts.
 struct Judge<'a> {
@@ -16,8 +17,8 @@ struct Judge<'a> {
     topics: Vec<OfTopic>,
     /// What [`Collector::fronts`] says.
     fronts: HashMap<(u16, i32, u32), (i64, u16)>,
-    /// By output topic and partition: where reading began, if not at the first record that ever was.
-    starts: &'a HashMap<(u16, i32), i64>,
+    /// What was read of each output, by partition.
+    read: &'a [Vec<Range>],
     order: Order,
     /// What has no counterpart of its key.
     unmatched: Sorter,
@@ -55,7 +56,7 @@ pub(super) struct Judged {
 /// Judges all that was collected.
 pub(super) fn judge(
     collected: Collector<'_>,
-    starts: &HashMap<(u16, i32), i64>,
+    read: &[Vec<Range>],
     folder: PathBuf,
 ) -> io::Result<Judged> {
     let (n_records, n_events) = (collected.n_records, collected.n_events);
@@ -64,7 +65,7 @@ pub(super) fn judge(
         slots: collected.slots,
         topics: collected.topics,
         fronts: collected.fronts,
-        starts,
+        read,
         order: Order::default(),
         unmatched: Sorter::new(folder.clone()),
         is_last: false,
@@ -184,10 +185,10 @@ impl Judge<'_> {
     /// gone: records of one source keep their order (semantics I4).
     fn is_before_what_is_there(&self, due: &Entry) -> bool {
         let Line { topic, source, .. } = due.id.line;
-        let is_cut = self
-            .starts
-            .get(&(topic, due.partition))
-            .is_some_and(|start| *start > 0);
+        let ranges = self.read.get(usize::from(topic)).into_iter().flatten();
+        let is_cut = ranges
+            .filter(|range| range.partition == due.partition)
+            .any(|range| range.from > 0);
         let front = self.fronts.get(&(topic, due.partition, source));
         is_cut && front.is_none_or(|front| (due.id.offset, due.id.slot) < *front)
     }
