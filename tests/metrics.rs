@@ -12,7 +12,7 @@ const INTRODUCTION: &str = "# Metrics\n\n\
     changelog. Units are seconds and bytes. Labels are closed sets: topics, partitions, workers, destinations and brokers as\n\
     configured, codes from a fixed list; nothing that an event says becomes a label. A series of a partition is there while\n\
     the partition is assigned here, and gone after a revoke; sum over all processes of a group. It stays while the worker\n\
-    opens a new consumer.\n\n\
+    opens a new consumer. Those of an audit are not served: `groupcast audit --metrics-file` writes them ([audit.md](audit.md)).\n\n\
     Events are counted once an epoch, when it is committed: what was undone and done again counts once. Dead letters by\n\
     reason, rewinds by cause and skipped offsets are series from the start, at 0; the others from their first count on.\n\n\
     This page is generated: `UPDATE_GOLDEN=1 cargo test --test metrics`.\n";

@@ -41,7 +41,7 @@ use crate::router::Router;
 /// to Kafka and joins no group. What the group has not committed yet is left out.
 ///
 /// Exit code 1 where something is missing. The last line is fit for a ticket. Files for what does not fit into memory are made in
-/// the folder for temporary files, 57 bytes for each record that is due and each that is found.
+/// the folder for temporary files, 53 bytes for each record that is due and each that is found.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
