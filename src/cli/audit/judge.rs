@@ -241,3 +241,221 @@ impl Order {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::RandomState;
+
+    use super::*;
+    use crate::cli::audit::findings::Counts;
+    use crate::envelope::Format;
+    use crate::router::{Router, Routing};
+
+    /// A record of one topic: the offset of its event, its key, and where it is.
+    fn entry(side: Side, source: i64, key: u64, place: (i32, i64)) -> Entry {
+        let line = Line {
+            topic: 0,
+            key,
+            source: 0,
+        };
+        let id = Id {
+            line,
+            offset: source,
+            timestamp: 7,
+            slot: 1,
+        };
+        Entry {
+            id,
+            side,
+            partition: place.0,
+            offset: place.1,
+            // As if key and body were the event's.
+            digest: key * 1000 + source.unsigned_abs(),
+        }
+    }
+
+    fn due(source: i64, key: u64) -> Entry {
+        entry(Side::Due, source, key, (0, -1))
+    }
+
+    fn found(source: i64, key: u64, offset: i64) -> Entry {
+        entry(Side::Found, source, key, (0, offset))
+    }
+
+    /// Judges entries, where reading began at `start` of the output's partition.
+    fn judged(entries: &[Entry], start: i64) -> OfTopic {
+        let router = Router::new(Routing::default()).unwrap();
+        let range = |from| Range {
+            topic: "t".to_owned(),
+            partition: 0,
+            from,
+            to: 100,
+        };
+        let (slots, seed) = (Slots::new(&router, vec![range(0)]), RandomState::new());
+        let folder = std::env::temp_dir();
+        let mut collected = Collector {
+            slots: &slots,
+            outputs: &[],
+            ends: &[100],
+            format: Format::Structured,
+            seed: &seed,
+            sorter: Sorter::new(folder.clone()),
+            fronts: HashMap::new(),
+            topics: vec![OfTopic::new("t", 10)],
+            n_records: 0,
+            n_events: 0,
+            earliest: None,
+        };
+        for entry in entries {
+            collected.sorter.push(*entry).unwrap();
+            if entry.side == Side::Found {
+                let front = (entry.id.offset, entry.id.slot);
+                let known = collected.fronts.entry((0, entry.partition, 0));
+                known
+                    .and_modify(|known| *known = front.min(*known))
+                    .or_insert(front);
+            }
+        }
+        let judged = judge(collected, &[vec![range(start)]], folder).unwrap();
+        judged.topics.into_iter().next().unwrap()
+    }
+
+    fn check(entries: &[Entry], start: i64, expected: Counts) {
+        let found = judged(entries, start);
+        assert_eq!(found.counts, expected, "{entries:?}: {:?}", found.findings);
+        let Counts {
+            due,
+            found,
+            missing,
+            not_judged,
+            ..
+        } = found.counts;
+        assert_eq!(due, found + missing + not_judged);
+    }
+
+    fn counts(due: u64, found: u64) -> Counts {
+        Counts {
+            due,
+            found,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_found_or_missing() {
+        check(&[], 0, counts(0, 0));
+        check(&[due(1, 5), found(1, 5, 0)], 0, counts(1, 1));
+        let missing = Counts {
+            missing: 1,
+            ..counts(2, 1)
+        };
+        check(&[due(1, 5), due(2, 5), found(2, 5, 0)], 0, missing);
+        let not_due = Counts {
+            not_due: 1,
+            ..counts(1, 1)
+        };
+        check(&[due(1, 5), found(1, 5, 0), found(9, 5, 1)], 0, not_due);
+    }
+
+    #[test]
+    fn each_copy_beyond_the_first_is_a_repetition() {
+        let repeated = Counts {
+            repeated: 2,
+            ..counts(1, 1)
+        };
+        let copies = [due(1, 5), found(1, 5, 0), found(1, 5, 3), found(1, 5, 9)];
+        check(&copies, 0, repeated);
+    }
+
+    #[test]
+    fn other_bytes_and_another_key_are_differences() {
+        let different = Counts {
+            different: 1,
+            ..counts(1, 1)
+        };
+        let other_body = Entry {
+            digest: 0,
+            ..found(1, 5, 0)
+        };
+        check(&[due(1, 5), other_body], 0, different);
+        check(&[due(1, 5), found(1, 6, 0)], 0, different);
+    }
+
+    #[test]
+    fn a_record_of_a_replay_is_there_and_nothing_else() {
+        let replayed = |source| entry(Side::Replayed, source, 5, (0, 50));
+        let is_there = Counts {
+            replayed: 1,
+            ..counts(1, 1)
+        };
+        check(&[due(1, 5), replayed(1)], 0, is_there);
+        check(&[due(1, 5), found(1, 5, 0), replayed(1)], 0, is_there);
+        let beside = Counts {
+            replayed: 1,
+            ..counts(0, 0)
+        };
+        check(&[replayed(1)], 0, beside);
+    }
+
+    #[test]
+    fn the_first_copies_of_a_key_are_in_order() {
+        let in_order = |entries: &[Entry], n_out_of_order| {
+            let dues = entries
+                .iter()
+                .map(|entry| due(entry.id.offset, entry.id.line.key));
+            let mut all: Vec<Entry> = dues.collect();
+            all.sort_unstable();
+            all.dedup();
+            let n = u64::try_from(all.len()).unwrap();
+            all.extend(entries);
+            let repeated = u64::try_from(entries.len()).unwrap() - n;
+            let expected = Counts {
+                repeated,
+                out_of_order: n_out_of_order,
+                ..counts(n, n)
+            };
+            check(&all, 0, expected);
+        };
+        in_order(&[found(1, 5, 0), found(2, 5, 1)], 0);
+        in_order(&[found(2, 5, 0), found(1, 5, 1)], 1);
+        // Another key may stand anywhere, and so may a repetition.
+        in_order(&[found(2, 6, 0), found(1, 5, 1)], 0);
+        in_order(&[found(1, 5, 0), found(2, 5, 1), found(1, 5, 2)], 0);
+        in_order(&[found(1, 5, 1), found(2, 5, 0), found(1, 5, 2)], 1);
+        // Nobody orders two partitions.
+        let elsewhere = Entry {
+            partition: 1,
+            ..found(2, 5, 0)
+        };
+        in_order(&[found(1, 5, 4), elsewhere], 0);
+        let report = judged(&[due(1, 5), due(2, 5), found(2, 5, 0), found(1, 5, 1)], 0);
+        let [Finding { id, at, before, .. }] = report.findings.as_slice() else {
+            panic!("{:?}", report.findings)
+        };
+        assert!(
+            id.as_ref().unwrap().contains("t/0/2") && before.as_ref().unwrap().contains("t/0/1")
+        );
+        assert_eq!(at.as_deref(), Some("t/0/0"));
+    }
+
+    #[test]
+    fn what_retention_may_have_removed_is_not_missing() {
+        let entries = [due(1, 5), due(2, 6), due(3, 5), due(4, 6), found(3, 5, 40)];
+        let is_cut = Counts {
+            not_judged: 2,
+            missing: 1,
+            ..counts(4, 1)
+        };
+        check(&entries, 40, is_cut);
+        let is_whole = Counts {
+            missing: 3,
+            ..counts(4, 1)
+        };
+        check(&entries, 0, is_whole);
+        let nothing_left = Counts {
+            not_judged: 1,
+            ..counts(1, 0)
+        };
+        check(&[due(1, 5)], 100, nothing_left);
+    }
+}
