@@ -7,9 +7,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::message::{Headers, Message, OwnedHeaders, OwnedMessage};
@@ -469,6 +470,64 @@ fn what_cannot_be_there_is_told_from_what_is_missing() {
         "{audit:?}"
     );
     assert_eq!(audit.said["source"][1]["from"], 100);
+}
+
+/// What does not fit into memory is sorted in files. `GROUPCAST_EVENTS=1000000` gives the figures of docs/audit.md.
+#[test]
+fn memory_does_not_grow_with_the_range() {
+    const LIMIT_MIB: u64 = 192;
+    let Some(brokers) = kafka::brokers() else {
+        return;
+    };
+    let n_events = env::var("GROUPCAST_EVENTS").map_or(20_000, |text| {
+        text.parse().expect("GROUPCAST_EVENTS is a number")
+    });
+    let mut source = Source::create(brokers, &unique("events"), 12);
+    let setup = Setup {
+        workers: 2,
+        ..Setup::new(brokers, &source.topic, &unique("audited"), "structured")
+    };
+    let more = ["w1", "w2", "w3", "w4"];
+    let outputs = DESTINATIONS.into_iter().chain(["dead"]).chain(more);
+    for name in outputs {
+        topics::create(brokers, 12, &format!("{}.{name}", setup.prefix), &[]);
+    }
+    source.produce(n_events);
+    let port = kafka::free_port();
+    let config = setup.write(port);
+    let mut text = fs::read_to_string(&config).expect("it was written");
+    for name in more {
+        text.push_str(&format!(
+            "  - {{ use: webhook, name: {name}, topic: {}.{name} }}\n",
+            setup.prefix
+        ));
+    }
+    fs::write(&config, text).expect("the folder can be written");
+    let began = Instant::now();
+    let mut worker = Worker::start_with(config.clone(), port, &["run"]).ready();
+    let end = i64::try_from(source.len()).expect("tests are small");
+    until(LIMIT * 10, "the service has read everything", || {
+        worker.assert_runs();
+        let committed = topics::committed(brokers, &setup.group, &setup.source);
+        (committed.values().sum::<i64>() == end).then_some(())
+    });
+    worker.stop();
+    println!("the service took {:.0} s", began.elapsed().as_secs_f64());
+
+    let began = Instant::now();
+    let mut audit = Worker::start_with(config, port, &["audit", "--from", "beginning"]);
+    let mut peak = 0;
+    let status = until(LIMIT * 10, "the audit ends", || {
+        peak = peak.max(audit.peak_memory().unwrap_or(0));
+        audit.has_ended()
+    });
+    println!(
+        "{}\n{:.0} s, {peak} MiB at most",
+        audit.log(),
+        began.elapsed().as_secs_f64()
+    );
+    assert_eq!(status.code(), Some(0), "{}", audit.log());
+    assert!((1..=LIMIT_MIB).contains(&peak), "{peak} MiB");
 }
 
 /// The last line is for a ticket, the file for Prometheus; each wrong question is answered with exit code 2.
