@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::message::{Headers, Message, OwnedHeaders, OwnedMessage};
+use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::audit::Audit;
 use support::checker::{Excuses, Format, Report, Run};
@@ -209,7 +209,7 @@ fn write(brokers: &str, topic: &str, records: &[OwnedMessage]) {
     for record in records {
         let mut copy = BaseRecord::<[u8], [u8]>::to(topic).partition(record.partition());
         (copy.key, copy.payload) = (record.key(), record.payload());
-        copy.headers = record.headers().map(OwnedHeaders::clone);
+        copy.headers = record.headers().cloned();
         while let Err((_, back)) = producer.send(copy) {
             producer.poll(Duration::from_millis(20));
             copy = back;
