@@ -26,7 +26,7 @@ use super::ConfigArguments;
 use super::backfill::{Moment, Progress, limit, quieter, say_lost};
 use super::report::{Failure, say};
 use super::run;
-use crate::config::Config;
+use crate::config::{Config, Profile};
 use crate::envelope::Format;
 use crate::kafka::fault::Fault;
 use crate::kafka::lookup::Lookup;
@@ -98,6 +98,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     // A quota of its own can be given to it: quotas go by this name.
     config.kafka.client_id = Some("groupcast-audit");
+    // Fetches of 2 MiB instead of 16: it waits for no latency, and its memory is one bound more.
+    config.delivery.profile = Profile::Small;
     let (from, to) = (
         limit("--from", &arguments.from)?,
         limit("--to", &arguments.to)?,

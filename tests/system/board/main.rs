@@ -70,10 +70,10 @@ fn every_metric_alert_and_panel_moves() {
     frozen(&stage);
     broker_restarts(&mut stage);
     topic_refuses(&stage);
+    audits(&stage);
     throttled(&stage);
     gap(&mut stage);
     rewinds(&stage);
-    audits(&stage);
     all_is_well_again(&stage);
     let faults = [families(&stage), panels(&stage), alerts(&stage)].concat();
     picture::take(stage.prometheus.port, &stage.pace);
@@ -276,6 +276,21 @@ fn topic_refuses(stage: &Stage) {
     }
 }
 
+/// The topic that was deleted has lost what it held; since then nothing was lost.
+fn audits(stage: &Stage) {
+    assert_eq!(
+        stage.audit("beginning"),
+        Some(1),
+        "records went with a topic"
+    );
+    stage.fires("GroupcastAuditMissing", LIMIT);
+    let since = jiff::Timestamp::now().to_string();
+    stage.samples.send_good();
+    stage.let_pass(4);
+    assert_eq!(stage.audit(&since), Some(0));
+    stage.resolves("GroupcastAuditMissing", LIMIT);
+}
+
 fn throttled(stage: &Stage) {
     stage
         .requests()
@@ -345,21 +360,6 @@ fn rewinds(stage: &Stage) {
         n_skipped[0].values[0].1, 20.0,
         "each offset that was gone is counted once, rewinds or not"
     );
-}
-
-/// The topic that was deleted has lost what it held; since the last fault nothing was lost.
-fn audits(stage: &Stage) {
-    assert_eq!(
-        stage.audit("beginning"),
-        Some(1),
-        "records went with a topic"
-    );
-    stage.fires("GroupcastAuditMissing", LIMIT);
-    let since = jiff::Timestamp::now().to_string();
-    stage.samples.send_good();
-    stage.let_pass(4);
-    assert_eq!(stage.audit(&since), Some(0));
-    stage.resolves("GroupcastAuditMissing", LIMIT);
 }
 
 fn n_rewinds(stage: &Stage) -> f64 {
