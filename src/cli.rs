@@ -1,5 +1,6 @@
 //! The command line: parse, call, print. One file a subcommand.
 
+mod audit;
 mod backfill;
 mod check;
 mod completions;
@@ -79,6 +80,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Replay(replay::Arguments),
+    Audit(audit::Arguments),
     DeadLetters(dead_letters::Arguments),
     Demo(demo::Arguments),
     Transform(transform::Arguments),
@@ -107,6 +109,7 @@ impl Command {
             | Command::Explain(_)
             | Command::Playground(_)
             | Command::Suggest(_)
+            | Command::Audit(_)
             | Command::Check(_)
             | Command::Test(_)
             | Command::Topics(_)
@@ -121,6 +124,7 @@ impl Command {
         match self {
             Command::Run(arguments) => run::run(arguments),
             Command::Replay(arguments) => replay::run(arguments),
+            Command::Audit(arguments) => audit::run(arguments),
             Command::DeadLetters(arguments) => dead_letters::run(arguments),
             Command::Demo(arguments) => demo::run(arguments),
             Command::Transform(arguments) => transform::run(arguments),

@@ -27,7 +27,7 @@ const SETS: [(&[&str], &str); 4] = [
     ),
     (
         &["tests/helm/everything.yaml"],
-        "ConfigMap ConfigMap NetworkPolicy PodDisruptionBudget PodMonitor PrometheusRule ScaledObject Service ServiceAccount StatefulSet TriggerAuthentication",
+        "ConfigMap ConfigMap CronJob NetworkPolicy PodDisruptionBudget PodMonitor PrometheusRule ScaledObject Service ServiceAccount StatefulSet TriggerAuthentication",
     ),
 ];
 
@@ -103,7 +103,9 @@ fn block(manifests: &str, key: &str) -> String {
 
 /// Returns the container's variables that are ours, as the pod `events/g-groupcast-0` has them.
 fn variables(manifests: &str) -> Vec<(String, String)> {
-    let pairs = manifests
+    let is_ours = |manifest: &&str| manifest.contains("\nkind: StatefulSet\n");
+    let pod = manifests.split("\n---\n").find(is_ours).unwrap();
+    let pairs = pod
         .split("- name: GROUPCAST__")
         .skip(1)
         .filter_map(|part| part.split_once("\n              value: "));
@@ -236,6 +238,7 @@ fn kubernetes_and_the_operators_take_every_manifest() {
         "jobLabel",
         "secretTargetRef",
         "maxUnavailable",
+        "concurrencyPolicy",
     ];
     let everything = helm.render(SETS[3].0);
     for slip in slips {
@@ -298,6 +301,10 @@ fn a_slip_in_the_values_is_an_error_that_says_so() {
             "at '/config/source': missing property 'topics'",
         ),
         ("image.digest=sha256:1", "at '/image/digest'"),
+        (
+            "audit.since=2h",
+            "additional properties 'since' not allowed",
+        ),
         (
             "keda.authentication[0].parameter=sasl",
             "missing properties 'name', 'key'",

@@ -17,7 +17,8 @@ const INTRODUCTION: &str = "# Metrics\n\n\
     - **A partition's series** exists while the partition is assigned to this process, also while the worker opens a new\n\
       consumer. For a group's total, sum over all its processes.\n\
     - **Series at 0:** dead letters by reason, rewinds by cause and skipped offsets exist from the start, at 0. The others\n\
-      exist from their first count on.\n\n\
+      exist from their first count on.\n\
+    - **An audit's metrics** are not served: `groupcast audit --metrics-file` writes them ([audit.md](audit.md)).\n\n\
     This page is generated: `UPDATE_GOLDEN=1 cargo test --test metrics`.\n";
 
 #[test]

@@ -53,6 +53,8 @@ const AFTERWARDS: &[Look] = &[
         &["dead-letters", "show", "--json", "events.dead/0/1"],
         &[VALUE],
     ),
+    (&["audit", "--from", "beginning"], &[]),
+    (&["audit", "--from", "beginning", "--json"], &[]),
     // A dry run shows what would leave first.
     (
         &["dead-letters", "redrive", "--dry-run", "--name", "counted"],

@@ -16,7 +16,8 @@ use fnv::FnvHasher;
 
 use self::count::Counts;
 use self::place::Place;
-pub(super) use self::said::{Moment, before_now, limit, name, rate};
+pub(super) use self::said::{Moment, before_now, limit, name, quieter, rate};
+pub(super) use self::watch::Progress;
 use super::report::{Failure, say};
 use super::run;
 use super::terminal::Disarmed;
@@ -99,7 +100,7 @@ impl Job<'_> {
         // The page's address is the running service's.
         config.http = None;
         refusal::check_settings(&config).map_err(Failure::Argument)?;
-        run::start_log(&said::quieter(&config.log))?;
+        run::start_log(&quieter(&config.log))?;
         if self.is_latest {
             config = latest::at_least_once(config);
         }
@@ -346,7 +347,8 @@ impl Plan<'_> {
     }
 }
 
-fn say_lost(lost: &Lost) {
+/// Warns of what retention has taken of a range.
+pub(super) fn say_lost(lost: &Lost) {
     let Lost {
         topic,
         partition,

@@ -118,7 +118,7 @@ impl Ledger {
                 .iter()
                 .map(|range| (range, Offset::Invalid, String::new())),
         )?;
-        let found = self.committed(wanted)?;
+        let found = committed(&self.consumer, &self.group, &wanted)?;
         let mut entries = Vec::new();
         for element in found.elements() {
             element.error().map_err(|error| self.fatal(&error))?;
@@ -145,32 +145,6 @@ impl Ledger {
             });
         }
         Ok(entries)
-    }
-
-    fn committed(&self, wanted: TopicPartitionList) -> Result<TopicPartitionList, Fault> {
-        // A coordinator that is only just found answers the second time.
-        let mut attempts = 0;
-        loop {
-            match self
-                .consumer
-                .committed_offsets(wanted.clone(), REQUEST_TIMEOUT)
-            {
-                Ok(found) => return Ok(found),
-                Err(error) if attempts == 5 => return Err(self.fatal(&error)),
-                Err(_) => {
-                    // Where the right is missing, the coordinator is never found.
-                    let complaint =
-                        complaint::most_telling(&native::complaints(self.consumer.client()));
-                    if let Some(complaint) =
-                        complaint.filter(|complaint| complaint.contains("authorization failed"))
-                    {
-                        return Err(Fault::Fatal(format!("group {}: {complaint}", self.group)));
-                    }
-                    attempts += 1;
-                    std::thread::sleep(Duration::from_millis(200));
-                }
-            }
-        }
     }
 
     /// Writes down where the replay begins and ends, before anybody takes part. Returns whether it did: another process may
@@ -227,6 +201,38 @@ impl Ledger {
 
     fn fatal(&self, error: &KafkaError) -> Fault {
         Fault::Fatal(format!("group {}: {error}", self.group))
+    }
+}
+
+/// Asks the coordinator what `group`, that of the consumer, has committed for the partitions of `wanted`.
+///
+/// # Errors
+/// [`Fault::Fatal`] where it does not answer.
+pub(super) fn committed(
+    consumer: &BaseConsumer,
+    group: &str,
+    wanted: &TopicPartitionList,
+) -> Result<TopicPartitionList, Fault> {
+    // A coordinator that is only just found answers the second time.
+    let mut attempts = 0;
+    loop {
+        match consumer.committed_offsets(wanted.clone(), REQUEST_TIMEOUT) {
+            Ok(found) => return Ok(found),
+            Err(error) if attempts == 5 => {
+                return Err(Fault::Fatal(format!("group {group}: {error}")));
+            }
+            Err(_) => {
+                // Where the right is missing, the coordinator is never found.
+                let complaint = complaint::most_telling(&native::complaints(consumer.client()));
+                if let Some(complaint) =
+                    complaint.filter(|complaint| complaint.contains("authorization failed"))
+                {
+                    return Err(Fault::Fatal(format!("group {group}: {complaint}")));
+                }
+                attempts += 1;
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Records read where they lie, without joining the group: one by its position, the latest of a kind, the last few.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -264,57 +265,123 @@ impl Lookup {
     pub(super) fn read(
         &self,
         window: Window<'_>,
+        each: impl FnMut(OwnedMessage),
+    ) -> Result<(), Fault> {
+        self.read_all(&[window], each)
+    }
+
+    /// Reads all records of windows at once that are partitions of one topic. Within each they come in order.
+    pub(super) fn read_all(
+        &self,
+        windows: &[Window<'_>],
         mut each: impl FnMut(OwnedMessage),
     ) -> Result<(), Fault> {
-        if window.from >= window.to {
-            return Ok(());
-        }
-        let fatal = |error: KafkaError| {
-            let is_forbidden =
-                error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
-            Fault::Fatal(if is_forbidden {
-                Problem::NotReadable(window.topic.to_owned()).to_string()
-            } else {
-                complaint::with_advice(&format!("{}: {error}", window.position()))
-            })
-        };
-        let mut wanted = TopicPartitionList::new();
-        wanted
-            .add_partition_offset(window.topic, window.partition, Offset::Offset(window.from))
-            .map_err(fatal)?;
-        // Assigned by hand: the group does not hear of it.
-        self.consumer.assign(&wanted).map_err(fatal)?;
+        let filled = windows.iter().filter(|window| window.from < window.to);
+        let mut open: BTreeMap<i32, Window<'_>> =
+            filled.map(|window| (window.partition, *window)).collect();
+        let mut is_assigned = false;
         let mut until = Instant::now() + REQUEST_TIMEOUT;
-        while Instant::now() < until {
+        while let Some(window) = open.values().next().copied() {
+            if !is_assigned {
+                self.assign(open.values())
+                    .map_err(|error| unreadable(&window, &error))?;
+                is_assigned = true;
+            }
+            if Instant::now() > until {
+                return Err(Fault::Fatal(format!(
+                    "{}: no answer within {REQUEST_TIMEOUT:?}",
+                    window.position()
+                )));
+            }
             match self.consumer.poll(Duration::from_millis(100)) {
                 None => {}
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-                Some(Err(error))
-                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) =>
-                {
-                    return Ok(());
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    open.remove(&partition);
+                    until = Instant::now() + REQUEST_TIMEOUT;
                 }
                 // The client looks for the group's coordinator, too; whoever only looks needs no right to the group.
                 Some(Err(error))
                     if error.rdkafka_error_code()
                         == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
-                Some(Err(error)) => return Err(fatal(error)),
+                Some(Err(error)) => return Err(unreadable(&window, &error)),
                 Some(Ok(message)) => {
+                    until = Instant::now() + REQUEST_TIMEOUT;
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let Some(window) = open.get_mut(&partition) else {
+                        // Nothing more of it is wanted, and there is more.
+                        is_assigned = false;
+                        continue;
+                    };
                     // Offsets have gaps: where a transaction ended, and where a topic is compacted.
-                    let offset = message.offset();
                     if offset < window.to {
                         each(message.detach());
                     }
-                    if offset >= window.to - 1 {
-                        return Ok(());
+                    window.from = offset + 1;
+                    if window.from >= window.to {
+                        open.remove(&partition);
                     }
-                    until = Instant::now() + REQUEST_TIMEOUT;
                 }
             }
         }
-        Err(Fault::Fatal(format!(
-            "{}: no answer within {REQUEST_TIMEOUT:?}",
-            window.position()
-        )))
+        Ok(())
     }
+
+    /// Has the consumer read windows from their beginning. Assigned by hand: the group does not hear of it.
+    fn assign<'w>(&self, windows: impl Iterator<Item = &'w Window<'w>>) -> Result<(), KafkaError> {
+        let mut wanted = TopicPartitionList::new();
+        for window in windows {
+            let from = Offset::Offset(window.from);
+            wanted.add_partition_offset(window.topic, window.partition, from)?;
+        }
+        self.consumer.assign(&wanted)
+    }
+}
+
+/// Returns for each partition the offset of the first record at or after a time; `None` where there is none. All are asked about
+/// at once: each question takes some 40 ms, however little it asks.
+///
+/// [`Offset::Beginning`] and [`Offset::End`] are asked for in the same way: librdkafka writes an offset into the request as the
+/// time that it is (`rd_kafka_make_ListOffsetsRequest`), and in Kafka's protocol −2 and −1 stand for the two.
+pub(super) fn offsets_at(
+    consumer: &BaseConsumer,
+    places: &[Range],
+    wanted: Offset,
+) -> Result<Vec<Option<i64>>, Fault> {
+    let of = |place: &Range, error: KafkaError| {
+        Fault::Fatal(format!("{}/{}: {error}", place.topic, place.partition))
+    };
+    let Some(first) = places.first() else {
+        return Ok(Vec::new());
+    };
+    let mut asked = TopicPartitionList::new();
+    for place in places {
+        asked
+            .add_partition_offset(&place.topic, place.partition, wanted)
+            .map_err(|error| of(place, error))?;
+    }
+    let answer = consumer
+        .offsets_for_times(asked, REQUEST_TIMEOUT)
+        .map_err(|error| of(first, error))?;
+    let offsets = places.iter().map(|place| {
+        let Some(element) = answer.find_partition(&place.topic, place.partition) else {
+            return Ok(None);
+        };
+        element.error().map_err(|error| of(place, error))?;
+        Ok(if let Offset::Offset(offset) = element.offset() {
+            Some(offset)
+        } else {
+            None
+        })
+    });
+    offsets.collect()
+}
+
+fn unreadable(window: &Window<'_>, error: &KafkaError) -> Fault {
+    let is_forbidden =
+        error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+    Fault::Fatal(if is_forbidden {
+        Problem::NotReadable(window.topic.to_owned()).to_string()
+    } else {
+        complaint::with_advice(&format!("{}: {error}", window.position()))
+    })
 }

@@ -12,6 +12,7 @@ mod lz4;
 mod native;
 pub mod range;
 pub mod refusal;
+pub mod settled;
 pub mod source;
 pub mod topics;
 
@@ -23,6 +24,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 
 use crate::config::{Config, Guarantee, Profile};
+use crate::envelope::Emission;
 use crate::kafka::topics::Topics;
 use crate::metrics;
 use crate::process::Process;
@@ -64,6 +66,16 @@ pub fn dead_letter<M: Message>(message: &M) -> Record<'_> {
         letter: message.headers().and_then(letter),
         ..record(message)
     }
+}
+
+/// Returns the partition that a record goes to, in a topic of so many.
+#[must_use]
+pub fn partition_of(emission: &Emission<'_>, partitions: i32) -> i32 {
+    let key = emission.key.unwrap_or_default();
+    emission
+        .partition
+        .of(partitions)
+        .unwrap_or_else(|| native::partition_of_key(key, partitions))
 }
 
 fn letter(headers: &impl Headers) -> Option<Letter<'_>> {

@@ -1,11 +1,9 @@
 //! The part of the source topics that a replay reads: its ends are found once, exactly, and stay where they are.
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Message, OwnedMessage};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 
-use super::lookup::{Lookup, Window};
-use crate::kafka::REQUEST_TIMEOUT;
+use super::lookup::{Lookup, Window, offsets_at};
 use crate::kafka::fault::Fault;
 
 /// One end of a range, as people say it.
@@ -45,6 +43,17 @@ impl Range {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl From<&Window<'_>> for Range {
+    fn from(window: &Window<'_>) -> Range {
+        Range {
+            topic: window.topic.to_owned(),
+            partition: window.partition,
+            from: window.from,
+            to: window.to,
+        }
     }
 }
 
@@ -150,6 +159,19 @@ impl Lookup {
         behind.collect()
     }
 
+    /// Returns `ranges`, each from the first record at or after a time, in Unix milliseconds. All are asked about at once.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn since(&self, ranges: &[Range], milliseconds: i64) -> Result<Vec<Range>, Fault> {
+        let found = offsets_at(self.consumer(), ranges, Offset::Offset(milliseconds))?;
+        let since = ranges.iter().zip(found).map(|(range, found)| Range {
+            from: found.unwrap_or(range.to).clamp(range.from, range.to),
+            ..range.clone()
+        });
+        Ok(since.collect())
+    }
+
     /// Reads all records of a range, in order.
     ///
     /// # Errors
@@ -164,6 +186,24 @@ impl Lookup {
             },
             each,
         )
+    }
+
+    /// Reads all records of ranges at once that are partitions of one topic. Within each they come in order.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where no broker answers.
+    pub fn read_topic(
+        &self,
+        ranges: &[Range],
+        each: impl FnMut(OwnedMessage),
+    ) -> Result<(), Fault> {
+        let windows = ranges.iter().map(|range| Window {
+            topic: &range.topic,
+            partition: range.partition,
+            from: range.from,
+            to: range.to,
+        });
+        self.read_all(&windows.collect::<Vec<_>>(), each)
     }
 
     /// Returns whether a range still holds a record; retention and compaction may have taken them since it was found.
@@ -200,35 +240,9 @@ impl Lookup {
 
     /// Returns the offset of the first record at or after a time, the end where there is none.
     fn offset_at(&self, whole: &Window<'_>, milliseconds: i64) -> Result<i64, Fault> {
-        let position = whole.position();
-        let fatal = |error| {
-            Fault::Fatal(format!(
-                "{}/{}: {error}",
-                position.topic, position.partition
-            ))
-        };
-        let mut wanted = TopicPartitionList::new();
-        wanted
-            .add_partition_offset(
-                position.topic,
-                position.partition,
-                Offset::Offset(milliseconds),
-            )
-            .map_err(fatal)?;
-        let consumer: &BaseConsumer = self.consumer();
-        let found = consumer
-            .offsets_for_times(wanted, REQUEST_TIMEOUT)
-            .map_err(fatal)?;
-        let element = found.find_partition(position.topic, position.partition);
-        let element = element
-            .map(|element| element.error().map(|()| element.offset()))
-            .transpose()
-            .map_err(fatal)?;
-        Ok(if let Some(Offset::Offset(offset)) = element {
-            offset
-        } else {
-            whole.to
-        })
+        let place = [Range::from(whole)];
+        let found = offsets_at(self.consumer(), &place, Offset::Offset(milliseconds))?;
+        Ok(found.into_iter().flatten().next().unwrap_or(whole.to))
     }
 
     /// Returns the last offset of `window` that holds a record: behind it there may be marks of transactions, and records that

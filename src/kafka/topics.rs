@@ -74,6 +74,16 @@ impl Topics {
         Ok(topics)
     }
 
+    /// Asks the brokers for the limits of the topics `names` and for nothing else: whoever only reads them needs no right to write.
+    ///
+    /// # Errors
+    /// [`Fault::Fatal`] where a property is wrong.
+    pub fn limits_of(config: &Config, names: &[String]) -> Result<Topics, Fault> {
+        let topics = Topics::assume(names);
+        topics.learn_limits_until(&admin(config)?, Instant::now() + PATIENCE);
+        Ok(topics)
+    }
+
     /// Returns `names` with Kafka's own limits, for a cluster that was just made and cannot be asked, as the embedded one.
     #[must_use]
     pub fn assume(names: &[String]) -> Topics {

@@ -117,6 +117,19 @@ families! {
             "Log lines that could not be written to standard error: nobody read it and the queue was full (no_room), or a write failed (not_written)",
         BUILD = Gauge "groupcast_build_info" ["version" "librdkafka"] "1, with the versions as labels",
     }
+    "The file of `groupcast audit --metrics-file`" {
+        AUDIT_DUE = Gauge "groupcast_audit_due_records" ["topic"] "Records that the audited range of the source makes",
+        AUDIT_MISSING = Gauge "groupcast_audit_missing_records" ["topic"] "Records that are due and not in their topic",
+        AUDIT_REPEATED = Gauge "groupcast_audit_repeated_records" ["topic"] "Records that are there once more than due",
+        AUDIT_OUT_OF_ORDER = Gauge "groupcast_audit_out_of_order_records" ["topic"]
+            "Records that stand before an earlier one of their key",
+        AUDIT_DIFFERENT = Gauge "groupcast_audit_different_records" ["topic"]
+            "Records that have the id of one that is due and other bytes",
+        AUDIT_NOT_DUE = Gauge "groupcast_audit_not_due_records" ["topic"] "Records that are there and not due",
+        AUDIT_NOT_JUDGED = Gauge "groupcast_audit_not_judged_records" ["topic"]
+            "Records that are due and not there, where retention has removed what was",
+        AUDIT_END = Gauge "groupcast_audit_end_time_seconds" [] "When the last audit ended, in Unix seconds",
+    }
     "Process" {
         CPU = Counter "process_cpu_seconds_total" [] "User and system CPU time in seconds",
         OPEN_FILES = Gauge "process_open_fds" [] "Open file descriptors",

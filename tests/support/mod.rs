@@ -1,5 +1,6 @@
 //! What the tests on real Kafka share.
 
+pub(crate) mod audit;
 pub(crate) mod checker;
 pub(crate) mod cluster;
 pub(crate) mod generator;

@@ -117,7 +117,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Returns the log's settings with less said: what a service logs at `info` is on the screen of a command anyhow.
-pub(super) fn quieter(log: &Log) -> Log {
+pub(crate) fn quieter(log: &Log) -> Log {
     let level = if log.level == "info" {
         "warn".to_owned()
     } else {

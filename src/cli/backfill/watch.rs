@@ -91,7 +91,7 @@ pub(super) fn follow(
 }
 
 /// How much of something is done.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     what: &'static str,
     bar: ProgressBar,
     is_terminal: bool,
@@ -102,7 +102,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(what: &'static str, total: i64, first: i64) -> Progress {
+    pub(crate) fn new(what: &'static str, total: i64, first: i64) -> Progress {
         let is_terminal = io::stderr().is_terminal();
         let target = if is_terminal {
             ProgressDrawTarget::stderr()
@@ -128,7 +128,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn set(&mut self, done: i64) {
+    pub(crate) fn set(&mut self, done: i64) {
         self.bar
             .set_position(u64::try_from(done).unwrap_or_default());
         if !self.is_terminal && Instant::now() >= self.line_at {
@@ -152,7 +152,7 @@ impl Progress {
         ));
     }
 
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.bar.finish_and_clear();
         if !self.is_terminal {
             self.say_line(i64::try_from(self.bar.position()).unwrap_or_default());

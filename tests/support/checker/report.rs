@@ -4,7 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::generator::{DESTINATIONS, Expected, Outcome};
-use super::Found;
+use super::{Found, N_SLOTS, topic_of};
+
+/// What is due in a topic, and what is there: each record counts, not each event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) due: u64,
+    /// Of what is due, what is there, once or more.
+    pub(crate) found: u64,
+    /// What is there beyond the first of each.
+    pub(crate) repeated: u64,
+}
 
 /// What a run made of its source, counted once for each event.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,9 +30,22 @@ pub(crate) struct Report {
     /// Source records of which something left more than once, and how often in all.
     pub(crate) repeated: u64,
     pub(crate) repetitions: u64,
+    /// By topic, without its prefix: of the source records that are still there.
+    pub(crate) topics: BTreeMap<&'static str, Tally>,
 }
 
 impl Report {
+    pub(super) fn count_records(&mut self, due: &[bool; N_SLOTS], found: &Found) {
+        for (slot, (is_due, found)) in due.iter().zip(found).enumerate() {
+            let tally = self.topics.entry(topic_of(slot)).or_default();
+            if *is_due {
+                tally.due += 1;
+                tally.found += u64::from(*found > 0);
+                tally.repeated += u64::from(found.saturating_sub(1));
+            }
+        }
+    }
+
     pub(super) fn count(&mut self, expected: &Expected, found: &Found) {
         let most = u64::from(found.iter().copied().max().unwrap_or(0));
         self.repeated += u64::from(most > 1);

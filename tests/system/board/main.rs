@@ -17,6 +17,7 @@ mod picture;
 mod prometheus;
 mod samples;
 mod stage;
+mod textfile;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../../support/mod.rs"]
 mod support;
@@ -37,7 +38,12 @@ use support::topics::{self, Ends};
 use support::until;
 
 /// Does not move by its nature, and is there.
-const CONSTANT: [(Family, &str); 8] = [
+const CONSTANT: [(Family, &str); 13] = [
+    (family::AUDIT_REPEATED, "tests/system/audit.rs moves it"),
+    (family::AUDIT_OUT_OF_ORDER, "tests/system/audit.rs moves it"),
+    (family::AUDIT_DIFFERENT, "tests/system/audit.rs moves it"),
+    (family::AUDIT_NOT_DUE, "tests/system/audit.rs moves it"),
+    (family::AUDIT_NOT_JUDGED, "tests/system/audit.rs moves it"),
     (family::BLOCKED, "tests/batches.rs moves it"),
     (family::UNDECODABLE, "tests/batches.rs moves it"),
     (family::LOG_LINES_LOST, "tests/hostile.rs moves it"),
@@ -65,6 +71,7 @@ fn every_metric_alert_and_panel_moves() {
     frozen(&stage);
     broker_restarts(&mut stage);
     topic_refuses(&stage);
+    audits(&stage);
     throttled(&stage);
     gap(&mut stage);
     rewinds(&stage);
@@ -79,7 +86,10 @@ fn every_metric_alert_and_panel_moves() {
 /// Where nothing is wrong no alert fires.
 fn calm(stage: &Stage) {
     stage.samples.send_good();
-    stage.until_true("sum(up) == 2 and sum(groupcast_ready) == 2", LIMIT);
+    stage.until_true(
+        "sum(up{job=\"groupcast\"}) == 2 and sum(groupcast_ready) == 2",
+        LIMIT,
+    );
     stage.until_true("sum(rate(groupcast_records_consumed_total[1m])) > 0", LIMIT);
     stage.let_pass(6);
     assert!(
@@ -265,6 +275,21 @@ fn topic_refuses(stage: &Stage) {
     ] {
         stage.resolves(alert, LIMIT);
     }
+}
+
+/// The topic that was deleted has lost what it held; since then nothing was lost.
+fn audits(stage: &Stage) {
+    assert_eq!(
+        stage.audit("beginning"),
+        Some(1),
+        "records went with a topic"
+    );
+    stage.fires("GroupcastAuditMissing", LIMIT);
+    let since = jiff::Timestamp::now().to_string();
+    stage.samples.send_good();
+    stage.let_pass(4);
+    assert_eq!(stage.audit(&since), Some(0));
+    stage.resolves("GroupcastAuditMissing", LIMIT);
 }
 
 fn throttled(stage: &Stage) {

@@ -93,18 +93,25 @@ impl Prometheus {
             .map_err(|error| format!("no {program} (Debian: prometheus): {error}"))
     }
 
-    /// Starts it in a folder of its own.
-    pub(crate) fn start(program: &str, folder: &Path, targets: &[u16], pace: &Pace) -> Prometheus {
+    /// Starts it in a folder of its own; an audit's file is served at another port.
+    pub(crate) fn start(
+        program: &str,
+        folder: &Path,
+        targets: &[u16],
+        audit: u16,
+        pace: &Pace,
+    ) -> Prometheus {
         let port = free_port();
         let targets: Vec<String> = targets
             .iter()
             .map(|port| format!("\"127.0.0.1:{port}\""))
             .collect();
+        let targets = targets.join(", ");
+        let job = format!(
+            "{targets}]\n  - job_name: audit\n    static_configs:\n      - targets: [\"127.0.0.1:{audit}\""
+        );
         let interval = format!("_interval: {}s", pace.scrape_seconds);
-        let config = [
-            ("\"groupcast:9464\"", targets.join(", ")),
-            ("_interval: 5s", interval),
-        ];
+        let config = [("\"groupcast:9464\"", job), ("_interval: 5s", interval)];
         rewrite(
             "prometheus.yml",
             folder,

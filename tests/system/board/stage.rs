@@ -14,7 +14,8 @@ use crate::support::kafka::{self, Kafka, StateFolder, free_port};
 use crate::support::requests::Requests;
 use crate::support::topics::{self, Committed, Ends};
 use crate::support::worker::Worker;
-use crate::support::{try_until, until};
+use crate::support::{PROGRAM, try_until, until};
+use crate::textfile;
 
 pub(crate) const SOURCE: &str = "group-events";
 const GROUP: &str = "groupcast";
@@ -32,6 +33,8 @@ pub(crate) struct Stage {
     /// The topics as compose creates them, and their number of partitions.
     topics: Vec<String>,
     n_partitions: usize,
+    /// Where the last audit writes its metrics.
+    audit: PathBuf,
     tools: PathBuf,
     _folder: StateFolder,
 }
@@ -65,7 +68,9 @@ impl Stage {
         members.iter_mut().for_each(Member::start);
         members.iter().for_each(Member::wait_until_ready);
         let ports = members.each_ref().map(|member| member.port);
-        let prometheus = Prometheus::start(&program, &folder.path, &ports, &pace);
+        let audit = folder.path.join("groupcast_audit.prom");
+        let audit_port = textfile::serve(&audit);
+        let prometheus = Prometheus::start(&program, &folder.path, &ports, audit_port, &pace);
         let samples = Samples::start(
             &kafka.brokers,
             SOURCE,
@@ -79,9 +84,26 @@ impl Stage {
             members,
             topics,
             n_partitions,
+            audit,
             tools,
             _folder: folder,
         })
+    }
+
+    /// Audits a range from then on; returns the exit code.
+    pub(crate) fn audit(&self, from: &str) -> Option<i32> {
+        let member = &self.members[0];
+        let mut command = Command::new(PROGRAM);
+        command
+            .envs(member.environment.iter().cloned())
+            .args(["audit", "--from", from, "--metrics-file"])
+            .arg(&self.audit)
+            .arg("--config")
+            .arg(member.folder.join("groupcast.yaml"));
+        let output = command.output().expect("the program is built");
+        println!("{}", String::from_utf8_lossy(&output.stdout));
+        println!("{}", String::from_utf8_lossy(&output.stderr));
+        output.status.code()
     }
 
     /// Returns how often Prometheus scrapes.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::faults::Fault;
 use crate::fleet::{Fleet, Seen};
+use crate::support::audit::Audit;
 use crate::support::checker::watch::Watch;
 use crate::support::checker::{Excuses, Format, Report, Run};
 use crate::support::cluster::Cluster;
@@ -387,7 +388,8 @@ impl Lane {
         (n_strikes, n_looks): (u64, u64),
         recovery: Duration,
     ) -> Result<Outcome, String> {
-        let Setup { prefix, group, .. } = &self.fleet.setup();
+        let setup = &self.fleet.setup();
+        let Setup { prefix, group, .. } = setup;
         let outputs: Vec<String> = DESTINATIONS
             .iter()
             .chain(&["dead"])
@@ -402,16 +404,20 @@ impl Lane {
         })
         .ok_or("a transaction stays open")?;
         let source = source.lock().expect("nobody panics with it");
-        let excuses = excuses.clone();
         let report = Run {
             brokers: &cluster.brokers,
             source: &source,
             prefix,
             group,
             format: Format::Structured,
-            excuses,
+            excuses: excuses.clone(),
         }
         .check()?;
+        // What users ask afterwards must tell them the same.
+        let audit = Audit::of(setup, &["--from", "beginning"]);
+        if let Some(fault) = audit.fault(&report, prefix, excuses) {
+            return Err(fault);
+        }
         Ok(Outcome {
             guarantee: self.guarantee,
             report,

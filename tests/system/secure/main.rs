@@ -257,6 +257,14 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
         name: format!("{}.dead", setup.prefix),
         ..read.clone()
     };
+    let read_outputs = Right {
+        operation: 3,
+        ..write.clone()
+    };
+    let describe_group = Right {
+        operation: 8,
+        ..group.clone()
+    };
     // Who may write to a topic sees it.
     let unread_dead = unread.replace(&setup.source, &dead.name);
     let unseen_dead = unseen.replace(&setup.source, &dead.name);
@@ -283,7 +291,7 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
         "grant Write on the transactional ids that begin with groupcast-",
     );
     let replay = "replay --from beginning --yes --name NEW";
-    let commands: [Needs<'_>; 12] = [
+    let commands: [Needs<'_>; 13] = [
         (
             "run",
             &setup,
@@ -303,6 +311,15 @@ fn each_command_needs_the_rights_that_are_documented_and_no_others() {
             "check --broker",
             &setup,
             vec![(&read, &unread), (&write, &unwritten)],
+        ),
+        (
+            "audit --from beginning",
+            &setup,
+            vec![
+                (&read, &unseen),
+                (&read_outputs, "grant Read"),
+                (&describe_group, ungrouped),
+            ],
         ),
         (&record, &setup, vec![(&read, &unseen)]),
         ("explain --group-id g0", &setup, vec![(&read, &unseen)]),

@@ -51,3 +51,56 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "keda.maxReplicas is less than keda.minReplicas" -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "groupcast.image" -}}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end -}}
+
+{{/* What every pod runs as. */}}
+{{- define "groupcast.podSecurityContext" -}}
+{{- toYaml .Values.podSecurityContext -}}
+{{- end -}}
+
+{{- define "groupcast.containerSecurityContext" -}}
+{{- toYaml .Values.securityContext -}}
+{{- end -}}
+
+{{- define "groupcast.serviceAccountName" -}}
+{{- if or .Values.serviceAccount.create .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name | default (include "groupcast.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The configuration, the definitions and the secrets, as files. */}}
+{{- define "groupcast.volumeMounts" -}}
+- name: config
+  mountPath: /etc/groupcast
+  readOnly: true
+{{- if .Values.definitions }}
+- name: definitions
+  mountPath: /definitions
+  readOnly: true
+{{- end }}
+{{- range .Values.secrets }}
+- name: secret-{{ . | replace "." "-" | trunc 50 | trimSuffix "-" }}
+  mountPath: /secrets/{{ . }}
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "groupcast.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "groupcast.fullname" . }}
+{{- if .Values.definitions }}
+- name: definitions
+  configMap:
+    name: {{ include "groupcast.fullname" . }}-definitions
+{{- end }}
+{{- range .Values.secrets }}
+- name: secret-{{ . | replace "." "-" | trunc 50 | trimSuffix "-" }}
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
