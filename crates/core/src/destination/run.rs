@@ -422,14 +422,24 @@ impl<'a, O: Observer> Run<'a, O> {
         for source in &pipeline.sources {
             let next = self.source(source, &pipeline.subject)?;
             if next.is_given() && !next.is_blank(self.arena) {
-                value = next;
-                break;
-            }
-            // A blank text says more than null, and null more than nothing.
-            if !value.is_given() && !matches!(next, Value::Absent) {
+                let next = self.staged(next, pipeline)?;
+                if next.is_given() {
+                    return Ok(next);
+                }
+            } else if !value.is_given() && !matches!(next, Value::Absent) {
+                // A blank text says more than null, and null more than nothing.
                 value = next;
             }
         }
+        self.staged(value, pipeline)
+    }
+
+    /// Takes a value through the filters of its expression.
+    fn staged(
+        &mut self,
+        mut value: Value<'a>,
+        pipeline: &'a Pipeline,
+    ) -> Result<Value<'a>, Refusal> {
         for stage in &pipeline.stages {
             match stage {
                 Stage::Filter(filter) => {

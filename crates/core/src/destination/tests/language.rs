@@ -108,6 +108,17 @@ fn alternatives_are_tried_in_order() {
     );
     // Filters hold for whichever it was.
     check_first("traits.a ?? traits.b | upper", r#"{"b":"x"}"#, r#"{V:"X"}"#);
+    // One that a filter does not take is passed over, too.
+    check_first(
+        "traits.a ?? traits.b ?? \"c\" | at_most 3",
+        r#"{"a":{"x":1},"b":"long"}"#,
+        r#"{V:"c"} ~trait_type_mismatch:a ~trait_type_mismatch:a"#,
+    );
+    check_first(
+        "traits.a ?? traits.b | integer",
+        r#"{"a":"x","b":null}"#,
+        "{V:null} ~trait_type_mismatch:a",
+    );
 }
 
 #[test]
