@@ -206,7 +206,7 @@ const VALUES: [(&str, &str); 21] = [
 ];
 
 /// A filter as written, and the traits.
-const MAPS: [(&str, &str); 15] = [
+const MAPS: [(&str, &str); 17] = [
     ("only name plan", r#"{"Name":"Initech","x":1}"#),
     ("except name plan", r#"{"Name":"Initech","x":1}"#),
     ("rename plan=tier", r#"{"Plan":"gold"}"#),
@@ -218,11 +218,16 @@ const MAPS: [(&str, &str); 15] = [
         r#"{"address":{"city":"Austin"},"plan":"gold"}"#,
     ),
     ("scalars", r#"{"plan":"gold","tags":["a"]}"#),
+    ("lists_of texts", r#"{"tags":["a"],"ids":[1]}"#),
     (
         "dates unix_seconds",
         r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#,
     ),
     ("texts 3", r#"{"plan":"gold","seats":12345}"#),
+    (
+        "convert int:=number str:=string",
+        r#"{"int:seats":"12","str:plan":7}"#,
+    ),
     ("strings", r#"{"active":true,"seats":12}"#),
     ("numbers 0 100", r#"{"employees":250,"seats":12}"#),
     ("names a-z a-z0-9_ 20", r#"{"plan":"gold","1st":"a"}"#),

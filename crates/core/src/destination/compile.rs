@@ -4,7 +4,7 @@
 
 use crate::date::Unit;
 use crate::diagnostic::{Diagnostics, Place};
-use crate::json;
+use crate::json::{self, Kind};
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
 use super::case::Case;
@@ -119,7 +119,7 @@ pub(super) const NAMES: [&str; 15] = [
     "raw",
 ];
 
-pub(super) const FILTERS: [&str; 34] = [
+pub(super) const FILTERS: [&str; 36] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
@@ -147,6 +147,8 @@ pub(super) const FILTERS: [&str; 34] = [
     "case",
     "flatten",
     "scalars",
+    "lists_of",
+    "convert",
     "dates",
     "texts",
     "strings",
@@ -591,6 +593,8 @@ impl Compiler<'_> {
             "domain" => self.without_arguments(call, Value(Filter::Domain)),
             "json" => self.without_arguments(call, Value(Filter::Json)),
             "scalars" => self.without_arguments(call, Entries(EntryFilter::Scalars)),
+            "lists_of" => Some(Entries(EntryFilter::ListsOf(self.kinds(call)?))),
+            "convert" => Some(Entries(EntryFilter::Convert(self.conversions(call)?))),
             "filled" => self.without_arguments(call, Value(Filter::Filled)),
             "strings" => self.without_arguments(call, Entries(EntryFilter::Strings)),
             "at_most" => Some(Value(Filter::AtMost(self.length(call)?))),
@@ -644,6 +648,50 @@ impl Compiler<'_> {
             length(&texts),
             "a number of characters, or of bytes as in 150 bytes",
         )
+    }
+
+    /// Reads pairs of what a key begins with and a filter of a value that takes no arguments.
+    fn conversions(&mut self, call: &FilterCall) -> Option<Vec<(String, Filter)>> {
+        if call.arguments.is_empty() {
+            self.texts(call)?;
+        }
+        let mut conversions = Vec::new();
+        for argument in &call.arguments {
+            let ArgumentValue::Pair(prefix, name) = &argument.value else {
+                self.diagnostics
+                    .error(argument.place, "convert takes pairs")
+                    .hint("like: convert int:=number");
+                return None;
+            };
+            let called = self.filter(&FilterCall {
+                name: name.clone(),
+                arguments: Vec::new(),
+                place: argument.place,
+            })?;
+            let filter = match called {
+                Called::Value(filter) => Some(filter),
+                Called::Entries(_) | Called::Nulls(_) => None,
+            };
+            conversions.push((
+                prefix.clone(),
+                self.understood(call, filter, "filters of a value")?,
+            ));
+        }
+        Some(conversions)
+    }
+
+    fn kinds(&mut self, call: &FilterCall) -> Option<Vec<Kind>> {
+        let texts = self.texts(call)?.0;
+        let kind = |text: &String| match text.as_str() {
+            "texts" => Some(Kind::String),
+            "numbers" => Some(Kind::Number),
+            "booleans" => Some(Kind::Boolean),
+            "nulls" => Some(Kind::Null),
+            "objects" => Some(Kind::Object),
+            _ => None,
+        };
+        let kinds = texts.iter().map(kind).collect();
+        self.understood(call, kinds, "texts, numbers, booleans, nulls, objects")
     }
 
     fn range(&mut self, call: &FilterCall) -> Option<(f64, f64)> {

@@ -6,12 +6,12 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use crate::date::Unit;
 use crate::event::Time;
-use crate::json::Kind;
+use crate::json::{Kind, Raw};
 use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Sink, date, is_between, joined, open, string, truncate};
+use super::filter::{Filter, Sink, date, is_between, joined, open, string, truncate};
 use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
@@ -32,6 +32,10 @@ pub(super) enum EntryFilter {
     Scalars,
     Dates(Unit),
     Texts(Length),
+    /// Lists whose elements are all of these kinds; other values as they are.
+    ListsOf(Vec<Kind>),
+    /// Entries whose key begins so, through a filter of a value.
+    Convert(Vec<(String, Filter)>),
     /// Each number and boolean as text.
     Strings,
     /// Numbers from the first to the second; other values as they are.
@@ -56,6 +60,8 @@ impl EntryFilter {
             | EntryFilter::Scalars
             | EntryFilter::Dates(_)
             | EntryFilter::Texts(_)
+            | EntryFilter::ListsOf(_)
+            | EntryFilter::Convert(_)
             | EntryFilter::Strings
             | EntryFilter::Numbers(..)
             | EntryFilter::Names(_)
@@ -124,6 +130,24 @@ pub(super) fn pass<'a>(
                 }
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
+            EntryFilter::ListsOf(kinds) => {
+                if !is_list_of(&value, kinds) {
+                    sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::Convert(filters) => {
+                let is_of = |(prefix, _): &&(String, Filter)| key.starts_with(&**prefix);
+                if let Some((_, filter)) = filters.iter().find(is_of)
+                    && value.is_given()
+                {
+                    let Some(converted) = filter.convert(value, arena) else {
+                        sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                        return Ok(());
+                    };
+                    value = converted;
+                }
+            }
             EntryFilter::Strings => {
                 if value.is_given() && !value.is_container() {
                     value = string(value, arena).unwrap_or(value);
@@ -195,6 +219,24 @@ fn flatten_null<'a>(
         pass(&item, filters, arena, sink, kept)?;
     }
     Ok(())
+}
+
+/// Returns whether a value is no list, or a list of these kinds.
+fn is_list_of(value: &Value<'_>, kinds: &[Kind]) -> bool {
+    let list = match value {
+        Value::Raw(raw) => Some(*raw),
+        Value::Json(json) => Raw::parse(json).ok(),
+        // The one list that a definition writes itself is that of keys.
+        Value::Absent
+        | Value::Null
+        | Value::Text(_)
+        | Value::Date(..)
+        | Value::Map(_)
+        | Value::List(_) => None,
+    };
+    let is_taken = |element: Raw<'_>| kinds.contains(&element.kind());
+    list.filter(|list| list.kind() == Kind::Array)
+        .is_none_or(|list| list.elements().into_iter().all(is_taken))
 }
 
 /// Cuts a value that is a text, or a date that is sent as the text that it came as.

@@ -49,7 +49,15 @@ impl Filter {
         if !value.is_given() {
             return value;
         }
-        let converted = match self {
+        self.convert(value, arena).unwrap_or_else(|| {
+            sink.note(NoteCode::TraitTypeMismatch, None);
+            Value::Absent
+        })
+    }
+
+    /// Returns what comes of a value that is given; nothing if the filter cannot take it.
+    pub(super) fn convert<'a>(&'a self, value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+        match self {
             Filter::Date(unit) => date(&value, *unit, arena),
             Filter::String => string(value, arena),
             Filter::Integer => integer(&value, arena),
@@ -75,11 +83,7 @@ impl Filter {
                 .map(Value::Text),
             Filter::Json => Some(Value::Text(value.json(arena))),
             Filter::Join(separator) => join(&value, separator, arena),
-        };
-        converted.unwrap_or_else(|| {
-            sink.note(NoteCode::TraitTypeMismatch, None);
-            Value::Absent
-        })
+        }
     }
 }
 

@@ -189,6 +189,8 @@ fn n4_a_null_passes_every_filter() {
         "case snake",
         "flatten a",
         "scalars",
+        "lists_of texts",
+        "convert a=number",
         "dates date",
         "texts 1",
         "strings",
