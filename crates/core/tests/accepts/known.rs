@@ -248,21 +248,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ("iterable", "user.update /properties/userId/maxLength", OPEN),
     ("iterable", "user.update /properties/userId/pattern", OPEN),
     (
-        "klaviyo",
-        "profile.import /properties/data/properties/attributes/properties/external_id/maxLength",
-        OPEN,
-    ),
-    (
-        "klaviyo",
-        "profile.import law: a null address clears what an address sets",
-        OPEN,
-    ),
-    (
-        "klaviyo",
-        "profile.import law: an item is no larger than the vendor takes",
-        OPEN,
-    ),
-    (
         "mixpanel",
         "group.set /$defs/properties/propertyNames/minLength",
         OPEN,
