@@ -253,12 +253,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("mixpanel", "group.set /$defs/value/anyOf", OPEN),
-    ("onesignal", "user.update /$defs/tag/type", OPEN),
-    (
-        "onesignal",
-        "user.update law: a null address clears what an address sets",
-        OPEN,
-    ),
     (
         "ortto",
         "account.merge /$defs/fields/patternProperties/^int:/type",
