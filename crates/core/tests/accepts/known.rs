@@ -285,21 +285,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "company.upsert law: a null address clears what an address sets",
         OPEN,
     ),
-    (
-        "posthog",
-        "group.identify /$defs/groupidentify/properties/properties/properties/$group_key/anyOf",
-        OPEN,
-    ),
-    (
-        "posthog",
-        "group.identify law: an item is no larger than the vendor takes",
-        OPEN,
-    ),
-    (
-        "posthog",
-        "group.identify_alone /$defs/groupidentify/properties/properties/properties/$process_person_profile/not",
-        OPEN,
-    ),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
     (
         "reflag",
