@@ -286,11 +286,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
-    (
-        "reflag",
-        "company.update law: a null address clears what an address sets",
-        OPEN,
-    ),
     ("rudderstack", "group.call /anyOf", OPEN),
     ("rudderstack", "group.call /properties/messageId/type", OPEN),
     (
