@@ -311,11 +311,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("salesforce", "account.upsert {groupId}/maxLength", OPEN),
     (
-        "schematic",
-        "company.upsert law: a null address clears what an address sets",
-        OPEN,
-    ),
-    (
         "segment",
         "group.call /properties/messageId/maxLength",
         OPEN,
