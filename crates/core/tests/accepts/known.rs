@@ -338,11 +338,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     (
-        "userpilot",
-        "company.identify law: a null address clears what an address sets",
-        OPEN,
-    ),
-    (
         "usertour",
         "company.upsert /$defs/attributes/additionalProperties/anyOf",
         OPEN,
