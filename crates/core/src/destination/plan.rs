@@ -211,11 +211,20 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) fn new(
-        sources: Vec<Source>,
+        mut sources: Vec<Source>,
         stages: Vec<Stage>,
         nulls: Option<NullPolicy>,
         subject: Box<str>,
     ) -> Pipeline {
+        let flattens = |filter: &EntryFilter| matches!(filter, EntryFilter::Flatten(_));
+        let is_flattened = stages
+            .iter()
+            .any(|stage| matches!(stage, Stage::Entries(filters) if filters.iter().any(flattens)));
+        for source in &mut sources {
+            if let Source::Rest(named) = source {
+                named.is_flattened = is_flattened;
+            }
+        }
         let changes_keys = stages.iter().any(|stage| match stage {
             Stage::Entries(filters) => filters.iter().any(EntryFilter::changes_keys),
             Stage::Filter(_) | Stage::If { .. } => false,
@@ -313,6 +322,8 @@ pub(super) struct Named {
     /// For each [`TraitId`] whether it is named, as far as the last that is.
     traits: Vec<bool>,
     pub(super) parts: Vec<Part>,
+    /// Whether objects of the rest leave as entries under joined keys.
+    pub(super) is_flattened: bool,
 }
 
 impl Named {

@@ -351,6 +351,11 @@ fn rest_leaves_out_the_parts_of_an_address_that_are_named() {
         r#"{"a":null,"rest":{"address":null}}"#,
     );
     check_body(
+        &one.replace("rest}", "rest | flatten _}"),
+        r#"{"address":null}"#,
+        r#"{"a":null,"rest":{"address_country":null,"address_postalCode":null,"address_state":null,"address_street":null}}"#,
+    );
+    check_body(
         one,
         r#"{"address":null,"city":"x"}"#,
         r#"{"a":"x","rest":{"address":{"country":null,"postalCode":null,"state":null,"street":null}}}"#,
