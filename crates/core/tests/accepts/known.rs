@@ -248,12 +248,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ("iterable", "user.update /properties/userId/maxLength", OPEN),
     ("iterable", "user.update /properties/userId/pattern", OPEN),
     (
-        "mixpanel",
-        "group.set /$defs/properties/propertyNames/minLength",
-        OPEN,
-    ),
-    ("mixpanel", "group.set /$defs/value/anyOf", OPEN),
-    (
         "ortto",
         "account.merge /$defs/fields/patternProperties/^int:/type",
         OPEN,
