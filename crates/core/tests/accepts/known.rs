@@ -273,12 +273,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("pendo", "account.set {metadata_group}/not", OPEN),
-    ("planhat", "company.upsert /properties/name/minLength", OPEN),
-    (
-        "planhat",
-        "company.upsert law: a null address clears what an address sets",
-        OPEN,
-    ),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
     ("rudderstack", "group.call /anyOf", OPEN),
     ("rudderstack", "group.call /properties/messageId/type", OPEN),
