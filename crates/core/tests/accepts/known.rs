@@ -262,17 +262,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "account.merge /$defs/fields/propertyNames/pattern",
         OPEN,
     ),
-    (
-        "pendo",
-        "account.set /properties/values/propertyNames/pattern",
-        OPEN,
-    ),
-    (
-        "pendo",
-        "account.set law: a null address clears what an address sets",
-        OPEN,
-    ),
-    ("pendo", "account.set {metadata_group}/not", OPEN),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
     ("rudderstack", "group.call /anyOf", OPEN),
     ("rudderstack", "group.call /properties/messageId/type", OPEN),
