@@ -288,17 +288,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("salesforce", "account.upsert {groupId}/maxLength", OPEN),
     (
-        "segment",
-        "group.call /properties/messageId/maxLength",
-        OPEN,
-    ),
-    ("segment", "group.call /properties/messageId/type", OPEN),
-    (
-        "segment",
-        "group.call law: an item is no larger than the vendor takes",
-        OPEN,
-    ),
-    (
         "toplyne",
         "account.upload /properties/creationTime/minimum",
         OPEN,
