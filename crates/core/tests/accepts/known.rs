@@ -263,13 +263,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
-    ("rudderstack", "group.call /anyOf", OPEN),
-    ("rudderstack", "group.call /properties/messageId/type", OPEN),
-    (
-        "rudderstack",
-        "group.call law: an item is no larger than the vendor takes",
-        OPEN,
-    ),
     ("salesforce", "account.upsert /additionalProperties", OPEN),
     (
         "salesforce",
