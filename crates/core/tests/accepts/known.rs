@@ -280,11 +280,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("salesforce", "account.upsert {groupId}/maxLength", OPEN),
-    (
-        "toplyne",
-        "account.upload /properties/creationTime/minimum",
-        OPEN,
-    ),
     ("totango", "account.set /$defs/accountText/anyOf", OPEN),
     ("totango", "account.set /properties/sdr_o/maxLength", OPEN),
     ("totango", "account.set /properties/sdr_o/pattern", OPEN),
