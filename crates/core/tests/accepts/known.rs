@@ -308,7 +308,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         OPEN,
     ),
     ("usertour", "member.add /$defs/id/pattern", OPEN),
-    ("vitally", "account.set /properties/messageId/type", OPEN),
     ("warehouse", "row.insert /additionalProperties/type", OPEN),
     ("warehouse", "row.insert /propertyNames/minLength", OPEN),
     (
