@@ -287,11 +287,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ("totango", "account.set /properties/sdr_u/pattern", OPEN),
     ("totango", "account.set /propertyNames/pattern", OPEN),
     (
-        "userlist",
-        "company.push law: an item is no larger than the vendor takes",
-        OPEN,
-    ),
-    (
         "usertour",
         "company.upsert /$defs/attributes/additionalProperties/anyOf",
         OPEN,
