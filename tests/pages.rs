@@ -181,7 +181,7 @@ fn rules_on(code: &str, page: &str) -> String {
 const LANGUAGE: &str = "docs/definitions.md";
 
 /// A filter as written, and the value that the trait `x` has.
-const VALUES: [(&str, &str); 21] = [
+const VALUES: [(&str, &str); 22] = [
     ("iso8601", "1424649600"),
     ("date", r#""2015-02-23T10:11:12Z""#),
     ("unix_seconds", r#""2015-02-23""#),
@@ -199,6 +199,7 @@ const VALUES: [(&str, &str); 21] = [
     ("filled", r#"" ""#),
     ("domain", r#""https://www.initech.example/about""#),
     ("json", r#"{"a":1}"#),
+    ("list", r#""a""#),
     (r#"join ", ""#, r#"["a","b"]"#),
     (r#"if traits.x "gold" "silver""#, r#""gold""#),
     (r#"if traits.x "gold" "silver""#, r#""free""#),
@@ -206,7 +207,7 @@ const VALUES: [(&str, &str); 21] = [
 ];
 
 /// A filter as written, and the traits.
-const MAPS: [(&str, &str); 17] = [
+const MAPS: [(&str, &str); 18] = [
     ("only name plan", r#"{"Name":"Initech","x":1}"#),
     ("except name plan", r#"{"Name":"Initech","x":1}"#),
     ("rename plan=tier", r#"{"Plan":"gold"}"#),
@@ -229,6 +230,7 @@ const MAPS: [(&str, &str); 17] = [
         r#"{"int:seats":"12","str:plan":7}"#,
     ),
     ("strings", r#"{"active":true,"seats":12}"#),
+    ("integers 0 100", r#"{"employees":250,"seats":12}"#),
     ("numbers 0 100", r#"{"employees":250,"seats":12}"#),
     ("names a-z a-z0-9_ 20", r#"{"plan":"gold","1st":"a"}"#),
     ("first 1", r#"{"plan":"gold","seats":12}"#),

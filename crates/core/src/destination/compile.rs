@@ -119,7 +119,7 @@ pub(super) const NAMES: [&str; 15] = [
     "raw",
 ];
 
-pub(super) const FILTERS: [&str; 36] = [
+pub(super) const FILTERS: [&str; 38] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
@@ -137,6 +137,7 @@ pub(super) const FILTERS: [&str; 36] = [
     "filled",
     "domain",
     "json",
+    "list",
     "join",
     "if",
     "only",
@@ -153,6 +154,7 @@ pub(super) const FILTERS: [&str; 36] = [
     "texts",
     "strings",
     "numbers",
+    "integers",
     "names",
     "first",
     "nulls",
@@ -593,6 +595,11 @@ impl Compiler<'_> {
             "domain" => self.without_arguments(call, Value(Filter::Domain)),
             "json" => self.without_arguments(call, Value(Filter::Json)),
             "scalars" => self.without_arguments(call, Entries(EntryFilter::Scalars)),
+            "list" => self.without_arguments(call, Value(Filter::List)),
+            "integers" => {
+                let (least, most) = self.range(call)?;
+                Some(Entries(EntryFilter::Integers(least, most)))
+            }
             "lists_of" => Some(Entries(EntryFilter::ListsOf(self.kinds(call)?))),
             "convert" => Some(Entries(EntryFilter::Convert(self.conversions(call)?))),
             "filled" => self.without_arguments(call, Value(Filter::Filled)),
@@ -785,6 +792,9 @@ impl Compiler<'_> {
                         SettingValue::List(list) => texts.extend(list),
                         SettingValue::String(text) => texts.push(text),
                         SettingValue::Integer(number) => texts.push(number.to_string()),
+                        SettingValue::Map(map) if call.name == "only" => {
+                            texts.extend(map.into_iter().map(|(from, _)| from));
+                        }
                         SettingValue::Boolean(_) | SettingValue::Map(_) => {
                             let message = format!("{} takes a string or list here", call.name);
                             self.diagnostics.error(argument.place, message);
@@ -871,6 +881,7 @@ impl Compiler<'_> {
                 Filter::AtMost(_) => (&[Type::Text, Type::Number], value_type),
                 Filter::Between(..) => (&[Type::Number], value_type),
                 Filter::Json => return Type::Text,
+                Filter::List => return Type::List,
                 Filter::Join(_) => (&[Type::List], Type::Text),
             },
         };

@@ -11,7 +11,7 @@ use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Filter, Sink, date, is_between, joined, open, string, truncate};
+use super::filter::{Filter, Sink, date, integer, is_between, joined, open, string, truncate};
 use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
@@ -36,6 +36,8 @@ pub(super) enum EntryFilter {
     ListsOf(Vec<Kind>),
     /// Entries whose key begins so, through a filter of a value.
     Convert(Vec<(String, Filter)>),
+    /// Numbers that are not whole, or not from the first to the second, as text; other values as they are.
+    Integers(f64, f64),
     /// Each number and boolean as text.
     Strings,
     /// Numbers from the first to the second; other values as they are.
@@ -62,6 +64,7 @@ impl EntryFilter {
             | EntryFilter::Texts(_)
             | EntryFilter::ListsOf(_)
             | EntryFilter::Convert(_)
+            | EntryFilter::Integers(..)
             | EntryFilter::Strings
             | EntryFilter::Numbers(..)
             | EntryFilter::Names(_)
@@ -151,6 +154,14 @@ pub(super) fn pass<'a>(
             EntryFilter::Strings => {
                 if value.is_given() && !value.is_container() {
                     value = string(value, arena).unwrap_or(value);
+                }
+            }
+            EntryFilter::Integers(least, most) => {
+                if value.is_number() {
+                    value = match integer(&value, arena) {
+                        Some(whole) if is_between(&whole, *least, *most) => whole,
+                        _ => string(value, arena).unwrap_or(value),
+                    };
                 }
             }
             EntryFilter::Numbers(least, most) => {

@@ -30,6 +30,8 @@ pub(super) enum Filter {
     Filled,
     Domain,
     Json,
+    /// A list of the value, unless it is one.
+    List,
     Join(String),
 }
 
@@ -82,6 +84,7 @@ impl Filter {
                 .and_then(|text| domain(text, arena))
                 .map(Value::Text),
             Filter::Json => Some(Value::Text(value.json(arena))),
+            Filter::List => list(value, arena),
             Filter::Join(separator) => join(&value, separator, arena),
         }
     }
@@ -251,6 +254,14 @@ fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value
         }
     };
     Some(Value::Text(arena.alloc_str(&texts.join(separator))))
+}
+
+fn list<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+    if !value.is_container() {
+        let element = value.json(arena);
+        return Some(Value::Json(joined(["[", element, "]"], arena)));
+    }
+    (!value.is_map()).then_some(value)
 }
 
 /// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.

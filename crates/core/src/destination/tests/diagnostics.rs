@@ -157,8 +157,8 @@ fn faults_of_expressions() {
             r#"29: error: only takes a string or list here"#,
         ),
         (
-            r#"${traits | only ${settings.map}}"#,
-            r#"29: error: only takes a string or list here"#,
+            r#"${traits | except ${settings.map}}"#,
+            r#"31: error: except takes a string or list here"#,
         ),
         (
             r#"${traits | only ${traits.name}}"#,

@@ -271,6 +271,16 @@ fn maps() {
             r#"{"a":["x",1],"b":[],"c":1,"f":{}} ~trait_type_mismatch:d ~trait_type_mismatch:e"#,
         ),
         (
+            "convert tags=list | lists_of texts",
+            r#"{"tags":"x","b":"x"}"#,
+            r#"{"tags":["x"],"b":"x"}"#,
+        ),
+        (
+            "integers -10 10",
+            r#"{"a":5.0,"b":-11,"c":1.50,"d":"1.5","e":true,"f":-10}"#,
+            r#"{"a":5,"b":"-11","c":"1.50","d":"1.5","e":true,"f":-10}"#,
+        ),
+        (
             "convert n:=number s:=string d=date",
             r#"{"n:a":"1.50","n:b":"x","s:a":1.50,"s:b":null,"date":"2015-02-23T10:11:12Z","x":1}"#,
             r#"{"n:a":1.50,"s:a":"1.50","s:b":null,"date":"2015-02-23","x":1} ~trait_type_mismatch:n:b"#,
