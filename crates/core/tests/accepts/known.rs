@@ -247,21 +247,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("iterable", "user.update /properties/userId/maxLength", OPEN),
     ("iterable", "user.update /properties/userId/pattern", OPEN),
-    (
-        "ortto",
-        "account.merge /$defs/fields/patternProperties/^int:/type",
-        OPEN,
-    ),
-    (
-        "ortto",
-        "account.merge /$defs/fields/patternProperties/^str:/type",
-        OPEN,
-    ),
-    (
-        "ortto",
-        "account.merge /$defs/fields/propertyNames/pattern",
-        OPEN,
-    ),
     ("refiner", "member.identify /$defs/value/anyOf", OPEN),
     ("salesforce", "account.upsert /additionalProperties", OPEN),
     (
