@@ -247,7 +247,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("iterable", "user.update /properties/userId/maxLength", OPEN),
     ("iterable", "user.update /properties/userId/pattern", OPEN),
-    ("refiner", "member.identify /$defs/value/anyOf", OPEN),
     ("salesforce", "account.upsert /additionalProperties", OPEN),
     (
         "salesforce",
