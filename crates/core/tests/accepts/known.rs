@@ -270,23 +270,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ("totango", "account.set /properties/sdr_u/maxLength", OPEN),
     ("totango", "account.set /properties/sdr_u/pattern", OPEN),
     ("totango", "account.set /propertyNames/pattern", OPEN),
-    (
-        "usertour",
-        "company.upsert /$defs/attributes/additionalProperties/anyOf",
-        OPEN,
-    ),
-    (
-        "usertour",
-        "company.upsert /$defs/attributes/propertyNames/pattern",
-        OPEN,
-    ),
-    ("usertour", "company.upsert /$defs/id/pattern", OPEN),
-    (
-        "usertour",
-        "company.upsert law: a null address clears what an address sets",
-        OPEN,
-    ),
-    ("usertour", "member.add /$defs/id/pattern", OPEN),
     ("warehouse", "row.insert /additionalProperties/type", OPEN),
     ("warehouse", "row.insert /propertyNames/minLength", OPEN),
     (
