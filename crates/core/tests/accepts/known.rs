@@ -270,13 +270,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
     ("totango", "account.set /properties/sdr_u/maxLength", OPEN),
     ("totango", "account.set /properties/sdr_u/pattern", OPEN),
     ("totango", "account.set /propertyNames/pattern", OPEN),
-    ("warehouse", "row.insert /additionalProperties/type", OPEN),
-    ("warehouse", "row.insert /propertyNames/minLength", OPEN),
-    (
-        "warehouse",
-        "row.insert law: a null address clears what an address sets",
-        OPEN,
-    ),
     (
         "zendesk",
         "organization.upsert /properties/organization/properties/organization_fields/propertyNames/pattern",
