@@ -224,6 +224,21 @@ fn the_schema_that_is_printed_is_the_page() {
 }
 
 #[test]
+fn what_was_read_long_ago_is_listed() {
+    let listed = |age: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_groupcast"))
+            .args(["destinations", "--stale", age])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(listed("36500d"), "");
+    // From tomorrow on every day lies before today.
+    let all = listed("0s");
+    assert!(all.contains("mixpanel     read on 2026-"), "{all}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_groupcast"))
         .args(["destinations", "--json"])

@@ -181,11 +181,13 @@ fn rules_on(code: &str, page: &str) -> String {
 const LANGUAGE: &str = "docs/definitions.md";
 
 /// A filter as written, and the value that the trait `x` has.
-const VALUES: [(&str, &str); 22] = [
+const VALUES: [(&str, &str); 25] = [
     ("iso8601", "1424649600"),
     ("date", r#""2015-02-23T10:11:12Z""#),
     ("unix_seconds", r#""2015-02-23""#),
     ("unix_ms", r#""2015-02-23""#),
+    ("unix_us", r#""2015-02-23""#),
+    ("unix_decimal", r#""2015-02-23T00:00:00.5Z""#),
     ("string", "42"),
     ("integer", r#""50.0""#),
     ("number", r#""29.50""#),
@@ -197,6 +199,7 @@ const VALUES: [(&str, &str); 22] = [
     ("at_most 4", r#""Initech""#),
     ("between 0 100", "250"),
     ("filled", r#"" ""#),
+    ("like A-Z A-Z0-9 8", r#""g 1""#),
     ("domain", r#""https://www.initech.example/about""#),
     ("json", r#"{"a":1}"#),
     ("list", r#""a""#),
@@ -207,7 +210,7 @@ const VALUES: [(&str, &str); 22] = [
 ];
 
 /// A filter as written, and the traits.
-const MAPS: [(&str, &str); 18] = [
+const MAPS: [(&str, &str); 21] = [
     ("only name plan", r#"{"Name":"Initech","x":1}"#),
     ("except name plan", r#"{"Name":"Initech","x":1}"#),
     ("rename plan=tier", r#"{"Plan":"gold"}"#),
@@ -231,6 +234,12 @@ const MAPS: [(&str, &str); 18] = [
     ),
     ("strings", r#"{"active":true,"seats":12}"#),
     ("integers 0 100", r#"{"employees":250,"seats":12}"#),
+    ("lists ;", r#"{"tags":["a","b"]}"#),
+    (
+        "unwrap details",
+        r#"{"details":{"plan":"gold"},"seats":12}"#,
+    ),
+    ("except_prefix ga_", r#"{"ga_id":1,"plan":"gold"}"#),
     ("numbers 0 100", r#"{"employees":250,"seats":12}"#),
     ("names a-z a-z0-9_ 20", r#"{"plan":"gold","1st":"a"}"#),
     ("first 1", r#"{"plan":"gold","seats":12}"#),

@@ -16,7 +16,7 @@ use fnv::FnvHasher;
 
 use self::count::Counts;
 use self::place::Place;
-pub(super) use self::said::{Moment, limit, name, rate};
+pub(super) use self::said::{Moment, before_now, limit, name, rate};
 use super::report::{Failure, say};
 use super::run;
 use super::terminal::Disarmed;

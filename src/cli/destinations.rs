@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::backfill::before_now;
 use super::report::Failure;
 use crate::destination::{
     self, Batch, Catalogue, Definition, Encoding, Layout, Membership, NullPolicy, SettingSpec,
@@ -23,6 +25,9 @@ pub(super) struct Arguments {
     /// Write the JSON Schema of definitions, for editors
     #[arg(long, conflicts_with_all = ["name", "json"])]
     schema: bool,
+    /// List those whose vendor's pages were last read so long ago, like 180d, or on no known day
+    #[arg(long, value_name = "AGE", conflicts_with_all = ["name", "json", "schema"], value_parser = age)]
+    stale: Option<Timestamp>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -31,6 +36,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.schema {
         writeln!(out, "{:#}", destination::schema())?;
         return Ok(());
+    }
+    if let Some(since) = arguments.stale {
+        return Ok(list_stale(&catalogue, since, &mut out)?);
     }
     match &arguments.name {
         Some(id) => {
@@ -49,6 +57,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             writeln!(out, "{:#}", Value::from(all))?;
         }
         None => list(&catalogue, &mut out)?,
+    }
+    Ok(())
+}
+
+/// Reads an age; returns the moment so long ago.
+fn age(text: &str) -> Result<Timestamp, String> {
+    before_now(text).ok_or_else(|| "expected an age like 180d".to_owned())
+}
+
+fn list_stale(catalogue: &Catalogue, since: Timestamp, out: &mut impl Write) -> io::Result<()> {
+    let since = since.strftime("%Y-%m-%d").to_string();
+    for definition in catalogue.iter() {
+        // Days of this form compare as texts.
+        match &definition.read {
+            Some(day) if *day >= since => {}
+            Some(day) => writeln!(out, "{:<12} read on {day}", definition.id)?,
+            None => writeln!(out, "{:<12} read on no known day", definition.id)?,
+        }
     }
     Ok(())
 }
@@ -222,6 +248,7 @@ fn as_json(definition: &Definition) -> Value {
         "aliases": definition.aliases,
         "about": definition.about,
         "docs": definition.docs,
+        "read": definition.read,
         "notes": definition.notes,
         "enabled_by_default": definition.enabled_by_default,
         "membership": word(Membership::WORDS, definition.membership),

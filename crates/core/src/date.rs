@@ -29,6 +29,10 @@ pub enum Unit {
     UnixSeconds,
     /// Unix milliseconds as a number, rounded towards the past.
     UnixMs,
+    /// Unix microseconds, rounded down.
+    UnixUs,
+    /// Unix seconds with the fraction digits that came.
+    UnixDecimal,
     /// `2015-02-23`
     Date,
 }
@@ -39,13 +43,18 @@ impl Unit {
         ("iso8601", Unit::Iso8601),
         ("unix_seconds", Unit::UnixSeconds),
         ("unix_ms", Unit::UnixMs),
+        ("unix_us", Unit::UnixUs),
+        ("unix_decimal", Unit::UnixDecimal),
         ("date", Unit::Date),
     ];
 
     /// Returns whether values in this unit are JSON numbers; the others are strings.
     #[must_use]
     pub fn is_number(self) -> bool {
-        matches!(self, Unit::UnixSeconds | Unit::UnixMs)
+        matches!(
+            self,
+            Unit::UnixSeconds | Unit::UnixMs | Unit::UnixUs | Unit::UnixDecimal
+        )
     }
 }
 
@@ -125,8 +134,13 @@ impl Instant {
         match unit {
             Unit::UnixSeconds => out.write_str(itoa::Buffer::new().format(self.seconds)),
             Unit::UnixMs => out.write_str(
-                itoa::Buffer::new().format(i128::from(self.seconds) * 1000 + self.milliseconds()),
+                itoa::Buffer::new().format(i128::from(self.seconds) * 1000 + self.parts(1000)),
             ),
+            Unit::UnixUs => out.write_str(
+                itoa::Buffer::new()
+                    .format(i128::from(self.seconds) * 1_000_000 + self.parts(1_000_000)),
+            ),
+            Unit::UnixDecimal => self.write_decimal(out),
             Unit::Iso8601 | Unit::Date => {
                 let Some(civil) = self.civil() else {
                     return Ok(());
@@ -148,8 +162,23 @@ impl Instant {
         }
     }
 
-    fn milliseconds(self) -> i128 {
-        i128::from(self.fraction) * 1000 / 10_i128.pow(self.digits)
+    /// Returns the fraction in such parts of a second, rounded down.
+    fn parts(self, n_parts: i128) -> i128 {
+        i128::from(self.fraction) * n_parts / 10_i128.pow(self.digits)
+    }
+
+    /// Appends the seconds with the fraction digits that came.
+    fn write_decimal(self, out: &mut impl Write) -> std::fmt::Result {
+        if self.fraction == 0 {
+            return out.write_str(itoa::Buffer::new().format(self.seconds));
+        }
+        // The fraction counts forward, also before 1970.
+        let unit = 10_i128.pow(self.digits);
+        let whole = i128::from(self.seconds) * unit + i128::from(self.fraction);
+        let sign = if whole < 0 { "-" } else { "" };
+        out.write_str(sign)?;
+        out.write_str(itoa::Buffer::new().format(whole.abs() / unit))?;
+        write_padded(out, ".", whole.abs() % unit, self.digits)
     }
 
     fn civil(self) -> Option<civil::DateTime> {

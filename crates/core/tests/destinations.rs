@@ -34,6 +34,7 @@ fn every_example_comes_out_as_it_says() {
 #[test]
 fn every_definition_cites_its_vendor() {
     for definition in definitions() {
+        assert!(definition.read.is_some(), "{} has no read", definition.id);
         assert!(!definition.docs.is_empty(), "{} has no docs", definition.id);
         assert!(
             definition

@@ -20,6 +20,7 @@ const WHOLE: &str = r#"name: Acme
 aliases: [Acme CRM]
 about: A test.
 docs: [https://developer.acme.example/]
+read: 2026-11-29
 notes: None.
 enabled_by_default: false
 membership: many

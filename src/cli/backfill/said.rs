@@ -44,7 +44,7 @@ impl Moment {
 }
 
 /// Returns the time that lies so long before now: `2h`, `3d`.
-fn before_now(text: &str) -> Option<Timestamp> {
+pub(crate) fn before_now(text: &str) -> Option<Timestamp> {
     let ago: Span = text.parse().ok()?;
     Timestamp::now()
         .to_zoned_datetime(TimeZone::UTC)

@@ -119,10 +119,12 @@ pub(super) const NAMES: [&str; 15] = [
     "raw",
 ];
 
-pub(super) const FILTERS: [&str; 38] = [
+pub(super) const FILTERS: [&str; 44] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
+    "unix_us",
+    "unix_decimal",
     "date",
     "string",
     "integer",
@@ -135,6 +137,7 @@ pub(super) const FILTERS: [&str; 38] = [
     "at_most",
     "between",
     "filled",
+    "like",
     "domain",
     "json",
     "list",
@@ -153,6 +156,9 @@ pub(super) const FILTERS: [&str; 38] = [
     "dates",
     "texts",
     "strings",
+    "lists",
+    "unwrap",
+    "except_prefix",
     "numbers",
     "integers",
     "names",
@@ -603,7 +609,19 @@ impl Compiler<'_> {
             "lists_of" => Some(Entries(EntryFilter::ListsOf(self.kinds(call)?))),
             "convert" => Some(Entries(EntryFilter::Convert(self.conversions(call)?))),
             "filled" => self.without_arguments(call, Value(Filter::Filled)),
-            "strings" => self.without_arguments(call, Entries(EntryFilter::Strings)),
+            "like" => Some(Value(Filter::Like(self.names(call)?))),
+            "lists" => Some(Entries(EntryFilter::Lists(self.one_argument(call)?))),
+            "unwrap" => Some(Entries(EntryFilter::Unwrap(Fold::of(
+                &self.one_argument(call)?,
+            )))),
+            "except_prefix" => Some(Entries(EntryFilter::ExceptPrefix(self.texts(call)?.0))),
+            "strings" => {
+                let numbers = match call.arguments.is_empty() {
+                    true => true,
+                    false => self.word(call, &[("booleans", false)])?,
+                };
+                Some(Entries(EntryFilter::Strings { numbers }))
+            }
             "at_most" => Some(Value(Filter::AtMost(self.length(call)?))),
             "between" => {
                 let (least, most) = self.range(call)?;
@@ -719,7 +737,7 @@ impl Compiler<'_> {
             }
             longest => length(longest).map(Names::up_to),
         };
-        let wanted = "the first character, the others, and how many, as in names a-z a-z0-9_ 40, or a number alone";
+        let wanted = "the first character, the others, and how many, as in a-z a-z0-9_ 40, or a number alone";
         self.understood(call, names, wanted)
     }
 
@@ -878,7 +896,7 @@ impl Compiler<'_> {
                 | Filter::Truncate(_)
                 | Filter::Domain => (&[Type::Text], Type::Text),
                 Filter::Filled => (&[Type::Text], value_type),
-                Filter::AtMost(_) => (&[Type::Text, Type::Number], value_type),
+                Filter::AtMost(_) | Filter::Like(_) => (&[Type::Text, Type::Number], value_type),
                 Filter::Between(..) => (&[Type::Number], value_type),
                 Filter::Json => return Type::Text,
                 Filter::List => return Type::List,

@@ -1,6 +1,7 @@
 //! A destination as its file says it. What is checked here is the file's shape; names and types are
 //! [`super::compile`]'s.
 
+use crate::date::Instant;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, has_errors};
 use crate::verdict::Reason;
 use crate::yaml::{self, Entry, Fields, Node, Value};
@@ -24,6 +25,8 @@ pub struct Definition {
     pub about: String,
     /// The vendor's pages that it follows.
     pub docs: Vec<String>,
+    /// The day on which the vendor's pages were last read, as `YYYY-MM-DD`.
+    pub read: Option<String>,
     /// What a user or sender must know.
     pub notes: String,
     /// Whether events reach it unless a flag says otherwise (semantics F2).
@@ -293,6 +296,7 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
         aliases: fields.strings("aliases", diagnostics).unwrap_or_default(),
         about: about.unwrap_or_default(),
         docs: fields.strings("docs", diagnostics).unwrap_or_default(),
+        read: read_day(&mut fields, diagnostics),
         notes: fields.string("notes", diagnostics).unwrap_or_default(),
         enabled_by_default: fields
             .boolean("enabled_by_default", diagnostics)
@@ -311,6 +315,17 @@ fn read(id: &str, file: &str, node: &Node, diagnostics: &mut Diagnostics) -> Opt
     };
     fields.finish(diagnostics);
     Some(definition)
+}
+
+fn read_day(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let node = fields.node("read")?;
+    let day = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    let is_day = day.len() == "2026-11-29".len() && Instant::from_text(day).is_some();
+    if !is_day {
+        let message = format!("read must be a day, as in 2026-11-29: {day}");
+        diagnostics.error(node.place, message);
+    }
+    Some(day.to_owned())
 }
 
 pub(crate) fn required(

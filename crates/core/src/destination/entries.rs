@@ -11,7 +11,9 @@ use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Filter, Sink, date, integer, is_between, joined, open, string, truncate};
+use super::filter::{
+    Filter, Sink, date, integer, is_between, join, joined, open, string, truncate,
+};
 use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
@@ -38,8 +40,16 @@ pub(super) enum EntryFilter {
     Convert(Vec<(String, Filter)>),
     /// Numbers that are not whole, or not from the first to the second, as text; other values as they are.
     Integers(f64, f64),
-    /// Each number and boolean as text.
-    Strings,
+    /// Each number and boolean as text, or the booleans alone.
+    Strings {
+        numbers: bool,
+    },
+    /// Each list as one text.
+    Lists(String),
+    /// The members of that one object among the others.
+    Unwrap(Fold),
+    /// Entries whose key does not begin so.
+    ExceptPrefix(Vec<String>),
     /// Numbers from the first to the second; other values as they are.
     Numbers(f64, f64),
     /// Entries whose key the vendor takes.
@@ -56,6 +66,7 @@ impl EntryFilter {
             | EntryFilter::Prefix(_)
             | EntryFilter::Suffix(_)
             | EntryFilter::Case(_)
+            | EntryFilter::Unwrap(_)
             | EntryFilter::Flatten(_) => true,
             EntryFilter::Only { .. }
             | EntryFilter::Except(_)
@@ -65,7 +76,9 @@ impl EntryFilter {
             | EntryFilter::ListsOf(_)
             | EntryFilter::Convert(_)
             | EntryFilter::Integers(..)
-            | EntryFilter::Strings
+            | EntryFilter::Strings { .. }
+            | EntryFilter::Lists(_)
+            | EntryFilter::ExceptPrefix(_)
             | EntryFilter::Numbers(..)
             | EntryFilter::Names(_)
             | EntryFilter::First(_) => false,
@@ -85,6 +98,8 @@ pub(super) fn pass<'a>(
     kept: &mut ArenaVec<'a, Item<'a>>,
 ) -> Result<(), Reason> {
     let (mut key, mut value) = (item.key, item.value);
+    // A name that `rename` gives is the whole name.
+    let mut is_final = false;
     for (index, filter) in filters.iter().enumerate() {
         match filter {
             EntryFilter::Only { folds, is_setting } => {
@@ -102,9 +117,10 @@ pub(super) fn pass<'a>(
             }
             EntryFilter::Rename(pairs) => {
                 if let Some((_, to)) = pairs.iter().find(|(from, _)| from.is_of(key)) {
-                    key = to;
+                    (key, is_final) = (to, true);
                 }
             }
+            EntryFilter::Prefix(_) | EntryFilter::Suffix(_) | EntryFilter::Case(_) if is_final => {}
             EntryFilter::Prefix(prefix) => key = joined([prefix, key, ""], arena),
             EntryFilter::Suffix(suffix) => key = joined([key, suffix, ""], arena),
             EntryFilter::Case(case) => key = case.apply(key, arena),
@@ -151,17 +167,41 @@ pub(super) fn pass<'a>(
                     value = converted;
                 }
             }
-            EntryFilter::Strings => {
-                if value.is_given() && !value.is_container() {
-                    value = string(value, arena).unwrap_or(value);
-                }
-            }
             EntryFilter::Integers(least, most) => {
                 if value.is_number() {
                     value = match integer(&value, arena) {
                         Some(whole) if is_between(&whole, *least, *most) => whole,
                         _ => string(value, arena).unwrap_or(value),
                     };
+                }
+            }
+            EntryFilter::Strings { numbers } => {
+                if value.is_given() && !value.is_container() && (*numbers || !value.is_number()) {
+                    value = string(value, arena).unwrap_or(value);
+                }
+            }
+            EntryFilter::Lists(separator) => {
+                if let Some(text) = join(&value, separator, arena) {
+                    value = text;
+                }
+            }
+            EntryFilter::Unwrap(fold) => {
+                if fold.is_of(key) && value.is_map() {
+                    let filters = filters.get(index + 1..).unwrap_or_default();
+                    for member in open(value, arena)?.unwrap_or_default() {
+                        let item = Item {
+                            is_renamed: true,
+                            ..*member
+                        };
+                        pass(&item, filters, arena, sink, kept)?;
+                    }
+                    return Ok(());
+                }
+            }
+            EntryFilter::ExceptPrefix(prefixes) => {
+                if prefixes.iter().any(|prefix| key.starts_with(&**prefix)) {
+                    sink.note(NoteCode::KeyRefused, Some(key));
+                    return Ok(());
                 }
             }
             EntryFilter::Numbers(least, most) => {

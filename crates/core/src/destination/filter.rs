@@ -9,7 +9,7 @@ use crate::event::Time;
 use crate::json::{self, Kind, Raw};
 use crate::verdict::{NoteCode, Reason};
 
-use super::fit::Length;
+use super::fit::{Length, Names};
 use super::value::{Item, Value, collected, formatted};
 
 /// A filter of one value, its arguments checked.
@@ -28,6 +28,8 @@ pub(super) enum Filter {
     /// A number from the first to the second.
     Between(f64, f64),
     Filled,
+    /// A text of the names' characters, without white space around it.
+    Like(Names),
     Domain,
     Json,
     /// A list of the value, unless it is one.
@@ -41,6 +43,14 @@ pub(super) trait Sink {
 }
 
 impl Filter {
+    /// Returns whether what it does not take counts as no value, so that the next one of `??` is asked.
+    pub(super) fn makes_way(&self) -> bool {
+        matches!(
+            self,
+            Filter::String | Filter::Integer | Filter::Number | Filter::Boolean | Filter::AtMost(_)
+        )
+    }
+
     /// Applies the filter.
     pub(super) fn apply<'a>(
         &'a self,
@@ -78,6 +88,10 @@ impl Filter {
                 text.is_some_and(|text| length.holds(text)).then_some(value)
             }
             Filter::Between(least, most) => is_between(&value, *least, *most).then_some(value),
+            Filter::Like(names) => {
+                let is_like = |text: &&str| text.trim() == *text && names.take(text);
+                value.text(arena).filter(is_like).is_some().then_some(value)
+            }
             Filter::Filled => (!value.is_blank(arena)).then_some(value),
             Filter::Domain => value
                 .text(arena)
@@ -241,7 +255,7 @@ fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
     }
 }
 
-fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
+pub(super) fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
     let texts: Vec<&str> = match value {
         Value::Raw(raw) => texts(*raw, arena)?,
         Value::Json(json) => texts(Raw::parse(json).ok()?, arena)?,

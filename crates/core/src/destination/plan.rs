@@ -246,6 +246,16 @@ impl Pipeline {
         }
     }
 
+    /// Returns the filter that each of several sources goes through before the next one is asked, and the stages behind it.
+    pub(super) fn conversion(&self) -> (Option<&Filter>, &[Stage]) {
+        match self.stages.split_first() {
+            Some((Stage::Filter(filter), rest)) if self.sources.len() > 1 && filter.makes_way() => {
+                (Some(filter), rest)
+            }
+            _ => (None, &self.stages),
+        }
+    }
+
     /// Returns what this yields, if that is the same for every event.
     fn constant(&self) -> Option<&Constant> {
         match (self.sources.as_slice(), self.stages.as_slice()) {

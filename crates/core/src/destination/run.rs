@@ -12,7 +12,7 @@ use crate::verdict::{Note, NoteCode, Observer, Reason, Refusal};
 
 use super::definition::NullPolicy;
 use super::entries::{self, EntryFilter};
-use super::filter::{self, Sink};
+use super::filter::{self, Filter, Sink};
 use super::material::{Material, address};
 use super::plan::{
     Constant, Key, Named, Operation, Pipeline, Plan, Siblings, Source, Stage, Step, Template, Test,
@@ -418,41 +418,26 @@ impl<'a, O: Observer> Run<'a, O> {
         if let ([source], []) = (pipeline.sources.as_slice(), pipeline.stages.as_slice()) {
             return self.source(source, &pipeline.subject);
         }
+        let (conversion, stages) = pipeline.conversion();
         let mut value = Value::Absent;
-        for source in &pipeline.sources {
-            let next = self.source(source, &pipeline.subject)?;
+        for (index, source) in pipeline.sources.iter().enumerate() {
+            let mut next = self.source(source, &pipeline.subject)?;
+            if let Some(conversion) = conversion {
+                next = self.converted(conversion, next, &pipeline.subject);
+            }
             if next.is_given() && !next.is_blank(self.arena) {
-                let next = self.staged(next, pipeline)?;
-                if next.is_given() {
-                    return Ok(next);
-                }
-            } else if !value.is_given() && !matches!(next, Value::Absent) {
-                // A blank text says more than null, and null more than nothing.
+                value = next;
+                self.note_losers(pipeline.sources.get(index + 1..).unwrap_or_default());
+                break;
+            }
+            // A blank text says more than null, and null more than nothing.
+            if !value.is_given() && !matches!(next, Value::Absent) {
                 value = next;
             }
         }
-        self.staged(value, pipeline)
-    }
-
-    /// Takes a value through the filters of its expression.
-    fn staged(
-        &mut self,
-        mut value: Value<'a>,
-        pipeline: &'a Pipeline,
-    ) -> Result<Value<'a>, Refusal> {
-        for stage in &pipeline.stages {
+        for stage in stages {
             match stage {
-                Stage::Filter(filter) => {
-                    let arena = self.arena;
-                    value = filter.apply(
-                        value,
-                        arena,
-                        &mut NoteSink {
-                            run: self,
-                            subject: &pipeline.subject,
-                        },
-                    );
-                }
+                Stage::Filter(filter) => value = self.converted(filter, value, &pipeline.subject),
                 Stage::Entries(filters) => {
                     value = self.filtered(value, filters, &pipeline.subject)?
                 }
@@ -467,6 +452,28 @@ impl<'a, O: Observer> Run<'a, O> {
             return Ok(Value::Map(self.without_collisions(pipeline, items)));
         }
         Ok(value)
+    }
+
+    fn converted(&mut self, filter: &'a Filter, value: Value<'a>, subject: &str) -> Value<'a> {
+        let arena = self.arena;
+        filter.apply(value, arena, &mut NoteSink { run: self, subject })
+    }
+
+    /// Notes each trait that has a value, and that another one of `??` goes before (semantics T3).
+    fn note_losers(&mut self, sources: &'a [Source]) {
+        for source in sources {
+            let Source::Trait(id, _) = source else {
+                continue;
+            };
+            if let Some(found) = self
+                .event
+                .traits
+                .get(*id)
+                .filter(|found| !found.value.is_null())
+            {
+                self.note(NoteCode::TraitCollision, found.name);
+            }
+        }
     }
 
     /// Takes the entries of a value through filters; what is given and no map has none.
@@ -514,9 +521,8 @@ impl<'a, O: Observer> Run<'a, O> {
             Source::AnonymousId => id(event.anonymous_id.as_ref()),
             Source::Member => id(event.member()),
             Source::MessageId => {
-                let value = event
-                    .field("messageId")
-                    .map_or(Value::Absent, Value::from_raw);
+                let given = event.field("messageId").filter(|raw| !raw.is_null());
+                let value = given.map_or(Value::Absent, Value::Raw);
                 self.typed(value, TraitType::Text, subject)
             }
             Source::Timestamp => event.time.as_ref().map_or(Value::Absent, Value::Date),

@@ -43,6 +43,10 @@ fn definition() -> Value {
         "aliases": named("texts", "Other names that `integrations` may use, the first in rank first.", &json!({ "examples": [["Acme CRM"]] })),
         "about": named("text", "One sentence: what a group call does there.", &json!({ "minLength": 1 })),
         "docs": named("texts", "The vendor's pages that it follows.", &json!({ "examples": [["https://developer.acme.example/accounts"]] })),
+        "read": {
+            "description": "The day on which these pages were last read.",
+            "type": "string", "pattern": "^\\d{4}-\\d{2}-\\d{2}$", "examples": ["2026-11-29"],
+        },
         "notes": named("text", "What a sender must know: host, credentials, limits, and what could not be verified.", &json!({})),
         "enabled_by_default": {
             "description": "With false it is opt-in: only events whose `integrations` name it are sent.",

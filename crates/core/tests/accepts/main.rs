@@ -21,7 +21,7 @@ use groupcast_core::destination::{Catalogue, Definition};
 use crate::accepted::Accepted;
 use crate::hostile::Hostile;
 use crate::known::KNOWN;
-use crate::route::Instances;
+use crate::route::{Instances, Trial};
 
 mod accepted;
 mod described;
@@ -146,9 +146,12 @@ fn hold(definition: &Arc<Definition>, found: &mut Found) {
             }
         };
         instance.examples.iter().for_each(|event| judge(event));
-        // What an example sets is tried whole where everything is on.
-        if instance.is_tried_whole {
+        if instance.trial != Trial::Examples {
             hostile.events.iter().for_each(|event| judge(event));
+        }
+        // What takes longest is tried where everything is on.
+        if instance.trial == Trial::Whole {
+            hostile.corpus.iter().for_each(|event| judge(event));
             for (what, event, detail) in
                 law::broken(&instance, &accepted, &hostile, &mut found.n_laws)
             {

@@ -19,9 +19,19 @@ pub(crate) struct Instances {
     router: Router,
     requests: BTreeMap<String, String>,
     pub(crate) examples: Vec<String>,
-    /// Whether these settings are the least or the most that there are, for which everything is tried.
-    pub(crate) is_tried_whole: bool,
+    pub(crate) trial: Trial,
     pub(crate) nulls: NullPolicy,
+}
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trial {
+    /// Everything.
+    Whole,
+    /// All but the corpus and the laws.
+    Events,
+    /// The definition's examples.
+    Examples,
 }
 
 /// A record that left.
@@ -111,20 +121,23 @@ impl Instances {
             }
         }
         let mut seen = BTreeSet::new();
-        [least, all]
+        [all, least]
             .into_iter()
             .chain(examples)
+            .filter(|settings| seen.insert(json!(settings).to_string()))
             .enumerate()
-            .filter(|(_, settings)| seen.insert(json!(settings).to_string()))
-            .map(|(index, settings)| Instances::new(definition, settings, index < 2))
+            .map(|(index, settings)| {
+                let trial = match index {
+                    0 => Trial::Whole,
+                    1 => Trial::Events,
+                    _ => Trial::Examples,
+                };
+                Instances::new(definition, settings, trial)
+            })
             .collect()
     }
 
-    fn new(
-        definition: &Arc<Definition>,
-        settings: Map<String, Value>,
-        is_tried_whole: bool,
-    ) -> Instances {
+    fn new(definition: &Arc<Definition>, settings: Map<String, Value>, trial: Trial) -> Instances {
         let mut diagnostics = Diagnostics::new("settings");
         // JSON is YAML.
         let node = yaml::parse(&json!(settings).to_string(), &mut diagnostics);
@@ -156,7 +169,7 @@ impl Instances {
                 .iter()
                 .map(|example| example.event.clone())
                 .collect(),
-            is_tried_whole,
+            trial,
             nulls: definition.nulls,
         }
     }

@@ -136,10 +136,12 @@ impl File {
                 }
             }
             (Value::List(templates), Json::Array(elements)) => {
-                if let [template] = templates.as_slice() {
-                    elements
-                        .iter()
-                        .for_each(|element| self.walk(key, template, element, found));
+                // Which template an element is of is not known where one may say nothing: the other ones have other types.
+                for (template, element) in templates
+                    .iter()
+                    .flat_map(|template| elements.iter().map(move |element| (template, element)))
+                {
+                    self.walk(key, template, element, found);
                 }
             }
             (Value::Scalar(_), Json::Object(members)) => {

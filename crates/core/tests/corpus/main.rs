@@ -207,12 +207,16 @@ fn route(
         "event {index}: {}",
         event.chars().take(300).collect::<String>()
     );
-    let left = emissions.iter().map(|emission| {
+    let left = emissions.iter().filter_map(|emission| {
         let destination = emission.destination.unwrap();
-        let operation = emission
-            .operation()
-            .unwrap_or_else(|| panic!("event {index}: a dead letter of {destination}"));
-        Left {
+        // What is larger than its vendor takes is a dead letter (K7), and nothing else here is.
+        let Some(operation) = emission.operation() else {
+            let mut headers = emission.headers();
+            let reason = headers.find(|(name, _)| *name == "reason").unwrap().1;
+            assert_eq!(reason, b"too_large", "event {index}");
+            return None;
+        };
+        Some(Left {
             destination,
             name: router.destination_name(destination).to_owned(),
             operation: router.operation_id(destination, operation.index).to_owned(),
@@ -220,7 +224,7 @@ fn route(
             value: emission.value.unwrap().to_vec(),
             request: operation.request.to_owned(),
             body: String::from_utf8(operation.body.to_vec()).unwrap(),
-        }
+        })
     });
     left.collect()
 }

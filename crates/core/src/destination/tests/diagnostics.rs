@@ -114,7 +114,7 @@ fn faults_of_expressions() {
         ),
         (
             r#"${traits | names a-z}"#,
-            r#"22: error: names takes the first character, the others, and how many, as in names a-z a-z0-9_ 40, or a number alone"#,
+            r#"22: error: names takes the first character, the others, and how many, as in a-z a-z0-9_ 40, or a number alone"#,
         ),
         (
             r#"${traits | lists_of things}"#,
@@ -138,7 +138,7 @@ fn faults_of_expressions() {
         ),
         (
             r#"${traits | dates iso}"#,
-            r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, date"#,
+            r#"22: error: dates takes one of iso8601, unix_seconds, unix_ms, unix_us, unix_decimal, date"#,
         ),
         (
             r#"${traits.name | nulls null}"#,
@@ -335,6 +335,12 @@ fn faults_of_expressions() {
 #[test]
 fn faults_of_definitions() {
     let rows = [
+        // A day of no form that can be compared.
+        (
+            r#"read: last week
+operations: [{ id: a, request: POST /, body: 1 }]"#,
+            r#"t.yaml:1:7: error: read must be a day, as in 2026-11-29: last week"#,
+        ),
         // Operations are needed.
         (
             r#"operations: []"#,

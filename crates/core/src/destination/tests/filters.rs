@@ -92,6 +92,27 @@ fn texts() {
         ("filled", r#"" \t\n""#, ""),
         ("filled", r#""\u3000""#, ""),
         ("filled", "0", "0"),
+        ("like A-Za-z A-Za-z0-9 4", r#""ab12""#, r#""ab12""#),
+        ("like A-Za-z A-Za-z0-9 4", r#""ab123""#, ""),
+        ("like A-Za-z A-Za-z0-9 4", r#""1a""#, ""),
+        ("like 1-9 0-9", "12", "12"),
+        ("like 1-9 0-9", "0", ""),
+        ("like 9", r#"" a""#, ""),
+        ("like 9", r#""a b""#, r#""a b""#),
+        ("like 9", r#""a\n""#, ""),
+        (
+            "unix_us",
+            r#""2015-02-23T00:00:00.1234567Z""#,
+            "1424649600123456",
+        ),
+        (
+            "unix_decimal",
+            r#""2015-02-23T00:00:00.250Z""#,
+            "1424649600.250",
+        ),
+        ("unix_decimal", r#""2015-02-23""#, "1424649600"),
+        ("unix_decimal", "-0.75", "-0.75"),
+        ("unix_decimal", "-1.25", "-1.25"),
         ("between 1 10", "10", "10"),
         ("between 1 10", "1.0", "1.0"),
         ("between 1 10", "0.99", ""),
@@ -317,6 +338,31 @@ fn maps() {
             r#"{"x":"ä","n":12345}"#,
         ),
         (
+            "strings booleans",
+            r#"{"n":1.50,"b":true,"s":"x"}"#,
+            r#"{"n":1.50,"b":"true","s":"x"}"#,
+        ),
+        (
+            "lists ;",
+            r#"{"l":["a",1,true],"m":[["a"]],"s":"x","e":[]}"#,
+            r#"{"l":"a;1;true","m":[["a"]],"s":"x","e":""}"#,
+        ),
+        (
+            "unwrap \"o o\"",
+            r#"{"a":1,"oO":{"b":2,"a":3},"o":{"c":4}}"#,
+            r#"{"a":1,"b":2,"o":{"c":4}} ~key_collision:a"#,
+        ),
+        (
+            "case snake | except_prefix ga_ google_",
+            r#"{"Google x":1,"ga":2,"gaX":3}"#,
+            r#"{"ga":2} ~key_refused:google_x ~key_refused:ga_x"#,
+        ),
+        (
+            "case snake | rename \"a b\"=Ab | suffix __c",
+            r#"{"aB":1,"cD":2}"#,
+            r#"{"Ab":1,"c_d__c":2}"#,
+        ),
+        (
             "strings",
             r#"{"n":1.50,"b":true,"s":"x","z":null,"l":[1],"o":{"n":1}}"#,
             r#"{"n":"1.50","b":"true","s":"x","z":null,"l":[1],"o":{"n":1}}"#,
@@ -436,8 +482,8 @@ fn arguments_come_from_settings_too() {
         );
     check(
         &text,
-        r#""traits":{"name":"abc","totalBilled":1,"c":2}"#,
-        r#"{"t":"ab","p_TB":1,"p_d":2}"#,
+        r#""traits":{"name":"abc","totalBilled":1,"c":2,"e":3}"#,
+        r#"{"t":"ab","TB":1,"d":2,"p_e":3}"#,
     );
 }
 

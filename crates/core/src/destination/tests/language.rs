@@ -74,7 +74,11 @@ fn alternatives_are_tried_in_order() {
             &expected.replace("V", r#""v""#),
         );
     };
-    check_first("traits.a ?? traits.b ?? \"c\"", r#"{"a":1,"b":2}"#, "{V:1}");
+    check_first(
+        "traits.a ?? traits.b ?? \"c\"",
+        r#"{"a":1,"b":2}"#,
+        "{V:1} ~trait_collision:b",
+    );
     check_first(
         "traits.a ?? traits.b ?? \"c\"",
         r#"{"a":null,"b":2}"#,
@@ -87,6 +91,17 @@ fn alternatives_are_tried_in_order() {
     );
     check_first("traits.a ?? traits.b", r#"{"a":null}"#, "{V:null}");
     check_first("traits.a ?? traits.b", r#"{"a":" ","b":2}"#, "{V:2}");
+    // What the first filter cannot take is none either.
+    check_first(
+        "traits.a ?? traits.b | integer",
+        r#"{"a":"x","b":2}"#,
+        "{V:2} ~trait_type_mismatch:a",
+    );
+    check_first(
+        "traits.a ?? \"c\" | string",
+        r#"{"a":[]}"#,
+        r#"{V:"c"} ~trait_type_mismatch:a"#,
+    );
     check_first("traits.a ?? traits.b", r#"{"a":"","b":false}"#, "{V:false}");
     check_first("traits.a ?? traits.b", r#"{"a":"","b":null}"#, r#"{V:""}"#);
     check_first(
@@ -310,7 +325,7 @@ fn rest_is_what_the_same_scope_names_nowhere_else() {
     check(
         text,
         &format!(r#""traits":{{{}}}"#, traits.join(",")),
-        r#"PUT /requested {"a":"A","k-key":1,"deep":[{"c":"c"}],"d":"d","rest":{"tested":"tested","condition":"condition","other":"other"}}"#,
+        r#"PUT /requested {"a":"A","k-key":1,"deep":[{"c":"c"}],"d":"d","rest":{"tested":"tested","condition":"condition","other":"other"}} ~trait_collision:b"#,
     );
 }
 
