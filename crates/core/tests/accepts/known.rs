@@ -17,18 +17,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "group.identify law: traits.objectTypeId stops its own operation only",
         "with another type it would be another object",
     ),
-    ("salesforce", "account.upsert /additionalProperties", OPEN),
-    (
-        "salesforce",
-        "account.upsert /properties/Industry/maxLength",
-        OPEN,
-    ),
-    (
-        "salesforce",
-        "account.upsert /properties/NumberOfEmployees/anyOf",
-        OPEN,
-    ),
-    ("salesforce", "account.upsert {groupId}/maxLength", OPEN),
     ("totango", "account.set /$defs/accountText/anyOf", OPEN),
     ("totango", "account.set /properties/sdr_o/maxLength", OPEN),
     ("totango", "account.set /properties/sdr_o/pattern", OPEN),
