@@ -17,12 +17,6 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "group.identify law: traits.objectTypeId stops its own operation only",
         "with another type it would be another object",
     ),
-    ("totango", "account.set /$defs/accountText/anyOf", OPEN),
-    ("totango", "account.set /properties/sdr_o/maxLength", OPEN),
-    ("totango", "account.set /properties/sdr_o/pattern", OPEN),
-    ("totango", "account.set /properties/sdr_u/maxLength", OPEN),
-    ("totango", "account.set /properties/sdr_u/pattern", OPEN),
-    ("totango", "account.set /propertyNames/pattern", OPEN),
     (
         "zendesk",
         "organization.upsert /properties/organization/properties/organization_fields/propertyNames/pattern",
