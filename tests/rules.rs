@@ -67,7 +67,9 @@ fn ids_are_unique_and_in_order() {
 fn every_cited_id_is_a_rule() {
     let ids: BTreeSet<String> = rules().into_iter().map(|rule| rule.id).collect();
     let mut faults = Vec::new();
-    for file in files(&CITING) {
+    // What vendors take is in their words.
+    let is_ours = |file: &File| !file.name.contains("destinations/accepts/");
+    for file in files(&CITING).into_iter().filter(is_ours) {
         for (line, text) in (1..).zip(file.text.lines()) {
             faults.extend(
                 cited(text)

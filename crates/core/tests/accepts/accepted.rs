@@ -63,8 +63,13 @@ impl Accepted {
     }
 
     /// Returns what is otherwise in the vendor's own description, if it is in the folder.
-    pub(crate) fn differences(&self, id: &str, folder: &str) -> Vec<String> {
-        described::differences(id, &self.file, folder)
+    pub(crate) fn differences(
+        &self,
+        id: &str,
+        folder: &str,
+        said: &mut Vec<String>,
+    ) -> Vec<String> {
+        described::differences(id, &self.file, folder, said)
     }
 
     /// Whether an operation replaces all that the vendor has, so that what it does not mention is cleared.

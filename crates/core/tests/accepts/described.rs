@@ -8,7 +8,12 @@ use groupcast_core::yaml;
 use serde_json::{Map, Value};
 
 /// Compares a file of ours with the vendors' descriptions in the folder, and says what differs and what could not be looked at.
-pub(crate) fn differences(id: &str, file: &Value, folder: &str) -> Vec<String> {
+pub(crate) fn differences(
+    id: &str,
+    file: &Value,
+    folder: &str,
+    said: &mut Vec<String>,
+) -> Vec<String> {
     let none = Vec::new();
     let mut differences = Vec::new();
     for described in file["described"].as_array().unwrap_or(&none) {
@@ -16,7 +21,8 @@ pub(crate) fn differences(id: &str, file: &Value, folder: &str) -> Vec<String> {
         let operation = text("operation");
         let path = file_of(folder, id, text("url"));
         let Some(vendors) = read(&path) else {
-            println!("SKIPPED: {id} {operation}: no file {}", path.display());
+            let path = path.display();
+            said.push(format!("SKIPPED: {id} {operation}: no file {path}"));
             continue;
         };
         let Some(schema) = vendors.pointer(text("schema")) else {
@@ -34,7 +40,8 @@ pub(crate) fn differences(id: &str, file: &Value, folder: &str) -> Vec<String> {
             n_fields: 0,
         };
         comparison.compare(ours, schema, "");
-        println!("{id} {operation}: {} fields compared", comparison.n_fields);
+        let n_fields = comparison.n_fields;
+        said.push(format!("{id} {operation}: {n_fields} fields compared"));
         let known = described["differs"].as_object();
         let is_known =
             |difference: &String| known.is_some_and(|known| known.contains_key(difference));

@@ -121,10 +121,12 @@ fn the_vendors_own_descriptions_have_the_same_fields() {
         println!("SKIPPED: GROUPCAST_VENDOR_SCHEMAS names no folder: just vendor-schemas");
         return;
     };
-    let differences: Vec<String> = definitions()
-        .iter()
-        .flat_map(|definition| Accepted::read(&definition.id).differences(&definition.id, &folder))
-        .collect();
+    let (mut said, mut differences) = (Vec::new(), Vec::new());
+    for definition in definitions() {
+        let accepted = Accepted::read(&definition.id);
+        differences.extend(accepted.differences(&definition.id, &folder, &mut said));
+    }
+    println!("{}", said.join("\n"));
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 

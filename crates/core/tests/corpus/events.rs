@@ -58,11 +58,24 @@ pub(crate) fn events(own_keys: &[String], flags_of_large: &str) -> Vec<String> {
             .collect();
         names.push(format!(r#""custom":{}"#, long("y")));
         names.push(r#""createdAt":"2015-02-23""#.to_owned());
+        // The one object that a definition reads entries of.
+        names.push(format!(
+            r#""relationshipAttributes":{{"role":"{sentinel}{}"}}"#,
+            "z".repeat(1_100)
+        ));
         events.push(format!(
-            r#"{{"type":"group","groupId":"g {sentinel}","userId":"u {sentinel}","traits":{{{}}}{flags}}}"#,
-            names.join(",")
+            r#"{{"type":"group","groupId":"g {sentinel}","userId":"u {sentinel}","traits":{{{}}},"context":{{"traits":{{"name":{}}}}}{flags}}}"#,
+            names.join(","),
+            format_args!("\"{sentinel}{}\"", "z".repeat(300))
         ));
     }
+    let sentinel = sentinel(events.len());
+    events.push(format!(
+        r#"{{"type":"group","groupId":"g-{sentinel}","anonymousId":"a {sentinel}","traits":{{"relationshipAttributes":{{"role":"{sentinel}{}"}},"name":"{sentinel}{}","custom":"{sentinel}{}"}}}}"#,
+        "z".repeat(1_100),
+        "y".repeat(1_100),
+        "y".repeat(1_100)
+    ));
     events
 }
 

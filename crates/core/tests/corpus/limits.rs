@@ -144,7 +144,10 @@ impl File {
                     self.walk(key, template, element, found);
                 }
             }
-            (Value::Scalar(_), Json::Object(members)) => {
+            // What cuts one text makes no object: this is another template's.
+            (Value::Scalar(scalar), Json::Object(members))
+                if !scalar.text.contains("| truncate ") =>
+            {
                 members
                     .iter()
                     .for_each(|(name, value)| self.spread(template, name, value, found));
@@ -166,6 +169,10 @@ impl File {
         if let Some(entry) = entries
             .iter()
             .find(|entry| entry.key == name && name != "*")
+        {
+            self.walk(name, &entry.value, value, found);
+        } else if let [entry] = entries
+            && entry.key.contains("${")
         {
             self.walk(name, &entry.value, value, found);
         } else if let Some(spread) = entries.iter().find(|entry| entry.key == "*") {
