@@ -82,10 +82,10 @@ impl<'a> Material<'a> {
                 take(item)?;
                 continue;
             }
-            let value = match address(self.event, Some(named), self.arena) {
-                Value::Null if named.is_flattened => self.null_address(named),
-                value => value,
-            };
+            let mut value = address(self.event, Some(named), self.arena);
+            if named.is_flattened && matches!(value, Value::Null) {
+                value = self.null_address(named);
+            }
             if !matches!(value, Value::Absent) {
                 take(&Item { value, ..*item })?;
             }
