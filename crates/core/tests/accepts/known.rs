@@ -23,6 +23,3 @@ pub(crate) const KNOWN: &[(&str, &str, &str)] = &[
         "a name of digits alone (`names` cannot tell it from 1st, which Zendesk takes): no field can have it",
     ),
 ];
-
-/// Nobody has looked at it yet.
-const OPEN: &str = "to be mended";
