@@ -182,7 +182,7 @@ fn rules_on(code: &str, page: &str) -> String {
 const LANGUAGE: &str = "docs/definitions.md";
 
 /// A filter as written, and the value that the trait `x` has.
-const VALUES: [(&str, &str); 24] = [
+const VALUES: [(&str, &str); 25] = [
     ("iso8601", "1424649600"),
     ("date", r#""2015-02-23T10:11:12Z""#),
     ("unix_seconds", r#""2015-02-23""#),
@@ -203,6 +203,7 @@ const VALUES: [(&str, &str); 24] = [
     ("like A-Z A-Z0-9 8", r#""g 1""#),
     ("domain", r#""https://www.initech.example/about""#),
     ("json", r#"{"a":1}"#),
+    ("list", r#""a""#),
     (r#"join ", ""#, r#"["a","b"]"#),
     (r#"if traits.x "gold" "silver""#, r#""gold""#),
     (r#"if traits.x "gold" "silver""#, r#""free""#),
@@ -210,7 +211,7 @@ const VALUES: [(&str, &str); 24] = [
 ];
 
 /// A filter as written, and the traits.
-const MAPS: [(&str, &str); 18] = [
+const MAPS: [(&str, &str); 21] = [
     ("only name plan", r#"{"Name":"Initech","x":1}"#),
     ("except name plan", r#"{"Name":"Initech","x":1}"#),
     ("rename plan=tier", r#"{"Plan":"gold"}"#),
@@ -222,12 +223,18 @@ const MAPS: [(&str, &str); 18] = [
         r#"{"address":{"city":"Austin"},"plan":"gold"}"#,
     ),
     ("scalars", r#"{"plan":"gold","tags":["a"]}"#),
+    ("lists_of texts", r#"{"tags":["a"],"ids":[1]}"#),
     (
         "dates unix_seconds",
         r#"{"created_at":"2015-02-23","since":"2015-02-23"}"#,
     ),
     ("texts 3", r#"{"plan":"gold","seats":12345}"#),
+    (
+        "convert int:=number str:=string",
+        r#"{"int:seats":"12","str:plan":7}"#,
+    ),
     ("strings", r#"{"active":true,"seats":12}"#),
+    ("integers 0 100", r#"{"employees":250,"seats":12}"#),
     ("lists ;", r#"{"tags":["a","b"]}"#),
     (
         "unwrap details",

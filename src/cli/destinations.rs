@@ -275,3 +275,20 @@ fn setting_spec_json(setting: &SettingSpec) -> Value {
         "about": setting.about,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_day_is_listed() {
+        let listed = |since: Timestamp| {
+            let mut out = Vec::new();
+            list_stale(&Catalogue::built_in(), since, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(listed(Timestamp::MIN), "");
+        let all = listed(Timestamp::MAX);
+        assert!(all.contains("mixpanel     read on 2026-"), "{all}");
+    }
+}

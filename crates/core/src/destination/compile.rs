@@ -4,7 +4,7 @@
 
 use crate::date::Unit;
 use crate::diagnostic::{Diagnostics, Place};
-use crate::json;
+use crate::json::{self, Kind};
 use crate::traits::{Fold, Mention, Part, TraitId, TraitType, Vocabulary};
 
 use super::case::Case;
@@ -127,7 +127,7 @@ pub(super) const NAMES: [&str; 15] = [
     "raw",
 ];
 
-pub(super) const FILTERS: [&str; 40] = [
+pub(super) const FILTERS: [&str; 44] = [
     "iso8601",
     "unix_seconds",
     "unix_ms",
@@ -148,6 +148,7 @@ pub(super) const FILTERS: [&str; 40] = [
     "like",
     "domain",
     "json",
+    "list",
     "join",
     "if",
     "only",
@@ -158,6 +159,8 @@ pub(super) const FILTERS: [&str; 40] = [
     "case",
     "flatten",
     "scalars",
+    "lists_of",
+    "convert",
     "dates",
     "texts",
     "strings",
@@ -165,6 +168,7 @@ pub(super) const FILTERS: [&str; 40] = [
     "unwrap",
     "except_prefix",
     "numbers",
+    "integers",
     "names",
     "first",
     "nulls",
@@ -621,6 +625,13 @@ impl<'d> Compiler<'d> {
             "domain" => self.without_arguments(call, Value(Filter::Domain)),
             "json" => self.without_arguments(call, Value(Filter::Json)),
             "scalars" => self.without_arguments(call, Entries(EntryFilter::Scalars)),
+            "list" => self.without_arguments(call, Value(Filter::List)),
+            "integers" => {
+                let (least, most) = self.range(call)?;
+                Some(Entries(EntryFilter::Integers(least, most)))
+            }
+            "lists_of" => Some(Entries(EntryFilter::ListsOf(self.kinds(call)?))),
+            "convert" => Some(Entries(EntryFilter::Convert(self.conversions(call)?))),
             "filled" => self.without_arguments(call, Value(Filter::Filled)),
             "like" => Some(Value(Filter::Like(self.names(call)?))),
             "lists" => Some(Entries(EntryFilter::Lists(self.one_argument(call)?))),
@@ -686,6 +697,50 @@ impl<'d> Compiler<'d> {
             length(&texts),
             "a number of characters, or of bytes as in 150 bytes",
         )
+    }
+
+    /// Reads pairs of what a key begins with and a filter of a value that takes no arguments.
+    fn conversions(&mut self, call: &FilterCall) -> Option<Vec<(String, Filter)>> {
+        if call.arguments.is_empty() {
+            self.texts(call)?;
+        }
+        let mut conversions = Vec::new();
+        for argument in &call.arguments {
+            let ArgumentValue::Pair(prefix, name) = &argument.value else {
+                self.diagnostics
+                    .error(argument.place, "convert takes pairs")
+                    .hint("like: convert int:=number");
+                return None;
+            };
+            let called = self.filter(&FilterCall {
+                name: name.clone(),
+                arguments: Vec::new(),
+                place: argument.place,
+            })?;
+            let filter = match called {
+                Called::Value(filter) => Some(filter),
+                Called::Entries(_) | Called::Nulls(_) => None,
+            };
+            conversions.push((
+                prefix.clone(),
+                self.understood(call, filter, "filters of a value")?,
+            ));
+        }
+        Some(conversions)
+    }
+
+    fn kinds(&mut self, call: &FilterCall) -> Option<Vec<Kind>> {
+        let texts = self.texts(call)?.0;
+        let kind = |text: &String| match text.as_str() {
+            "texts" => Some(Kind::String),
+            "numbers" => Some(Kind::Number),
+            "booleans" => Some(Kind::Boolean),
+            "nulls" => Some(Kind::Null),
+            "objects" => Some(Kind::Object),
+            _ => None,
+        };
+        let kinds = texts.iter().map(kind).collect();
+        self.understood(call, kinds, "texts, numbers, booleans, nulls, objects")
     }
 
     fn range(&mut self, call: &FilterCall) -> Option<(f64, f64)> {
@@ -779,6 +834,9 @@ impl<'d> Compiler<'d> {
                         SettingValue::List(list) => texts.extend(list),
                         SettingValue::String(text) => texts.push(text),
                         SettingValue::Integer(number) => texts.push(number.to_string()),
+                        SettingValue::Map(map) if call.name == "only" => {
+                            texts.extend(map.into_iter().map(|(from, _)| from));
+                        }
                         SettingValue::Boolean(_) | SettingValue::Map(_) => {
                             let message = format!("{} takes a string or list here", call.name);
                             self.diagnostics.error(argument.place, message);
@@ -865,6 +923,7 @@ impl<'d> Compiler<'d> {
                 Filter::AtMost(_) | Filter::Like(_) => (&[Type::Text, Type::Number], value_type),
                 Filter::Between(..) => (&[Type::Number], value_type),
                 Filter::Json => return Type::Text,
+                Filter::List => return Type::List,
                 Filter::Join(_) => (&[Type::List], Type::Text),
             },
         };

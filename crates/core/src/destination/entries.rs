@@ -6,12 +6,14 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use crate::date::Unit;
 use crate::event::Time;
-use crate::json::Kind;
+use crate::json::{Kind, Raw};
 use crate::traits::{Fold, PARTS};
 use crate::verdict::{NoteCode, Reason};
 
 use super::case::Case;
-use super::filter::{Sink, date, is_between, join, joined, open, string, truncate};
+use super::filter::{
+    Filter, Sink, date, integer, is_between, join, joined, open, string, truncate,
+};
 use super::fit::{Length, Names};
 use super::value::{Item, Role, Value};
 
@@ -32,6 +34,12 @@ pub(super) enum EntryFilter {
     Scalars,
     Dates(Unit),
     Texts(Length),
+    /// Lists whose elements are all of these kinds; other values as they are.
+    ListsOf(Vec<Kind>),
+    /// Entries whose key begins so, through a filter of a value.
+    Convert(Vec<(String, Filter)>),
+    /// Numbers that are not whole, or not from the first to the second, as text; other values as they are.
+    Integers(f64, f64),
     /// Each number and boolean as text, or the booleans alone.
     Strings {
         numbers: bool,
@@ -65,6 +73,9 @@ impl EntryFilter {
             | EntryFilter::Scalars
             | EntryFilter::Dates(_)
             | EntryFilter::Texts(_)
+            | EntryFilter::ListsOf(_)
+            | EntryFilter::Convert(_)
+            | EntryFilter::Integers(..)
             | EntryFilter::Strings { .. }
             | EntryFilter::Lists(_)
             | EntryFilter::ExceptPrefix(_)
@@ -150,6 +161,32 @@ pub(super) fn pass<'a>(
                 }
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
+            EntryFilter::ListsOf(kinds) => {
+                if !is_list_of(&value, kinds) {
+                    sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                    return Ok(());
+                }
+            }
+            EntryFilter::Convert(filters) => {
+                let is_of = |(prefix, _): &&(String, Filter)| key.starts_with(&**prefix);
+                if let Some((_, filter)) = filters.iter().find(is_of)
+                    && value.is_given()
+                {
+                    let Some(converted) = filter.convert(value, arena) else {
+                        sink.note(NoteCode::TraitTypeMismatch, Some(key));
+                        return Ok(());
+                    };
+                    value = converted;
+                }
+            }
+            EntryFilter::Integers(least, most) => {
+                if value.is_number() {
+                    value = match integer(&value, arena) {
+                        Some(whole) if is_between(&whole, *least, *most) => whole,
+                        _ => string(value, arena).unwrap_or(value),
+                    };
+                }
+            }
             EntryFilter::Strings { numbers } => {
                 if value.is_given() && !value.is_container() && (*numbers || !value.is_number()) {
                     value = string(value, arena).unwrap_or(value);
@@ -245,6 +282,24 @@ fn flatten_null<'a>(
         pass(&item, filters, arena, sink, kept)?;
     }
     Ok(())
+}
+
+/// Returns whether a value is no list, or a list of these kinds.
+fn is_list_of(value: &Value<'_>, kinds: &[Kind]) -> bool {
+    let list = match value {
+        Value::Raw(raw) => Some(*raw),
+        Value::Json(json) => Raw::parse(json).ok(),
+        // The one list that a definition writes itself is that of keys.
+        Value::Absent
+        | Value::Null
+        | Value::Text(_)
+        | Value::Date(..)
+        | Value::Map(_)
+        | Value::List(_) => None,
+    };
+    let is_taken = |element: Raw<'_>| kinds.contains(&element.kind());
+    list.filter(|list| list.kind() == Kind::Array)
+        .is_none_or(|list| list.elements().into_iter().all(is_taken))
 }
 
 /// Cuts a value that is a text, or a date that is sent as the text that it came as.

@@ -32,6 +32,8 @@ pub(super) enum Filter {
     Like(Names),
     Domain,
     Json,
+    /// A list of the value, unless it is one.
+    List,
     Join(String),
 }
 
@@ -41,11 +43,11 @@ pub(super) trait Sink {
 }
 
 impl Filter {
-    /// Returns whether it only gives a value a type, so that what is of none has no value to it.
-    pub(super) fn converts(&self) -> bool {
+    /// Returns whether what it does not take counts as no value, so that the next one of `??` is asked.
+    pub(super) fn makes_way(&self) -> bool {
         matches!(
             self,
-            Filter::String | Filter::Integer | Filter::Number | Filter::Boolean
+            Filter::String | Filter::Integer | Filter::Number | Filter::Boolean | Filter::AtMost(_)
         )
     }
 
@@ -59,7 +61,15 @@ impl Filter {
         if !value.is_given() {
             return value;
         }
-        let converted = match self {
+        self.convert(value, arena).unwrap_or_else(|| {
+            sink.note(NoteCode::TraitTypeMismatch, None);
+            Value::Absent
+        })
+    }
+
+    /// Returns what comes of a value that is given; nothing if the filter cannot take it.
+    pub(super) fn convert<'a>(&'a self, value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+        match self {
             Filter::Date(unit) => date(&value, *unit, arena),
             Filter::String => string(value, arena),
             Filter::Integer => integer(&value, arena),
@@ -88,12 +98,9 @@ impl Filter {
                 .and_then(|text| domain(text, arena))
                 .map(Value::Text),
             Filter::Json => Some(Value::Text(value.json(arena))),
+            Filter::List => list(value, arena),
             Filter::Join(separator) => join(&value, separator, arena),
-        };
-        converted.unwrap_or_else(|| {
-            sink.note(NoteCode::TraitTypeMismatch, None);
-            Value::Absent
-        })
+        }
     }
 }
 
@@ -261,6 +268,14 @@ pub(super) fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> O
         }
     };
     Some(Value::Text(arena.alloc_str(&texts.join(separator))))
+}
+
+fn list<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
+    if !value.is_container() {
+        let element = value.json(arena);
+        return Some(Value::Json(joined(["[", element, "]"], arena)));
+    }
+    (!value.is_map()).then_some(value)
 }
 
 /// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.

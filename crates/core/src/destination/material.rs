@@ -62,7 +62,8 @@ impl<'a> Material<'a> {
         })
     }
 
-    /// Hands over the traits without those that are named elsewhere, and the address without its parts that are.
+    /// Hands over the traits without those that are named elsewhere, and the address without its parts that are: a null one, too,
+    /// where each part will leave under a name of its own.
     pub(super) fn rest(
         &self,
         named: &Named,
@@ -81,12 +82,22 @@ impl<'a> Material<'a> {
                 take(item)?;
                 continue;
             }
-            let value = address(self.event, Some(named), self.arena);
+            let mut value = address(self.event, Some(named), self.arena);
+            if named.is_flattened && matches!(value, Value::Null) {
+                value = self.null_address(named);
+            }
             if !matches!(value, Value::Absent) {
                 take(&Item { value, ..*item })?;
             }
         }
         Ok(())
+    }
+
+    /// Returns as null what an address has, but for the parts that are named elsewhere.
+    fn null_address(&self, named: &Named) -> Value<'a> {
+        let parts = PARTS.iter().filter(|part| !named.parts.contains(part));
+        let items = parts.map(|part| Item::new(part.name(), Value::Null));
+        Value::Map(collected(items, self.arena))
     }
 
     /// Returns the whole event with trait keys canonical.

@@ -213,11 +213,20 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) fn new(
-        sources: Vec<Source>,
+        mut sources: Vec<Source>,
         stages: Vec<Stage>,
         nulls: Option<NullPolicy>,
         subject: Box<str>,
     ) -> Pipeline {
+        let flattens = |filter: &EntryFilter| matches!(filter, EntryFilter::Flatten(_));
+        let is_flattened = stages
+            .iter()
+            .any(|stage| matches!(stage, Stage::Entries(filters) if filters.iter().any(flattens)));
+        for source in &mut sources {
+            if let Source::Rest(named) = source {
+                named.is_flattened = is_flattened;
+            }
+        }
         let changes_keys = stages.iter().any(|stage| match stage {
             Stage::Entries(filters) => filters.iter().any(EntryFilter::changes_keys),
             Stage::Filter(_) | Stage::If { .. } => false,
@@ -242,7 +251,7 @@ impl Pipeline {
     /// Returns the filter that each of several sources goes through before the next one is asked, and the stages behind it.
     pub(super) fn conversion(&self) -> (Option<&Filter>, &[Stage]) {
         match self.stages.split_first() {
-            Some((Stage::Filter(filter), rest)) if self.sources.len() > 1 && filter.converts() => {
+            Some((Stage::Filter(filter), rest)) if self.sources.len() > 1 && filter.makes_way() => {
                 (Some(filter), rest)
             }
             _ => (None, &self.stages),
@@ -325,6 +334,8 @@ pub(super) struct Named {
     /// For each [`TraitId`] whether it is named, as far as the last that is.
     traits: Vec<bool>,
     pub(super) parts: Vec<Part>,
+    /// Whether objects of the rest leave as entries under joined keys.
+    pub(super) is_flattened: bool,
 }
 
 impl Named {

@@ -71,8 +71,9 @@ pub(crate) fn events(own_keys: &[String], flags_of_large: &str) -> Vec<String> {
     }
     let sentinel = sentinel(events.len());
     events.push(format!(
-        r#"{{"type":"group","groupId":"g {sentinel}","anonymousId":"a {sentinel}","traits":{{"relationshipAttributes":{{"role":"{sentinel}{}"}},"custom":"{sentinel}{}"}}}}"#,
+        r#"{{"type":"group","groupId":"g-{sentinel}","anonymousId":"a {sentinel}","traits":{{"relationshipAttributes":{{"role":"{sentinel}{}"}},"name":"{sentinel}{}","custom":"{sentinel}{}"}}}}"#,
         "z".repeat(1_100),
+        "y".repeat(1_100),
         "y".repeat(1_100)
     ));
     events

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::schema::{mapping, named, reference, words};
-use super::read::{AUTH, THEN};
+use super::read::THEN;
 use super::{Counted, Meaning, Scope, WaitForm};
 
 /// Returns the schema of `send:`.

@@ -117,6 +117,18 @@ fn faults_of_expressions() {
             r#"22: error: names takes the first character, the others, and how many, as in a-z a-z0-9_ 40, or a number alone"#,
         ),
         (
+            r#"${traits | lists_of things}"#,
+            r#"22: error: lists_of takes texts, numbers, booleans, nulls, objects"#,
+        ),
+        (
+            r#"${traits | convert int:=scalars}"#,
+            r#"22: error: convert takes filters of a value"#,
+        ),
+        (
+            r#"${traits | convert int:}"#,
+            "30: error: convert takes pairs\n  hint: like: convert int:=number",
+        ),
+        (
             r#"${traits | first x}"#,
             r#"22: error: first takes a number of entries"#,
         ),
@@ -145,8 +157,8 @@ fn faults_of_expressions() {
             r#"29: error: only takes a string or list here"#,
         ),
         (
-            r#"${traits | only ${settings.map}}"#,
-            r#"29: error: only takes a string or list here"#,
+            r#"${traits | except ${settings.map}}"#,
+            r#"31: error: except takes a string or list here"#,
         ),
         (
             r#"${traits | only ${traits.name}}"#,

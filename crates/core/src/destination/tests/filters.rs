@@ -287,6 +287,26 @@ fn maps() {
             r#"{"c":1} ~trait_type_mismatch:a ~trait_type_mismatch:b"#,
         ),
         (
+            "lists_of texts numbers",
+            r#"{"a":["x",1],"b":[],"c":1,"d":[true],"e":["x",null],"f":{}}"#,
+            r#"{"a":["x",1],"b":[],"c":1,"f":{}} ~trait_type_mismatch:d ~trait_type_mismatch:e"#,
+        ),
+        (
+            "convert tags=list | lists_of texts",
+            r#"{"tags":"x","b":"x"}"#,
+            r#"{"tags":["x"],"b":"x"}"#,
+        ),
+        (
+            "integers -10 10",
+            r#"{"a":5.0,"b":-11,"c":1.50,"d":"1.5","e":true,"f":-10}"#,
+            r#"{"a":5,"b":"-11","c":"1.50","d":"1.5","e":true,"f":-10}"#,
+        ),
+        (
+            "convert n:=number s:=string d=date",
+            r#"{"n:a":"1.50","n:b":"x","s:a":1.50,"s:b":null,"date":"2015-02-23T10:11:12Z","x":1}"#,
+            r#"{"n:a":1.50,"s:a":"1.50","s:b":null,"date":"2015-02-23","x":1} ~trait_type_mismatch:n:b"#,
+        ),
+        (
             "flatten _ | scalars",
             r#"{"a":{"b":[1],"c":1}}"#,
             r#"{"a_c":1} ~trait_type_mismatch:a_b"#,

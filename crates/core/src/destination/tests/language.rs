@@ -123,6 +123,17 @@ fn alternatives_are_tried_in_order() {
     );
     // Filters hold for whichever it was.
     check_first("traits.a ?? traits.b | upper", r#"{"b":"x"}"#, r#"{V:"X"}"#);
+    // One that a filter does not take is passed over, too.
+    check_first(
+        "traits.a ?? traits.b ?? \"c\" | at_most 3",
+        r#"{"a":{"x":1},"b":"long"}"#,
+        r#"{V:"c"} ~trait_type_mismatch:a ~trait_type_mismatch:a"#,
+    );
+    check_first(
+        "traits.a ?? traits.b | integer",
+        r#"{"a":"x","b":null}"#,
+        "{V:null} ~trait_type_mismatch:a",
+    );
 }
 
 #[test]
@@ -353,6 +364,11 @@ fn rest_leaves_out_the_parts_of_an_address_that_are_named() {
         one,
         r#"{"address":null}"#,
         r#"{"a":null,"rest":{"address":null}}"#,
+    );
+    check_body(
+        &one.replace("rest}", "rest | flatten _}"),
+        r#"{"address":null}"#,
+        r#"{"a":null,"rest":{"address_country":null,"address_postalCode":null,"address_state":null,"address_street":null}}"#,
     );
     check_body(
         one,
