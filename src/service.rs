@@ -1,5 +1,6 @@
 //! The service: the workers of one process, their watchdog, the HTTP page, signals.
 
+mod ending;
 mod reload;
 mod rotation;
 mod upkeep;
@@ -7,7 +8,6 @@ mod watchdog;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use self::ending::Ending;
 use self::watchdog::Stopping;
 use crate::config::Config;
 use crate::http::{self, Obstacle, Watched};
@@ -44,7 +45,7 @@ pub struct Service {
     routes: Arc<Current>,
     http: Option<SocketAddr>,
     /// Whether the stop that was asked for makes way for new credentials.
-    is_rotating: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     shutdown_timeout: Duration,
     /// Serves HTTP, signals and timers; nothing on a record's path.
     runtime: Runtime,
@@ -107,7 +108,7 @@ impl Service {
             routes,
             http,
             shutdown_timeout,
-            is_rotating: Arc::default(),
+            ending: Arc::default(),
             runtime,
         })
     }
@@ -147,7 +148,7 @@ impl Service {
     {
         let stopping = Stopping {
             limit: self.shutdown_timeout,
-            is_rotating: Arc::clone(&self.is_rotating),
+            ending: Arc::clone(&self.ending),
         };
         self.runtime
             .spawn(watchdog::watch(self.watched.clone(), stopping, can_start));
@@ -157,7 +158,7 @@ impl Service {
     pub fn stop_on_signals(&self) {
         signals::serve();
         self.runtime
-            .spawn(heed(self.watched.clone(), Arc::clone(&self.is_rotating)));
+            .spawn(heed(self.watched.clone(), Arc::clone(&self.ending)));
     }
 
     /// Has the workers drain, commit and end once a file of `credentials` has changed and `try_out` got in with what the
@@ -166,21 +167,19 @@ impl Service {
     where
         F: Fn() -> Result<(), String> + Clone + Send + 'static,
     {
-        let (stop, is_rotating) = (
-            Arc::clone(&self.watched.stop),
-            Arc::clone(&self.is_rotating),
-        );
+        let (stop, ending) = (Arc::clone(&self.watched.stop), Arc::clone(&self.ending));
         let (obstacle, in_use) = (
             self.watched.new_credentials.clone(),
             rotation::print_of(&credentials),
         );
         self.runtime.spawn(async move {
             rotation::changed(&credentials, in_use, rotation::INTERVAL, try_out, &obstacle).await;
-            tracing::info!(
-                "credentials have changed; draining, committing and starting over with the new ones"
-            );
-            is_rotating.store(true, Ordering::Relaxed);
-            stop.request();
+            if ending.rotate() {
+                tracing::info!(
+                    "credentials have changed; draining, committing and starting over with the new ones"
+                );
+                stop.request();
+            }
         });
     }
 
@@ -200,7 +199,7 @@ impl Service {
             result = result.and(ended);
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
-        if self.is_rotating.load(Ordering::Relaxed) {
+        if self.ending.is_rotating() {
             // What a worker could not finish with the old credentials, or while a topic refuses, the new start does.
             return Ok(Ended::ToStartOver);
         }
@@ -334,9 +333,9 @@ async fn watch_topics(topics: Arc<TopicWatch>, watched: Watched, routes: Arc<Cur
     }
 }
 
-async fn heed(watched: Watched, is_rotating: Arc<AtomicBool>) {
+async fn heed(watched: Watched, ending: Arc<Ending>) {
     signals::stop_asked().await;
-    is_rotating.store(false, Ordering::Relaxed);
+    ending.ask();
     tracing::info!("asked to stop; draining and committing");
     watched.stop.request();
     signals::stop_asked().await;

@@ -46,7 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ok(cases) => {
                 let found = cases.run(&router);
                 if found.is_empty() {
-                    lines.push(format!("{name}: {} cases pass", cases.count()));
+                    let count = cases.count();
+                    let verb = if count == 1 {
+                        "case passes"
+                    } else {
+                        "cases pass"
+                    };
+                    lines.push(format!("{name}: {count} {verb}"));
                 } else {
                     lines.push(format!("{name}: cases fail"));
                 }

@@ -1,9 +1,9 @@
 //! The watchdog: a worker that is stuck in a client call has the process start over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::ending::Ending;
 use crate::http::{Obstacle, Watched};
 use crate::kafka::CALL_DEADLINE;
 use crate::process;
@@ -22,13 +22,13 @@ pub(super) struct Stopping {
     /// What the configuration gives to a stop.
     pub(super) limit: Duration,
     /// Whether it makes way for a start with new credentials.
-    pub(super) is_rotating: Arc<AtomicBool>,
+    pub(super) ending: Arc<Ending>,
 }
 
 impl Stopping {
     /// Returns whether somebody has asked for an end, and not only for a new start.
     fn is_asked_for(&self, watched: &Watched) -> bool {
-        watched.stop.is_requested() && !self.is_rotating.load(Ordering::Relaxed)
+        watched.stop.is_requested() && !self.ending.is_rotating()
     }
 }
 

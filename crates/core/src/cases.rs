@@ -92,12 +92,12 @@ fn read_cases(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Case> {
     let mut fields = Fields::new(tree, "", diagnostics);
+    if !fields.has("cases") {
+        fields.missing("cases", diagnostics);
+    }
     let cases = read_list(&mut fields, "cases", diagnostics, |node, context, found| {
         read_case(node, context, router, topics, found)
     });
-    if cases.is_empty() {
-        fields.missing("cases", diagnostics);
-    }
     fields.finish(diagnostics);
     cases
 }
@@ -206,6 +206,10 @@ fn read_shares(
             let reasons = coded(Reason::UNFIT);
             let reason = fields.choice("dead_letter", &reasons, diagnostics);
             reason.map(Share::DeadLetter)
+        } else if fields.has("skips") && !fields.has("emits") {
+            let reasons = coded(&[Reason::SKIPS, Reason::WITHHELD].concat());
+            let reason = fields.choice("skips", &reasons, diagnostics);
+            reason.map(|reason| Share::Is(Expected::Skips(reason.code().to_owned())))
         } else {
             read_outcome(&mut fields, &context, diagnostics).map(Share::Is)
         };

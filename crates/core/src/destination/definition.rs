@@ -601,6 +601,14 @@ impl Conditions {
         diagnostics: &mut Diagnostics,
     ) -> Conditions {
         let conditions = Conditions(read_conditions(fields, "when", diagnostics));
+        for (text, place) in &conditions.0 {
+            if let Some(literal) = text.literal() {
+                let message = format!("when asks nothing of an event: {literal}");
+                diagnostics
+                    .error(*place, message)
+                    .hint("write an expression: ${traits.plan}");
+            }
+        }
         compile::check_conditions(definition, settings, &conditions, diagnostics);
         conditions
     }
