@@ -168,7 +168,8 @@ static FLAGS: &[Flags] = &[
     Flags { weight: 4, json: Some(r#"{"All":false,"Salesforce":{}}"#), excluded: [ALL, YES, ALL, ALL, ALL, ALL] },
     Flags { weight: 2, json: Some(r#"{"salesforce":true,"Webhooks":false}"#), excluded: [YES, YES, YES, YES, YES, OWN] },
     Flags { weight: 3, json: Some(r#"{"HubSpot":{"region":"eu"},"Intercom":false}"#), excluded: [YES, OPT_IN, YES, YES, OWN, YES] },
-    Flags { weight: 3, json: Some(r#"{"Mixpanel":"false","All":null,"HubSpot":0}"#), excluded: DEFAULT },
+    // The text "false" excludes (F3).
+    Flags { weight: 3, json: Some(r#"{"Mixpanel":"false","All":null,"HubSpot":0}"#), excluded: [OWN, OPT_IN, YES, YES, YES, YES] },
     Flags { weight: 2, json: Some(r#""All""#), excluded: DEFAULT },
     Flags { weight: 2, json: Some(r#"{"Amplitude":false,"constructor":true}"#), excluded: DEFAULT },
 ];
