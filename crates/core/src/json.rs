@@ -168,6 +168,18 @@ impl<'a> Raw<'a> {
         }
         elements
     }
+
+    /// Returns the elements of an array, kept in `arena`; anything else has none.
+    #[must_use]
+    pub fn elements_in(self, arena: &'a Bump) -> &'a [Raw<'a>] {
+        let mut elements = ArenaVec::new_in(arena);
+        if self.kind() == Kind::Array {
+            Scanner::new(self.0)
+                .array(|element| elements.push(Raw(element)))
+                .unwrap_or_default();
+        }
+        elements.into_bump_slice()
+    }
 }
 
 /// An object of which one member is itself read as an object.

@@ -162,7 +162,7 @@ pub(super) fn pass<'a>(
             }
             EntryFilter::Texts(length) => value = shortened(value, *length, arena),
             EntryFilter::ListsOf(kinds) => {
-                if !is_list_of(&value, kinds) {
+                if !is_list_of(&value, kinds, arena) {
                     sink.note(NoteCode::TraitTypeMismatch, Some(key));
                     return Ok(());
                 }
@@ -285,7 +285,7 @@ fn flatten_null<'a>(
 }
 
 /// Returns whether a value is no list, or a list of these kinds.
-fn is_list_of(value: &Value<'_>, kinds: &[Kind]) -> bool {
+fn is_list_of<'a>(value: &Value<'a>, kinds: &[Kind], arena: &'a Bump) -> bool {
     let list = match value {
         Value::Raw(raw) => Some(*raw),
         Value::Json(json) => Raw::parse(json).ok(),
@@ -297,9 +297,9 @@ fn is_list_of(value: &Value<'_>, kinds: &[Kind]) -> bool {
         | Value::Map(_)
         | Value::List(_) => None,
     };
-    let is_taken = |element: Raw<'_>| kinds.contains(&element.kind());
+    let is_taken = |element: &Raw<'a>| kinds.contains(&element.kind());
     list.filter(|list| list.kind() == Kind::Array)
-        .is_none_or(|list| list.elements().into_iter().all(is_taken))
+        .is_none_or(|list| list.elements_in(arena).iter().all(is_taken))
 }
 
 /// Cuts a value that is a text, or a date that is sent as the text that it came as.

@@ -256,18 +256,34 @@ fn lower<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
 }
 
 pub(super) fn join<'a>(value: &Value<'a>, separator: &str, arena: &'a Bump) -> Option<Value<'a>> {
-    let texts: Vec<&str> = match value {
-        Value::Raw(raw) => texts(*raw, arena)?,
-        Value::Json(json) => texts(Raw::parse(json).ok()?, arena)?,
-        Value::List(values) => values
-            .iter()
-            .map(|value| value.text(arena))
-            .collect::<Option<_>>()?,
+    let mut joined = ArenaString::new_in(arena);
+    let mut is_first = true;
+    let mut push = |text: &str| {
+        if !std::mem::take(&mut is_first) {
+            joined.push_str(separator);
+        }
+        joined.push_str(text);
+    };
+    let array = match value {
+        Value::Raw(raw) => *raw,
+        Value::Json(json) => Raw::parse(json).ok()?,
+        Value::List(values) => {
+            for value in *values {
+                push(value.text(arena)?);
+            }
+            return Some(Value::Text(joined.into_bump_str()));
+        }
         Value::Absent | Value::Null | Value::Text(_) | Value::Date(..) | Value::Map(_) => {
             return None;
         }
     };
-    Some(Value::Text(arena.alloc_str(&texts.join(separator))))
+    if array.kind() != Kind::Array {
+        return None;
+    }
+    for element in array.elements_in(arena) {
+        push(Value::Raw(*element).text(arena)?);
+    }
+    Some(Value::Text(joined.into_bump_str()))
 }
 
 fn list<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
@@ -276,16 +292,6 @@ fn list<'a>(value: Value<'a>, arena: &'a Bump) -> Option<Value<'a>> {
         return Some(Value::Json(joined(["[", element, "]"], arena)));
     }
     (!value.is_map()).then_some(value)
-}
-
-/// Returns the elements of an array as texts; `None` if it is none, or holds what has no text.
-fn texts<'a>(raw: Raw<'a>, arena: &'a Bump) -> Option<Vec<&'a str>> {
-    let is_array = raw.kind() == Kind::Array;
-    is_array
-        .then(|| raw.elements())?
-        .into_iter()
-        .map(|element| Value::Raw(element).text(arena))
-        .collect()
 }
 
 /// Opens an object; `None` for what is none.
