@@ -57,10 +57,19 @@ impl Names {
 
     /// Returns whether the vendor takes a name; never an empty one.
     pub(super) fn take(&self, name: &str) -> bool {
+        if !self.longest.is_none_or(|longest| longest.holds(name)) {
+            return false;
+        }
+        // Nearly every name is ASCII, and each destination looks at every name.
+        if name.is_ascii() {
+            let (first, others) = (self.first.ascii, self.others.ascii);
+            let mut bytes = name.bytes();
+            return bytes.next().is_some_and(|byte| first >> byte & 1 == 1)
+                && bytes.all(|byte| others >> byte & 1 == 1);
+        }
         let mut characters = name.chars();
         characters.next().is_some_and(|first| self.first.has(first))
             && characters.all(|other| self.others.has(other))
-            && self.longest.is_none_or(|longest| longest.holds(name))
     }
 }
 
@@ -69,6 +78,8 @@ impl Names {
 struct Characters {
     is_all_but: bool,
     ranges: Vec<(char, char)>,
+    /// Bit N says whether the ASCII character N is one of them.
+    ascii: u128,
 }
 
 impl Characters {
@@ -88,7 +99,15 @@ impl Characters {
                 _ => ranges.push((first, first)),
             }
         }
-        Characters { is_all_but, ranges }
+        let mut characters = Characters {
+            is_all_but,
+            ranges,
+            ascii: 0,
+        };
+        for byte in 0..128_u8 {
+            characters.ascii |= u128::from(characters.has(char::from(byte))) << byte;
+        }
+        characters
     }
 
     fn has(&self, character: char) -> bool {
