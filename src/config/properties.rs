@@ -1,4 +1,4 @@
-//! librdkafka's own properties: all that [`rules`] passes, none that would break the guarantee or run something.
+//! librdkafka's own properties: all that `rules.rs` passes, none that would break the guarantee or run something.
 
 mod rules;
 

@@ -7,7 +7,7 @@ use crate::send::moment::Moment;
 pub struct Answered {
     /// How many records the vendor took.
     pub n_taken: usize,
-    /// What must be written down where refused records stand; then call [`Lane::parked`].
+    /// What must be written down where refused records stand; then call [`Lane::parked`](super::Lane::parked).
     pub refused: Vec<Refused>,
 }
 
