@@ -236,18 +236,10 @@ impl Playground {
             .source_topics
             .first()
             .map_or(SOURCE, String::as_str);
-        let record = Record {
-            position: Position {
-                topic,
-                partition: 0,
-                offset: 0,
-            },
-            timestamp: None,
-            key: None,
-            value: Some(question.event.trim_ascii().as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let record = Record::new(
+            Position::first(topic),
+            Some(question.event.trim_ascii().as_bytes()),
+        );
         let explanation = explain(&router, &record);
         let bodies = bodies(&explanation, &definitions);
         Ok(Answer {

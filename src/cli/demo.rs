@@ -182,14 +182,7 @@ fn tell<'a>(router: &Router, offset: i64, event: &'a str, title: &'a str) -> Tol
         partition: 0,
         offset,
     };
-    let record = Record {
-        position,
-        timestamp: None,
-        key: None,
-        value: Some(event.as_bytes()),
-        traceparent: None,
-        letter: None,
-    };
+    let record = Record::new(position, Some(event.as_bytes()));
     let (mut scratch, mut emissions, mut listener) = (
         Scratch::default(),
         Emissions::default(),

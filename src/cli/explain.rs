@@ -79,22 +79,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => {
             let event = read(arguments)?;
             let topic = config.source.topics.first().map_or("", String::as_str);
-            let position = Position {
-                topic,
-                partition: 0,
-                offset: 0,
-            };
-            explain(
-                &router,
-                &Record {
-                    position,
-                    timestamp: None,
-                    key: None,
-                    value: Some(event.trim_ascii()),
-                    traceparent: None,
-                    letter: None,
-                },
-            )
+            let position = Position::first(topic);
+            explain(&router, &Record::new(position, Some(event.trim_ascii())))
         }
     };
     if !arguments.destination.is_empty() {

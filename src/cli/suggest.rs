@@ -79,14 +79,7 @@ fn add_lines(input: impl Read, topic: &str, sample: &mut Sample<'_>) -> io::Resu
                 partition: 0,
                 offset,
             };
-            sample.add(&Record {
-                position,
-                timestamp: None,
-                key: None,
-                value: Some(event),
-                traceparent: None,
-                letter: None,
-            });
+            sample.add(&Record::new(position, Some(event)));
         }
     }
     Ok(())

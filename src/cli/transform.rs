@@ -59,14 +59,7 @@ fn transform<R: io::Read>(
             partition: 0,
             offset: number,
         };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(event),
-            traceparent: None,
-            letter: None,
-        };
+        let record = Record::new(position, Some(event));
         emissions.clear();
         router.route(
             &record,

@@ -256,11 +256,7 @@ fn route(router: &Router, text: &str, emissions: &mut Emissions) -> Verdict {
 }
 
 fn record(text: &str) -> Record<'_> {
-    let position = Position {
-        topic: "flood",
-        partition: 0,
-        offset: 0,
-    };
+    let position = Position::first("flood");
     Record {
         position,
         timestamp: Some(0),

@@ -27,19 +27,8 @@ pub fn exercise(definition: Definition) {
     };
     let (mut scratch, mut emissions) = (Scratch::default(), Emissions::default());
     for event in EVENTS {
-        let position = Position {
-            topic: routers::TOPIC,
-            partition: 0,
-            offset: 0,
-        };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(event.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let position = Position::first(routers::TOPIC);
+        let record = Record::new(position, Some(event.as_bytes()));
         emissions.clear();
         router.route(
             &record,

@@ -2,11 +2,9 @@
 
 use crate::destination::{Expected, event_text, read_list, read_outcome, required};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::envelope::Emissions;
-use crate::examples::{Actual, difference};
-use crate::record::{Position, Record};
-use crate::router::{DefaultLimits, Router, Scratch};
-use crate::verdict::{Observer, Outcome, Reason, Verdict};
+use crate::examples::{Actual, Routed, difference};
+use crate::router::Router;
+use crate::verdict::{Outcome, Reason, Verdict};
 use crate::yaml::{self, Fields, Node, Value};
 
 /// A file of cases, read and checked against a router's names.
@@ -161,21 +159,20 @@ fn read_expectation(
         .map(|node| read_shares(node, router, diagnostics));
     let ignored = fields.choice(
         "ignored",
-        &coded(&[Reason::Tombstone, Reason::NotGroup]),
+        &Reason::choices(&[Reason::Tombstone, Reason::NotGroup]),
         diagnostics,
     );
-    let dead = fields.choice("dead_letter", &coded(Reason::DEAD_LETTERS), diagnostics);
+    let dead = fields.choice(
+        "dead_letter",
+        &Reason::choices(Reason::DEAD_LETTERS),
+        diagnostics,
+    );
     let record = ignored
         .map(Verdict::Ignored)
         .or(dead.map(Verdict::DeadLettered));
     shares
         .map(Expectation::Shares)
         .or(record.map(Expectation::Record))
-}
-
-fn coded(reasons: &[Reason]) -> Vec<(&'static str, Reason)> {
-    let coded = |reason: &Reason| (reason.code(), *reason);
-    reasons.iter().map(coded).collect()
 }
 
 fn read_shares(
@@ -203,15 +200,12 @@ fn read_shares(
         let context = format!("expect.{}", entry.key);
         let mut fields = Fields::new(&entry.value, &context, diagnostics);
         let share = if fields.has("dead_letter") {
-            let reasons = coded(Reason::UNFIT);
+            let reasons = Reason::choices(Reason::UNFIT);
             let reason = fields.choice("dead_letter", &reasons, diagnostics);
             reason.map(Share::DeadLetter)
-        } else if fields.has("skips") && !fields.has("emits") {
-            let reasons = coded(&[Reason::SKIPS, Reason::WITHHELD].concat());
-            let reason = fields.choice("skips", &reasons, diagnostics);
-            reason.map(|reason| Share::Is(Expected::Skips(reason.code().to_owned())))
         } else {
-            read_outcome(&mut fields, &context, diagnostics).map(Share::Is)
+            let reasons = [Reason::SKIPS, Reason::WITHHELD].concat();
+            read_outcome(&mut fields, &context, &reasons, diagnostics).map(Share::Is)
         };
         fields.finish(diagnostics);
         shares.extend(share.map(|share| (destination, entry.key_place, share)));
@@ -219,41 +213,10 @@ fn read_shares(
     shares
 }
 
-/// Each destination's outcome, by index.
-struct Outcomes(Vec<Option<Outcome>>);
-
-impl Observer for Outcomes {
-    fn outcome(&mut self, destination: usize, outcome: Outcome) {
-        if let Some(known) = self.0.get_mut(destination) {
-            *known = Some(outcome);
-        }
-    }
-}
-
 impl Case {
     fn run(&self, router: &Router, diagnostics: &mut Diagnostics) {
-        let position = Position {
-            topic: &self.topic,
-            partition: 0,
-            offset: 0,
-        };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(self.event.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
-        let mut emissions = Emissions::default();
-        let mut outcomes = Outcomes(vec![None; router.destination_names().len()]);
-        let verdict = router.route(
-            &record,
-            &DefaultLimits,
-            &mut Scratch::default(),
-            &mut emissions,
-            &mut outcomes,
-        );
+        let routed = Routed::of(router, &self.topic, &self.event);
+        let verdict = routed.verdict;
         let mut fail = |place, difference| {
             let message = format!("case \"{}\": {difference}", self.about);
             diagnostics.error(place, message);
@@ -269,8 +232,8 @@ impl Case {
             }
             Expectation::Shares(shares) => {
                 for (destination, place, share) in shares {
-                    let outcome = outcomes.0.get(*destination).copied().flatten();
-                    let actual = Actual::of(router, *destination, &emissions, outcome);
+                    let outcome = routed.outcome(*destination);
+                    let actual = routed.at(router, *destination);
                     if let Some(difference) = share.difference(&actual, outcome) {
                         let name = router.destination_name(*destination);
                         fail(*place, format!("{name}: {difference}"));

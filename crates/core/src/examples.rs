@@ -112,28 +112,8 @@ fn check_one(
         Ok(router) => router,
         Err(faults) => return diagnostics.extend(faults),
     };
-    let position = Position {
-        topic: TOPIC,
-        partition: 0,
-        offset: 0,
-    };
-    let record = Record {
-        position,
-        timestamp: None,
-        key: None,
-        value: Some(example.event.as_bytes()),
-        traceparent: None,
-        letter: None,
-    };
-    let mut emissions = Emissions::default();
-    let mut seen = Seen(None);
-    let verdict = router.route(
-        &record,
-        &DefaultLimits,
-        &mut Scratch::default(),
-        &mut emissions,
-        &mut seen,
-    );
+    let routed = Routed::of(&router, TOPIC, &example.event);
+    let verdict = routed.verdict;
     if verdict != Verdict::Routed {
         let (verdict, reason) = verdict.labels();
         diagnostics.error(
@@ -145,7 +125,7 @@ fn check_one(
         );
         return;
     }
-    let actual = Actual::of(&router, 0, &emissions, seen.0);
+    let actual = routed.at(&router, 0);
     exercised.extend(
         actual
             .operations
@@ -162,11 +142,52 @@ fn check_one(
 
 const TOPIC: &str = "examples";
 
-struct Seen(Option<Outcome>);
+/// What became of an event that is in no topic.
+pub(crate) struct Routed {
+    pub(crate) verdict: Verdict,
+    emissions: Emissions,
+    outcomes: Outcomes,
+}
 
-impl Observer for Seen {
-    fn outcome(&mut self, _: usize, outcome: Outcome) {
-        self.0 = Some(outcome);
+/// Each destination's outcome, by index.
+struct Outcomes(Vec<Option<Outcome>>);
+
+impl Observer for Outcomes {
+    fn outcome(&mut self, destination: usize, outcome: Outcome) {
+        if let Some(known) = self.0.get_mut(destination) {
+            *known = Some(outcome);
+        }
+    }
+}
+
+impl Routed {
+    pub(crate) fn of(router: &Router, topic: &str, event: &str) -> Routed {
+        let record = Record::new(Position::first(topic), Some(event.as_bytes()));
+        let mut emissions = Emissions::default();
+        let mut outcomes = Outcomes(vec![None; router.destination_names().len()]);
+        let verdict = router.route(
+            &record,
+            &DefaultLimits,
+            &mut Scratch::default(),
+            &mut emissions,
+            &mut outcomes,
+        );
+        Routed {
+            verdict,
+            emissions,
+            outcomes,
+        }
+    }
+
+    /// Returns the outcome at a destination; `None` where it was not asked, or is not there.
+    pub(crate) fn outcome(&self, destination: usize) -> Option<Outcome> {
+        self.outcomes.0.get(destination).copied().flatten()
+    }
+
+    /// Returns what the destination made of it.
+    pub(crate) fn at(&self, router: &Router, destination: usize) -> Actual {
+        let outcome = self.outcome(destination);
+        Actual::of(router, destination, &self.emissions, outcome)
     }
 }
 
@@ -184,7 +205,7 @@ struct ActualOperation {
 }
 
 impl Actual {
-    pub(crate) fn of(
+    fn of(
         router: &Router,
         destination: usize,
         emissions: &Emissions,

@@ -306,14 +306,7 @@ mod tests {
             offset,
         };
         let position = order.position("events");
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(event.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let record = Record::new(position, Some(event.as_bytes()));
         let event =
             Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         State::of(&event, order, Some(offset))

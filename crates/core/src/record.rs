@@ -13,6 +13,18 @@ pub struct Position<'a> {
     pub offset: i64,
 }
 
+impl<'a> Position<'a> {
+    /// Returns the first position of partition 0: where an event stands that is in no topic yet.
+    #[must_use]
+    pub const fn first(topic: &'a str) -> Position<'a> {
+        Position {
+            topic,
+            partition: 0,
+            offset: 0,
+        }
+    }
+}
+
 impl fmt::Display for Position<'_> {
     /// Writes `topic/partition/offset`, the form that every command takes and prints.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +51,22 @@ pub struct Record<'a> {
     pub traceparent: Option<Traceparent>,
     /// What its headers say where it is read as a dead letter.
     pub letter: Option<Letter<'a>>,
+}
+
+impl<'a> Record<'a> {
+    /// Returns a record of which nothing is known but where it stands and its value: one that does not come from Kafka, or of which
+    /// only these count.
+    #[must_use]
+    pub fn new(position: Position<'a>, value: Option<&'a [u8]>) -> Record<'a> {
+        Record {
+            position,
+            timestamp: None,
+            key: None,
+            value,
+            traceparent: None,
+            letter: None,
+        }
+    }
 }
 
 /// What the headers of a dead letter say (semantics K7).

@@ -249,19 +249,8 @@ mod tests {
 
     fn check(selection: &Selection, expected: Option<Reason>) {
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
-        let position = Position {
-            topic: "events",
-            partition: 0,
-            offset: 0,
-        };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(EVENT.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let position = Position::first("events");
+        let record = Record::new(position, Some(EVENT.as_bytes()));
         let event =
             Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         assert_eq!(
@@ -359,11 +348,7 @@ mod tests {
             is_cut: false,
         };
         let check = |letters: &Letters, letter: Option<Letter<'_>>, expected: Option<Reason>| {
-            let position = Position {
-                topic: "events.dead",
-                partition: 0,
-                offset: 0,
-            };
+            let position = Position::first("events.dead");
             let record = Record {
                 position,
                 timestamp: None,

@@ -131,6 +131,13 @@ codes! {
 }
 
 impl Reason {
+    /// Returns each of these by its code, as a file's reader chooses by words.
+    #[must_use]
+    pub fn choices(reasons: &[Reason]) -> Vec<(&'static str, Reason)> {
+        let by_code = |reason: &Reason| (reason.code(), *reason);
+        reasons.iter().map(by_code).collect()
+    }
+
     /// Why a destination of a routed event is skipped, as its definition and the event's flags say.
     pub const SKIPS: &'static [Reason] = &[
         Reason::FlagFalse,

@@ -62,19 +62,8 @@ fn left(rules: &TraitRules) -> Vec<(String, String)> {
         ..Routing::default()
     })
     .unwrap();
-    let position = Position {
-        topic: "t",
-        partition: 0,
-        offset: 0,
-    };
-    let record = Record {
-        position,
-        timestamp: None,
-        key: None,
-        value: Some(EVENT.as_bytes()),
-        traceparent: None,
-        letter: None,
-    };
+    let position = Position::first("t");
+    let record = Record::new(position, Some(EVENT.as_bytes()));
     let mut emissions = Emissions::default();
     assert_eq!(
         router.route(

@@ -177,14 +177,7 @@ mod tests {
         let traits = format!(r#"{{"a":{offset},"t{}":{offset}}}"#, offset % 3);
         let value = format!(r#"{{"type":"group","groupId":"{group}","traits":{traits}}}"#);
         let position = order.position("events");
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(value.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let record = Record::new(position, Some(value.as_bytes()));
         let (arena, vocabulary) = (Bump::new(), Vocabulary::default());
         State::of(
             &Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap(),

@@ -161,11 +161,7 @@ mod tests {
     #[test]
     fn a_pace_is_kept_over_many_records() {
         let record = |value| Record {
-            position: Position {
-                topic: "a",
-                partition: 0,
-                offset: 0,
-            },
+            position: Position::first("a"),
             timestamp: None,
             key: Some(b"12"),
             value: Some(value),
@@ -212,19 +208,8 @@ mod tests {
 
     #[test]
     fn one_worker_alone_has_the_whole_rate() {
-        let position = Position {
-            topic: "a",
-            partition: 0,
-            offset: 0,
-        };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: None,
-            traceparent: None,
-            letter: None,
-        };
+        let position = Position::first("a");
+        let record = Record::new(position, None);
         let meter = Meter::new(Some(Rate::Records(0.2)));
         let paces = [
             Pace::of(Reading::Replay(meter.clone())).unwrap(),

@@ -58,11 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn record(value: &[u8]) -> Record<'_> {
-    let position = Position {
-        topic: routers::TOPIC,
-        partition: 0,
-        offset: 0,
-    };
+    let position = Position::first(routers::TOPIC);
     Record {
         position,
         timestamp: Some(1_700_000_000_000),

@@ -15,19 +15,8 @@ mod routers;
 static ROUTER: LazyLock<Router> = LazyLock::new(routers::few);
 
 fuzz_target!(|bytes: &[u8]| {
-    let position = Position {
-        topic: routers::TOPIC,
-        partition: 0,
-        offset: 0,
-    };
-    let record = Record {
-        position,
-        timestamp: None,
-        key: None,
-        value: Some(bytes),
-        traceparent: None,
-        letter: None,
-    };
+    let position = Position::first(routers::TOPIC);
+    let record = Record::new(position, Some(bytes));
     let json = serde_json::to_string(&explain(&ROUTER, &record)).expect("an explanation is JSON");
     serde_json::from_str::<&RawValue>(&json).expect("an explanation is JSON");
 });

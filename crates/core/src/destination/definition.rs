@@ -709,7 +709,7 @@ fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Op
     if event.is_none() {
         fields.missing("event", diagnostics);
     }
-    let expected = read_outcome(&mut fields, context, diagnostics);
+    let expected = read_outcome(&mut fields, context, Reason::SKIPS, diagnostics);
     fields.finish(diagnostics);
     Some(Example {
         about,
@@ -720,10 +720,11 @@ fn read_example(node: &Node, context: &str, diagnostics: &mut Diagnostics) -> Op
     })
 }
 
-/// Reads `emits` or `skips`: what must become of an event at one destination.
+/// Reads `emits` or `skips`, for one of these reasons: what must become of an event at one destination.
 pub(crate) fn read_outcome(
     fields: &mut Fields<'_>,
     context: &str,
+    reasons: &[Reason],
     diagnostics: &mut Diagnostics,
 ) -> Option<Expected> {
     let (emits, skips) = (fields.has("emits"), fields.has("skips"));
@@ -737,11 +738,7 @@ pub(crate) fn read_outcome(
         read_expected(node, context, diagnostics)
     };
     let operations = read_list(fields, "emits", diagnostics, read_one);
-    let reasons: Vec<(&str, Reason)> = Reason::SKIPS
-        .iter()
-        .map(|reason| (reason.code(), *reason))
-        .collect();
-    let reason = fields.choice("skips", &reasons, diagnostics);
+    let reason = fields.choice("skips", &Reason::choices(reasons), diagnostics);
     if emits {
         Some(Expected::Emits(operations))
     } else {

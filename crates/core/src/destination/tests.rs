@@ -60,19 +60,8 @@ fn told(text: &str, settings: &str, members: &str) -> String {
     .unwrap_or_else(|diagnostics| panic!("{text}\n{}", lines(&diagnostics)));
     let separator = if members.is_empty() { "" } else { "," };
     let event = format!(r#"{{"type":"group","groupId":"g"{separator}{members}}}"#);
-    let position = Position {
-        topic: "events",
-        partition: 0,
-        offset: 0,
-    };
-    let record = Record {
-        position,
-        timestamp: None,
-        key: None,
-        value: Some(event.as_bytes()),
-        traceparent: None,
-        letter: None,
-    };
+    let position = Position::first("events");
+    let record = Record::new(position, Some(event.as_bytes()));
     let (mut emissions, mut seen) = (Emissions::default(), Seen::default());
     assert_eq!(
         router.route(

@@ -236,19 +236,8 @@ mod tests {
         let privacy = Privacy::new(&rules, &mut vocabulary).unwrap();
         let arena = Bump::new();
         let value = format!(r#"{{"type":"group","groupId":"g","x":1.0,"traits":{traits}}}"#);
-        let position = Position {
-            topic: "t",
-            partition: 0,
-            offset: 0,
-        };
-        let record = Record {
-            position,
-            timestamp: None,
-            key: None,
-            value: Some(value.as_bytes()),
-            traceparent: None,
-            letter: None,
-        };
+        let position = Position::first("t");
+        let record = Record::new(position, Some(value.as_bytes()));
         let event =
             Event::parse(&record, &Reading::default(), &vocabulary, &arena, &mut ()).unwrap();
         let mut notes = Vec::new();

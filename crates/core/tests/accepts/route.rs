@@ -170,11 +170,7 @@ impl Instances {
     /// Returns what leaves of one event.
     pub(crate) fn route(&self, event: &str) -> Vec<Left> {
         let record = Record {
-            position: Position {
-                topic: "accepts",
-                partition: 0,
-                offset: 0,
-            },
+            position: Position::first("accepts"),
             timestamp: Some(1_700_000_000_000),
             key: None,
             value: Some(event.as_bytes()),

@@ -43,14 +43,7 @@ fn nothing_that_leaves_is_invalid_over_long_or_of_another_event() {
     let (mut n_records, mut n_bytes) = (0, 0);
     for (index, event) in events.iter().enumerate() {
         // What came before is the event before, and one that breaks off.
-        let cut = Record {
-            position: POSITION,
-            timestamp: None,
-            key: None,
-            value: Some(&event.as_bytes()[..event.len() - 1]),
-            traceparent: None,
-            letter: None,
-        };
+        let cut = Record::new(POSITION, Some(&event.as_bytes()[..event.len() - 1]));
         router.route(&cut, &DefaultLimits, &mut scratch, &mut emissions, &mut ());
         let left = route(&router, index, event, &mut scratch, &mut emissions);
         assert!(!left.is_empty(), "nothing leaves of event {index}");
@@ -151,11 +144,7 @@ fn json(settings: Option<&Node>) -> String {
 }
 
 const TOPIC: &str = "corpus";
-const POSITION: Position<'static> = Position {
-    topic: TOPIC,
-    partition: 0,
-    offset: 0,
-};
+const POSITION: Position<'static> = Position::first(TOPIC);
 
 /// A record that left.
 #[derive(Debug, Clone, PartialEq, Eq)]

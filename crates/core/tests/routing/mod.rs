@@ -135,14 +135,7 @@ pub fn record(value: Option<&[u8]>) -> Record<'_> {
         partition: 3,
         offset: 7,
     };
-    Record {
-        position,
-        timestamp: None,
-        key: None,
-        value,
-        traceparent: None,
-        letter: None,
-    }
+    Record::new(position, value)
 }
 
 /// Everything that was told of one record.

@@ -94,11 +94,7 @@ fn k1_a_topic_per_instance_and_never_from_the_event() {
         let event =
             br#"{"type":"group","groupId":"evil.topic","traits":{"topic":"evil"},"topic":"evil"}"#;
         let record = Record {
-            position: Position {
-                topic,
-                partition: 0,
-                offset: 0,
-            },
+            position: Position::first(topic),
             ..record(Some(event))
         };
         let seen = route(&router, &record);
@@ -544,11 +540,7 @@ fn k7_their_topic_is_configuration() {
             .router();
         ["events", "more"].map(|topic| {
             let record = Record {
-                position: Position {
-                    topic,
-                    partition: 0,
-                    offset: 0,
-                },
+                position: Position::first(topic),
                 ..record(Some(b"1"))
             };
             let seen = route(&router, &record);
